@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NewType, TypeAlias
+from typing import ClassVar, NewType, TypeAlias
 
 from letrade_topo.model.messages import Json
 from letrade_topo.model.security import SecretReference
@@ -47,11 +47,9 @@ CLUSTER_KINDS = frozenset({Kind.USER, Kind.USER_LIMIT})
 class Vhost:
     """A virtual host."""
 
-    name: str
+    kind: ClassVar[Kind] = Kind.VHOST
 
-    @property
-    def kind(self) -> Kind:
-        return Kind.VHOST
+    name: str
 
     @property
     def address(self) -> Address:
@@ -66,12 +64,10 @@ class Vhost:
 class VhostLimit:
     """`max-connections` or `max-queues` of the vhost."""
 
+    kind: ClassVar[Kind] = Kind.VHOST_LIMIT
+
     name: str
     value: int
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.VHOST_LIMIT
 
     @property
     def address(self) -> Address:
@@ -94,15 +90,13 @@ class User:
         password: where the desired password is read; display only, the hash decides.
     """
 
+    kind: ClassVar[Kind] = Kind.USER
+
     name: str
     tags: tuple[str, ...] = ()
     password_hash: str = field(default="", repr=False)
     hashing_algorithm: str = ""
     password: SecretReference | None = field(default=None, compare=False)
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.USER
 
     @property
     def address(self) -> Address:
@@ -117,13 +111,11 @@ class User:
 class UserLimit:
     """`max-connections` or `max-channels` of a user."""
 
+    kind: ClassVar[Kind] = Kind.USER_LIMIT
+
     user: str
     name: str
     value: int
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.USER_LIMIT
 
     @property
     def address(self) -> Address:
@@ -138,16 +130,14 @@ class UserLimit:
 class Exchange:
     """An exchange of the vhost."""
 
+    kind: ClassVar[Kind] = Kind.EXCHANGE
+
     name: str
     type: str
     durable: bool = True
     auto_delete: bool = False
     internal: bool = False
     arguments: Mapping[str, Json] = field(default_factory=dict, hash=False)
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.EXCHANGE
 
     @property
     def address(self) -> Address:
@@ -168,14 +158,12 @@ class Exchange:
 class Queue:
     """A queue of the vhost; its type is the argument `x-queue-type`."""
 
+    kind: ClassVar[Kind] = Kind.QUEUE
+
     name: str
     durable: bool = True
     auto_delete: bool = False
     arguments: Mapping[str, Json] = field(default_factory=dict, hash=False)
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.QUEUE
 
     @property
     def address(self) -> Address:
@@ -199,16 +187,14 @@ class Binding:
         properties_key: the broker's own name for it, which only a live binding has.
     """
 
+    kind: ClassVar[Kind] = Kind.BINDING
+
     source: str
     destination_type: str
     destination: str
     routing_key: str = ""
     arguments: Mapping[str, Json] = field(default_factory=dict, hash=False)
     properties_key: str | None = field(default=None, compare=False)
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.BINDING
 
     @property
     def address(self) -> Address:
@@ -233,15 +219,13 @@ class Binding:
 class Policy:
     """A policy of the vhost."""
 
+    kind: ClassVar[Kind] = Kind.POLICY
+
     name: str
     pattern: str
     apply_to: str
     definition: Mapping[str, Json] = field(hash=False)
     priority: int = 0
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.POLICY
 
     @property
     def address(self) -> Address:
@@ -261,14 +245,12 @@ class Policy:
 class Permission:
     """What a user may configure, write and read in the vhost: regular expressions, empty for nothing."""
 
+    kind: ClassVar[Kind] = Kind.PERMISSION
+
     user: str
     configure: str
     write: str
     read: str
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.PERMISSION
 
     @property
     def address(self) -> Address:
@@ -283,14 +265,12 @@ class Permission:
 class TopicPermission:
     """Which routing keys a user may write to, and which binding keys read from, one topic exchange."""
 
+    kind: ClassVar[Kind] = Kind.TOPIC_PERMISSION
+
     user: str
     exchange: str
     write: str
     read: str
-
-    @property
-    def kind(self) -> Kind:
-        return Kind.TOPIC_PERMISSION
 
     @property
     def address(self) -> Address:
