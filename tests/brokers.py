@@ -1,0 +1,226 @@
+"""Fixtures that give a test a real RabbitMQ, of each version that the project supports.
+
+A conftest uses them by `pytest_plugins = ["tests.brokers"]`. A test that uses one is marked
+`broker`, and runs once for each version unless `--broker` chose one. Nodes die with pytest, however
+that ends. Knows nothing of topologies.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import requests
+
+from letrade_topo.node.errors import RabbitMQMissing
+from letrade_topo.node.installation import Installation, find_installation
+from letrade_topo.node.node import Lifetime, Node
+from letrade_topo.node.settings import ADMINISTRATOR, Listener, NodeSettings
+
+# Which Debian release packages which version.
+SUITES = {"3.10": "bookworm", "4.0": "trixie"}
+_FIXTURES = frozenset({"broker", "broker_version", "start_broker", "vhost_name"})
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--broker` and `--fast`."""
+    group = parser.getgroup("broker")
+    group.addoption(
+        "--broker",
+        action="append",
+        choices=sorted(SUITES),
+        help="run against this version of RabbitMQ only (repeatable; default: all)",
+    )
+    group.addoption("--fast", action="store_true", help="leave out every test that needs a broker")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test once for each version, when it uses one."""
+    if "broker_version" in metafunc.fixturenames:
+        versions = metafunc.config.getoption("--broker") or sorted(SUITES)
+        metafunc.parametrize("broker_version", list(dict.fromkeys(versions)), scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses by marker
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs a broker, and leave it out with `--fast`."""
+    for item in items:
+        if _FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("broker")
+    if config.getoption("--fast"):
+        left_out = [item for item in items if item.get_closest_marker("broker")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("broker")]
+
+
+@dataclass(frozen=True, slots=True)
+class RunningBroker:
+    """A RabbitMQ node as a test sees it; its administrator is `username`.
+
+    Args:
+        node: the node itself: `crash()`, `start()` again with its data, `stop()`.
+    """
+
+    node: Node
+
+    @property
+    def version(self) -> str:
+        """Its full version, for example `3.10.8`."""
+        return self.node.settings.installation.version
+
+    @property
+    def management_url(self) -> str:
+        """Over HTTPS, without a slash at its end."""
+        return self.node.url(Listener.HTTPS)
+
+    @property
+    def amqps_url(self) -> str:
+        """The URL of the TLS listener, without a vhost."""
+        return self.node.url(Listener.AMQPS)
+
+    @property
+    def amqps_port(self) -> int:
+        """The port of the TLS listener."""
+        return self.node.ports.listeners[Listener.AMQPS]
+
+    @property
+    def ca_file(self) -> Path:
+        """The authority that a client must trust."""
+        return self.node.certificates.ca_file
+
+    @property
+    def username(self) -> str:
+        """The administrator."""
+        return ADMINISTRATOR
+
+    @property
+    def password(self) -> str:
+        """The administrator's password."""
+        return self.node.password
+
+    @property
+    def password_file(self) -> Path:
+        """A file that holds the administrator's password."""
+        return self.node.folder.password_file
+
+    def client_certificate(self, name: str) -> tuple[Path, Path]:
+        """A certificate whose common name is `name`, and its key."""
+        credential = self.node.client_credential(name)
+        return credential.certificate, credential.key
+
+    def ctl(self, *arguments: str, tool: str = "rabbitmqctl") -> str:
+        """The standard output of rabbitmqctl; raises NodeError with its words when it fails."""
+        return self.node.ctl(*arguments, tool=tool)
+
+    def api(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Ask the management API as the administrator; `path` begins with `/api/`."""
+        listener = Listener.HTTPS if Listener.HTTPS in self.node.settings.listeners else Listener.HTTP
+        return requests.request(
+            method,
+            self.node.url(listener) + path,
+            auth=(self.username, self.password),
+            verify=str(self.ca_file),
+            timeout=30,
+            **options,
+        )
+
+
+def root_folder(version: str) -> Path:
+    """Where the root folder of a version lies that this machine's Debian does not package."""
+    cache = os.environ.get("LETRADE_TOPO_CACHE") or Path.home() / ".cache" / "letrade-topo"
+    return Path(cache) / f"rabbitmq-{SUITES[version]}"
+
+
+def installation_of(version: str) -> Installation:
+    """The installation of a version (`3.10`, `4.0`), on this machine or in its root folder.
+
+    Raises:
+        RabbitMQMissing: there is none; says how to make it.
+    """
+    try:
+        here = find_installation()
+    except RabbitMQMissing:
+        pass
+    else:
+        if here.version.startswith(f"{version}."):
+            return here
+    root = root_folder(version)
+    try:
+        return find_installation(root)
+    except RabbitMQMissing as missing:
+        raise RabbitMQMissing(
+            f"the tests need RabbitMQ {version}, which is neither installed here nor in {root}",
+            why=missing.why,
+            fix=f"script/test makes it, as root; by hand: script/rabbitmq-root {SUITES[version]} {root}",
+        ) from missing
+
+
+BrokerFactory = Callable[..., RunningBroker]
+
+
+def _start(folder: Path, version: str, **options: Any) -> RunningBroker:
+    settings = NodeSettings(folder, installation_of(version), **options)
+    node = Node(settings, lifetime=Lifetime.CALLER)
+    node.start()
+    return RunningBroker(node)
+
+
+@pytest.fixture(scope="session")
+def _shared_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerFactory]:
+    """One node for each version, started when first asked for, until the session ends.
+
+    Not the parametrised fixture itself: pytest ends such a one as soon as the next test has another
+    parameter, and a start takes seconds.
+    """
+    brokers: dict[str, RunningBroker] = {}
+
+    def get(version: str) -> RunningBroker:
+        if version not in brokers:
+            brokers[version] = _start(tmp_path_factory.mktemp(f"rabbitmq-{version}-"), version)
+        elif not brokers[version].node.is_running:
+            brokers[version].node.start()
+        return brokers[version]
+
+    yield get
+    for each in brokers.values():
+        each.node.kill()
+
+
+@pytest.fixture(scope="session")
+def broker(broker_version: str, _shared_brokers: BrokerFactory) -> RunningBroker:
+    """A RabbitMQ that the whole session shares: make vhosts and users of your own on it."""
+    return _shared_brokers(broker_version)
+
+
+@pytest.fixture
+def start_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerFactory]:
+    """Start a node of one's own: `start_broker(version, **options)`, options as of NodeSettings.
+
+    For a test that kills it, or needs plain listeners, a path prefix, no management plugin.
+    """
+    started: list[RunningBroker] = []
+
+    def start(version: str, **options: Any) -> RunningBroker:
+        started.append(_start(tmp_path_factory.mktemp("rabbitmq-own-"), version, **options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.node.kill()
+
+
+@pytest.fixture
+def vhost_name(broker: RunningBroker) -> Iterator[str]:
+    """A name that no vhost of the shared broker has; what is made under it is deleted afterwards."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    yield name
+    if not broker.node.is_running:
+        broker.node.start()
+    answer = broker.api("DELETE", f"/api/vhosts/{quote(name, safe='')}")
+    assert answer.status_code in {204, 404}, answer.text
