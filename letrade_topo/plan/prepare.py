@@ -1,0 +1,166 @@
+"""Read the broker and make a plan: the one place where planning touches the outside.
+
+The number of calls is fixed, whatever the number of objects: the listings of `read_state`, and one more
+for live counts when a queue would go.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from letrade_topo.broker.capabilities import Capabilities, for_version
+from letrade_topo.broker.objects import (
+    CLUSTER_KINDS,
+    Address,
+    Exchange,
+    Permission,
+    Queue,
+    TopicPermission,
+    User,
+    Vhost,
+)
+from letrade_topo.broker.order import Stage
+from letrade_topo.broker.state import LiveState
+from letrade_topo.expand.desired import DesiredState, DocumentPath
+from letrade_topo.management.client import ManagementClient
+from letrade_topo.management.reading import read_queue_counts, read_state
+from letrade_topo.model.security import SecretReference
+from letrade_topo.model.topology import Ownership
+from letrade_topo.plan.change import Action, Change, Reason
+from letrade_topo.plan.compare import compare
+from letrade_topo.plan.findings import find
+from letrade_topo.plan.guards import Allowance, Allowances, assess
+from letrade_topo.plan.ownership import OwnershipRecord
+from letrade_topo.plan.passwords import settle_passwords
+from letrade_topo.plan.plan import Plan, fingerprint
+from letrade_topo.plan.scope import Scope
+
+SALT_BYTES = 4
+"""RabbitMQ's password hashes begin with a salt of 32 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be planned.
+
+    Args:
+        scope: the topology's view of the broker.
+        expand: the desired state for a broker's capabilities.
+        locate: `file:line:column` of a place in the topology.
+        secrets: what password references resolve to.
+        allowances: what the caller allowed.
+        tls_required: plain-text listeners are findings.
+        destroys: plan the deletion of everything that is owned.
+    """
+
+    scope: Scope
+    expand: Callable[[Capabilities], DesiredState]
+    locate: Callable[[DocumentPath], str]
+    secrets: Mapping[SecretReference, str] = field(default_factory=dict, repr=False)
+    allowances: Allowances = Allowances()
+    tls_required: bool = False
+    destroys: bool = False
+
+
+def prepare(client: ManagementClient, request: Request) -> Plan:
+    """Read the broker and plan.
+
+    Raises:
+        TopoError: the broker cannot be reached, read or understood.
+    """
+    live = read_state(client, request.scope.vhost)
+    return plan_for(live, request, lambda: _counts(client, request.scope.vhost))
+
+
+def plan_for(
+    live: LiveState, request: Request, read_counts: Callable[[], Mapping[str, tuple[int, int]]]
+) -> Plan:
+    """Plan for a state that was read.
+
+    Args:
+        live: the state.
+        request: what is to be planned.
+        read_counts: messages and consumers by queue name; called only when a queue would go.
+    """
+    scope = request.scope
+    record = OwnershipRecord.parse(scope.record_name, live.records.get(scope.record_name))
+    desired = request.expand(for_version(live.broker.version))
+    if request.destroys:
+        desired, scope = replace(desired, objects={}, policies={}), replace(scope, ownership=Ownership.SHARED)
+    else:
+        desired = settle_passwords(desired, live, request.secrets, lambda: os.urandom(SALT_BYTES))
+    comparison = compare(desired, live, record, scope, request.locate)
+    changes = [change for change in comparison.changes if not _belongs_to_another(change, live, scope)]
+    if not request.destroys:
+        changes += [one for one in comparison.unmanaged if request.allowances.permit(Allowance.DELETE_UNMANAGED, one.address)]
+    if any(change.removes_queue for change in changes):
+        changes = _with_counts(changes, read_counts())
+    refusals = assess(changes, live.objects, record, request.allowances, destroys=request.destroys)
+    if request.destroys:
+        changes += _vhost_deletion(changes, live, record)
+    return Plan(
+        scope=scope,
+        broker=live.broker,
+        desired=desired,
+        comparison=comparison,
+        changes=tuple(changes),
+        findings=find(desired, live, scope, tls_required=request.tls_required and not request.destroys),
+        refusals=refusals,
+        record=record,
+        allowances=request.allowances,
+        fingerprint=fingerprint(live, scope.record_name, comparison.seen),
+        vhost_exists=live.vhost_exists,
+        destroys=request.destroys,
+    )
+
+
+def _counts(client: ManagementClient, vhost: str) -> dict[str, tuple[int, int]]:
+    return {name: (one.messages, one.consumers) for name, one in read_queue_counts(client, vhost).items()}
+
+
+def _with_counts(changes: Iterable[Change], counts: Mapping[str, tuple[int, int]]) -> list[Change]:
+    counted: list[Change] = []
+    for change in changes:
+        thing = change.before
+        if change.removes_queue and isinstance(thing, Queue):
+            messages, consumers = counts.get(thing.name, (0, 0))
+            change = replace(change, messages=messages, consumers=consumers)
+        counted.append(change)
+    return counted
+
+
+def _belongs_to_another(change: Change, live: LiveState, scope: Scope) -> bool:
+    """A user may serve several topologies; the last one to let go of it deletes it."""
+    if change.action is not Action.DELETE or change.kind not in CLUSTER_KINDS:
+        return False
+    others = (value for name, value in live.records.items() if name != scope.record_name)
+    return any(OwnershipRecord.parse("", value).owns(change.address) for value in others if _is_record(value))
+
+
+def _is_record(value: object) -> bool:
+    return isinstance(value, dict) and value.get("format") == 1
+
+
+def _vhost_deletion(changes: Iterable[Change], live: LiveState, record: OwnershipRecord) -> list[Change]:
+    """The vhost goes too when this tool made it and nothing else is in it."""
+    if not record.vhost_created or not live.vhost_exists:
+        return []
+    gone = {change.address for change in changes}
+    for address, thing in live.objects.items():
+        inside = isinstance(thing, (Exchange, Queue, TopicPermission, Permission))
+        operator = isinstance(thing, Permission) and thing.user in record.operators | {live.broker.username}
+        if inside and not operator and address not in gone:
+            return []
+    vhost = Vhost(live.vhost)
+    return [Change(Action.DELETE, vhost, None, Reason.REMOVED, Stage.VHOST)]
+
+
+def users_with_secrets(desired: DesiredState) -> dict[SecretReference, Address]:
+    """The references that must be resolved before planning, each with a user that needs it."""
+    return {
+        one.object.password: address
+        for address, one in desired.objects.items()
+        if isinstance(one.object, User) and one.object.password is not None
+    }
