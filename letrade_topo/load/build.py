@@ -1,0 +1,103 @@
+"""A checked document to the model. What it does not say has the default of the model's dataclasses."""
+
+from __future__ import annotations
+
+from letrade_topo.load.diagnostics import Path
+from letrade_topo.load.entries import (
+    Data,
+    KeyTemplates,
+    build_binding,
+    build_exchange,
+    build_message,
+    build_policy,
+    build_queue,
+    build_retry,
+    build_secret,
+    build_service,
+    build_user,
+    given,
+    relative_to,
+    same,
+)
+from letrade_topo.load.nodes import Sources
+from letrade_topo.load.report import Report
+from letrade_topo.model.security import (
+    Enforcement,
+    JwtAlgorithm,
+    JwtPolicy,
+    SecretReference,
+    SecurityPolicy,
+    TlsPolicy,
+    TlsVersion,
+)
+from letrade_topo.model.topology import (
+    BrokerAccess,
+    DeadLetterPolicy,
+    Limits,
+    Ownership,
+    RetryPolicy,
+    Topology,
+)
+from letrade_topo.model.units import ByteSize, Duration
+
+
+def build_topology(document: Data, sources: Sources, report: Report) -> Topology:
+    """The model of a document whose shape was checked.
+
+    A required value that was missing or wrong is an empty one here; whoever calls has reported it.
+    """
+
+    def secret(path: Path, data: Data) -> SecretReference:
+        return build_secret(sources.directory(path), data)
+
+    templates = KeyTemplates(sources, report)
+    retry = build_retry(document.get("retry", {}), RetryPolicy())
+    broker = document.get("broker", {})
+
+    def entries(section: str) -> list[tuple[str, Data]]:
+        return list(document.get(section, {}).items())
+
+    return Topology(
+        name=document.get("name", ""),
+        vhost=document.get("vhost", ""),
+        broker=BrokerAccess(
+            **given(
+                broker,
+                management=same,
+                username=same,
+                password=lambda reference: secret(("broker", "password"), reference),
+                ca_file=lambda path: relative_to(sources.directory(("broker", "ca_file")), path),
+            )
+        ),
+        limits=_limits(document.get("limits", {})),
+        retry=retry,
+        dead_letter=DeadLetterPolicy(
+            **given(document.get("dead_letter", {}), exchange=same, queue=same, retry_exchange=same)
+        ),
+        security=_security(document.get("security", {})),
+        exchanges={name: build_exchange(name, data) for name, data in entries("exchanges")},
+        messages={name: build_message(name, data, templates) for name, data in entries("messages")},
+        queues={name: build_queue(name, data, retry) for name, data in entries("queues")},
+        services={name: build_service(name, data, templates, secret) for name, data in entries("services")},
+        users={name: build_user(name, data, secret) for name, data in entries("users")},
+        bindings=tuple(build_binding(data) for data in document.get("bindings", ())),
+        policies={name: build_policy(name, data) for name, data in entries("policies")},
+        **given(document, environment=same, ownership=Ownership, ignore=tuple),
+    )
+
+
+def _limits(data: Data) -> Limits:
+    converted = given(data, message_size=ByteSize.parse, delivery_limit=same, max_connections=same, max_queues=same)
+    return Limits(**converted)
+
+
+def _security(data: Data) -> SecurityPolicy:
+    tls = given(data.get("tls", {}), required=same, minimum_version=TlsVersion, client_certificates=same)
+    jwt = given(
+        data.get("jwt", {}),
+        algorithm=JwtAlgorithm,
+        mode=Enforcement,
+        leeway=Duration.parse,
+        outage_tolerance=Duration.parse,
+    )
+    return SecurityPolicy(TlsPolicy(**tls), JwtPolicy(**jwt))

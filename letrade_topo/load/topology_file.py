@@ -1,0 +1,121 @@
+"""Loads `topology.yaml`: text → nodes → overlays → variables → shape → model → rules.
+
+Each stage reports what it finds and the next goes on with what is usable, so that one run shows all
+problems. Only a file that is no YAML ends the load at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Values
+from collections.abc import Sequence as List
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from letrade_topo.load.build import build_topology
+from letrade_topo.load.diagnostics import Diagnostic, InvalidTopology, Location, ordered
+from letrade_topo.load.nodes import Mapping, Scalar, Sources, location_of, plain
+from letrade_topo.load.overlays import merge
+from letrade_topo.load.report import Report
+from letrade_topo.load.shape_check import Damage, check_shape
+from letrade_topo.load.source_text import SourceText, read_source
+from letrade_topo.load.variables import substitute
+from letrade_topo.load.yaml_parser import parse_yaml
+from letrade_topo.model.rules import broken_rules
+from letrade_topo.model.topology import Topology
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTopology:
+    """A topology that can be used.
+
+    Args:
+        topology: the model.
+        sources: where each value was said.
+        diagnostics: warnings, by position.
+    """
+
+    topology: Topology
+    sources: Sources = field(repr=False)
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+def load_topology(
+    path: Path, *, overlays: List[Path] = (), variables: Values[str, str] | None = None
+) -> LoadedTopology:
+    """Load a topology file.
+
+    Args:
+        path: the file.
+        overlays: files that change it, in this order.
+        variables: values for variables that the file declares.
+
+    Raises:
+        InvalidTopology: with every problem of the files.
+    """
+    return load_sources([read_source(item) for item in (path, *overlays)], variables=variables)
+
+
+def load_sources(texts: List[SourceText], *, variables: Values[str, str] | None = None) -> LoadedTopology:
+    """Load a topology from the texts of its file and of overlays; otherwise as `load_topology`."""
+    report = Report()
+    root = _merged([_root(text, report, is_overlay=index > 0) for index, text in enumerate(texts)], report)
+    if root is None:
+        raise report.stop()
+    substitute(root, variables or {}, report)
+    sources = Sources(root, tuple(texts))
+    document = plain(root)
+    assert isinstance(document, dict)  # noqa: S101  # the root is a mapping
+    damage = check_shape(document, sources, report)
+    topology = build_topology(document, sources, report)
+    _check_rules(topology, sources, damage, report)
+    if report.has_errors:
+        raise report.stop()
+    return LoadedTopology(topology, sources, ordered(report.diagnostics))
+
+
+def _root(text: SourceText, report: Report, *, is_overlay: bool) -> Mapping | None:
+    found = len(report.diagnostics)
+    node = parse_yaml(text, report)
+    if isinstance(node, Mapping):
+        return node
+    start = location_of(node) if node is not None else None
+    if node is None and len(report.diagnostics) == found:
+        if is_overlay:  # nothing but comments changes nothing
+            return Mapping(text, 0, 0)
+        why = "It has no content, or only comments."
+        report.add(
+            "empty-file", Location(text.name), "empty file", why, "Begin with `topology: 1`, a name and a vhost."
+        )
+    elif node is not None and start is not None:
+        what = "a single value" if isinstance(node, Scalar) else "a list"
+        why = f"It is {what}; a topology is a mapping, `key: value` with `topology: 1` first."
+        report.add("wrong-type", start, "file is not a mapping", why, "See the example topology.yaml.")
+    return None
+
+
+def _merged(roots: List[Mapping | None], report: Report) -> Mapping | None:
+    merged = roots[0]
+    for overlay in roots[1:]:
+        if merged is None or overlay is None:
+            return None
+        merged = merge(merged, overlay, report)
+    return merged
+
+
+def _check_rules(topology: Topology, sources: Sources, damage: Damage, report: Report) -> None:
+    for problem in broken_rules(topology, whole=damage.is_none and not report.has_errors):
+        if damage.covers(problem.path):
+            continue
+        locate = sources.locate_key if problem.at_key else sources.locate
+        report.add(
+            problem.rule,
+            locate(problem.path),
+            problem.summary,
+            problem.why,
+            problem.fix,
+            severity=problem.severity,
+            path=problem.path,
+        )
+
+
+__all__ = ["InvalidTopology", "LoadedTopology", "load_sources", "load_topology"]
