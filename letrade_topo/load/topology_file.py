@@ -40,7 +40,10 @@ class LoadedTopology:
 
 
 def load_topology(
-    path: Path, *, overlays: List[Path] = (), variables: Values[str, str] | None = None
+    path: Path,
+    *,
+    overlays: List[Path] = (),
+    variables: Values[str, str] | None = None,
 ) -> LoadedTopology:
     """Load a topology file.
 
@@ -55,13 +58,24 @@ def load_topology(
     return load_sources([read_source(item) for item in (path, *overlays)], variables=variables)
 
 
-def load_sources(texts: List[SourceText], *, variables: Values[str, str] | None = None) -> LoadedTopology:
-    """Load a topology from the texts of its file and of overlays; otherwise as `load_topology`."""
+def load_sources(
+    texts: List[SourceText],
+    *,
+    variables: Values[str, str] | None = None,
+    environment: Values[str, str] | None = None,
+) -> LoadedTopology:
+    """Load a topology from the texts of its file and of overlays; otherwise as `load_topology`.
+
+    Args:
+        texts: the file, then the overlays.
+        variables: values for variables that the file declares.
+        environment: likewise by name in upper case; `variables` come first.
+    """
     report = Report()
     root = _merged([_root(text, report, is_overlay=index > 0) for index, text in enumerate(texts)], report)
     if root is None:
         raise report.stop()
-    substitute(root, variables or {}, report)
+    substitute(root, variables or {}, environment or {}, report)
     sources = Sources(root, tuple(texts))
     document = plain(root)
     assert isinstance(document, dict)  # noqa: S101  # the root is a mapping

@@ -21,10 +21,18 @@ _REFERENCE = re.compile(r"\$(?P<escape>\$\{)|\$\{(?P<name>" + _NAME + r")\}|\$\{
 Value = bool | int | float | str
 
 
-def substitute(root: Mapping, overrides: Values[str, str], report: Report) -> None:
-    """Replace the references in every text of the document, except in `variables` itself."""
+def substitute(root: Mapping, overrides: Values[str, str], environment: Values[str, str], report: Report) -> None:
+    """Replace the references in every text of the document, except in `variables` itself.
+
+    Args:
+        root: the document, changed in place.
+        overrides: values by name.
+        environment: values by name in upper case, as environment variables have them; `overrides` come first.
+        report: where problems go.
+    """
     values = _declared(root, report)
-    for name, text in overrides.items():
+    by_upper_case = {name.upper(): name for name in values}
+    for name, text in {**{by_upper_case.get(key, key): text for key, text in environment.items()}, **overrides}.items():
         if name not in values:
             _undeclared_override(name, values, root, report)
         else:
@@ -40,10 +48,14 @@ def _declared(root: Mapping, report: Report) -> dict[str, Value]:
     if entry is None or not isinstance(entry.node, Mapping):
         return {}
     values: dict[str, Value] = {}
+    upper_case: set[str] = set()
     for name, declared in entry.node.entries.items():
         node = declared.node
         if not re.fullmatch(_NAME, name):
             why = f"{name!r} cannot be one: letters, digits and underscores, and not a digit first."
+            report.add("variable-name", location_of(declared), "unusable name of a variable", why, "Rename it.")
+        elif name.upper() in upper_case:
+            why = f"{name!r} differs from another one only by case, and environment variables do not tell them apart."
             report.add("variable-name", location_of(declared), "unusable name of a variable", why, "Rename it.")
         elif not isinstance(node, Scalar) or node.value is None:
             why = f"{name!r} needs one: it says what is used when nothing else gives a value, and of which type."
@@ -54,6 +66,7 @@ def _declared(root: Mapping, report: Report) -> dict[str, Value]:
                 why = "A default is used as it stands; variables in variables are not replaced."
                 report.add("variable-default", location_of(node), "variable in a default", why, "Write it out.")
             values[name] = node.value
+            upper_case.add(name.upper())
     return values
 
 

@@ -1,0 +1,113 @@
+"""The options that say which topology a command works on: FILE, --overlay, --var.
+
+@click.command()
+@topology_options
+def plan(topology: TopologyOptions) -> None:
+    loaded = topology.load()
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from letrade_topo.load.topology_file import LoadedTopology
+
+DEFAULT_FILE = "topology.yaml"
+STANDARD_INPUT = "-"
+VARIABLE_PREFIX = "LETRADE_TOPO_VAR_"
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class TopologyOptions:
+    """Which topology is meant.
+
+    Args:
+        file: the path of the file; `-` for standard input.
+        overlays: files that change it, in this order.
+        variables: values for declared variables.
+        environment: likewise by upper-case name; what `variables` gives has precedence.
+    """
+
+    file: str = DEFAULT_FILE
+    overlays: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def load(self) -> LoadedTopology:
+        """Load the topology.
+
+        Raises:
+            InvalidTopology: with every problem of the files.
+        """
+        from letrade_topo.load.source_text import decode_source, read_source
+        from letrade_topo.load.topology_file import load_sources
+
+        if self.file == STANDARD_INPUT:
+            first = decode_source("<stdin>", Path(), sys.stdin.buffer.read())
+        else:
+            first = read_source(Path(self.file))
+        texts = [first, *(read_source(Path(path)) for path in self.overlays)]
+        return load_sources(texts, variables=self.variables, environment=self.environment)
+
+
+def topology_options(command: Command) -> Command:
+    """Give a click command FILE, --overlay and --var, as one argument `topology: TopologyOptions`."""
+
+    @click.argument(
+        "file", required=False, default=DEFAULT_FILE, envvar="LETRADE_TOPO_FILE", type=click.Path(allow_dash=True)
+    )
+    @click.option(
+        "--overlay",
+        "overlays",
+        multiple=True,
+        metavar="FILE",
+        envvar="LETRADE_TOPO_OVERLAY",
+        show_envvar=True,
+        type=click.Path(),
+        help="A file that changes the topology, for example for one environment; may be repeated.",
+    )
+    @click.option(
+        "--var",
+        "variables",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=_variables,
+        help=f"The value of a variable that the topology declares; may be repeated.  [env var: {VARIABLE_PREFIX}NAME]",
+    )
+    @functools.wraps(command)
+    def with_topology(
+        *args: Any, file: str, overlays: tuple[str, ...], variables: Mapping[str, str], **options: Any
+    ) -> Any:
+        topology = TopologyOptions(file, overlays, variables, _environment())
+        return command(*args, topology=topology, **options)
+
+    return with_topology  # type: ignore[return-value]  # click replaces it by a command in any case
+
+
+def _variables(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for text in given:
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise click.BadParameter("write NAME=VALUE, for example --var environment=production")
+        values[name] = value
+    return values
+
+
+def _environment() -> dict[str, str]:
+    return {
+        name.removeprefix(VARIABLE_PREFIX): value
+        for name, value in os.environ.items()
+        if name.startswith(VARIABLE_PREFIX) and name != VARIABLE_PREFIX
+    }
