@@ -1,6 +1,6 @@
 """In which order objects are made, and why; they are deleted in the opposite order.
 
-    vhost ─┬─ users, limits
+    vhost ─┬─ users ── limits
            └─ exchanges ── policies ── queues ── dead-letter wiring ── bindings ── topic permissions ── permissions
 
 Objects of one stage do not depend on each other and run in parallel; a stage begins when the one before
@@ -34,17 +34,19 @@ class Stage(IntEnum):
     """Everything else lives in it, the lock too."""
     USERS = 1
     """Permissions name them. Users alone may do nothing, so they may come early."""
-    EXCHANGES = 2
+    LIMITS = 2
+    """A user's limits need the user."""
+    EXCHANGES = 3
     """Bindings lead from them."""
-    POLICIES = 3
+    POLICIES = 4
     """Before the queues, so that a queue is born with its limits."""
-    QUEUES = 4
-    DEAD_LETTER_WIRING = 5
+    QUEUES = 5
+    DEAD_LETTER_WIRING = 6
     """Before the bindings that let messages in: a message may be rejected as soon as it arrives."""
-    BINDINGS = 6
-    TOPIC_PERMISSIONS = 7
+    BINDINGS = 7
+    TOPIC_PERMISSIONS = 8
     """Before the permissions: an exchange without a topic permission is open to every routing key."""
-    PERMISSIONS = 8
+    PERMISSIONS = 9
     """Last: nobody may publish before every queue that should receive is bound."""
 
     @property
@@ -63,8 +65,10 @@ def stage_of(thing: BrokerObject, dead_letter_exchanges: Collection[str]) -> Sta
     match thing:
         case Vhost():
             return Stage.VHOST
-        case User() | UserLimit() | VhostLimit():
+        case User():
             return Stage.USERS
+        case UserLimit() | VhostLimit():
+            return Stage.LIMITS
         case Exchange():
             return Stage.EXCHANGES
         case Policy():

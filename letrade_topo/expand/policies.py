@@ -29,15 +29,16 @@ UNLIMITED_DELIVERIES = -1
 
 def expand_policies(topology: Topology, capabilities: Capabilities) -> tuple[list[Desired], dict[str, str | None]]:
     """The derived and the declared policies, and which one each queue should be under."""
-    desired: list[Desired] = []
     effect: dict[str, str | None] = {}
     shared = [queue.name for queue in topology.queues.values() if _is_shared(queue)]
-    for policy in _shared_policies(topology, "consumer", shared, topology.limits.delivery_limit, effect):
-        desired.append(Desired(policy, ("limits", "delivery_limit")))
+    desired = [
+        Desired(policy, ("limits", "delivery_limit"))
+        for policy in _shared_policies(topology, "consumer", shared, topology.limits.delivery_limit, effect)
+    ]
     waiting = [topology.dead_letter.queue, *_rejected_queues(topology)]
     if capabilities.unlimited_delivery_limit:
-        for policy in _shared_policies(topology, "waiting", waiting, UNLIMITED_DELIVERIES, effect):
-            desired.append(Desired(policy, ("dead_letter",)))
+        shared_waiting = _shared_policies(topology, "waiting", waiting, UNLIMITED_DELIVERIES, effect)
+        desired += [Desired(policy, ("dead_letter",)) for policy in shared_waiting]
     for queue in topology.queues.values():
         own = None if _is_shared(queue) else _own_policy(topology, queue)
         if own is not None:
@@ -46,9 +47,7 @@ def expand_policies(topology: Topology, capabilities: Capabilities) -> tuple[lis
     for name, declared in topology.policies.items():
         path: DocumentPath = ("policies", name)
         definition = dict(declared.definition)
-        desired.append(
-            Desired(Policy(name, declared.pattern, declared.apply_to, definition, declared.priority), path)
-        )
+        desired.append(Desired(Policy(name, declared.pattern, declared.apply_to, definition, declared.priority), path))
     return desired, effect
 
 

@@ -13,8 +13,8 @@ from letrade_topo.broker.objects import Attributes, Binding, Exchange, Queue
 from letrade_topo.expand.desired import Desired, DocumentPath
 from letrade_topo.model import names
 from letrade_topo.model.topology import (
-    DeadLetterPolicy,
     DeadLettering,
+    DeadLetterPolicy,
     DeadLetterTarget,
     DestinationType,
     Guarantee,

@@ -81,9 +81,7 @@ def compare(
     for address, one in desired.objects.items():
         found = live.objects.get(address)
         if found is None:
-            changes.append(
-                Change(Action.CREATE, None, one.object, Reason.MISSING, stage(one.object), locate(one.path))
-            )
+            changes.append(Change(Action.CREATE, None, one.object, Reason.MISSING, stage(one.object), locate(one.path)))
             continue
         seen.append(found)
         if is_equal(one.object, found):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from letrade_topo.broker.objects import Address, Policy, Queue
 from letrade_topo.broker.state import LiveState
 from letrade_topo.expand.desired import DesiredState
+from letrade_topo.model import names
+from letrade_topo.model.messages import Json
 from letrade_topo.plan.scope import Scope
 
 PLAIN_PROTOCOLS = frozenset(
@@ -57,9 +60,7 @@ def _policy_effects(desired: DesiredState, live: LiveState) -> Iterator[Finding]
             continue
         policy = live.objects.get(Address(f"policy:{expected}"))
         wanted = desired.objects.get(Address(f"policy:{expected}"))
-        if expected is not None and (
-            policy is None or wanted is None or policy.attributes != wanted.object.attributes
-        ):
+        if expected is not None and (policy is None or wanted is None or policy.attributes != wanted.object.attributes):
             continue  # the policy itself is a change of the plan
         if status.policy is not None and _is_declared(desired, status.policy):
             continue
@@ -67,9 +68,31 @@ def _policy_effects(desired: DesiredState, live: LiveState) -> Iterator[Finding]
         yield Finding(
             "policy-effect",
             Queue(queue).address,
-            f"{effective} is in effect on the queue instead of {expected!r}" if expected else f"{effective} is in effect",
+            f"{effective} is in effect on the queue instead of {expected!r}"
+            if expected
+            else f"{effective} is in effect",
             "a policy of higher priority also matches the queue: narrow its pattern or remove it",
         )
+
+
+def lock_hazards(live: LiveState, topology: str) -> tuple[str, ...]:
+    """Policies under which the lock's queue would expire before its lease ends, each as `policy 'NAME'`."""
+    ours = (
+        (f"policy {thing.name!r}", thing.attributes) for thing in live.objects.values() if isinstance(thing, Policy)
+    )
+    operators = ((f"operator policy {one.get('name')!r}", one) for one in live.operator_policies)
+    lock = names.lock_queue(topology)
+    return tuple(name for name, attributes in (*ours, *operators) if _expires(attributes, lock))
+
+
+def _expires(policy: Mapping[str, Json], queue: str) -> bool:
+    definition = policy.get("definition")
+    if not isinstance(definition, Mapping) or "expires" not in definition or policy.get("apply-to") == "exchanges":
+        return False
+    try:
+        return re.search(str(policy.get("pattern")), queue) is not None
+    except re.error:
+        return True  # PCRE that Python cannot read: rather refuse than lose the lock half-way
 
 
 def _is_declared(desired: DesiredState, name: str) -> bool:

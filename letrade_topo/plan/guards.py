@@ -94,7 +94,11 @@ class Refusal:
 
 def shell_word(text: str) -> str:
     """Quote for a shell only where it must be."""
-    return text if text.replace("-", "").replace("=", "").replace(":", "").replace(".", "").replace("_", "").isalnum() else f"'{text}'"
+    return (
+        text
+        if text.replace("-", "").replace("=", "").replace(":", "").replace(".", "").replace("_", "").isalnum()
+        else f"'{text}'"
+    )
 
 
 def assess(
@@ -172,7 +176,9 @@ def _judge_replace(change: Change, *, needs_replace: bool) -> Iterator[Refusal]:
     names = ", ".join(difference.attribute for difference in change.differences)
     if change.messages or change.consumers:
         held = f"{_count(change.messages or 0, 'message')} and {_count(change.consumers or 0, 'consumer')}"
-        why = f"{names} cannot change on an existing queue, and it holds {held}: only an empty, unused queue is replaced"
+        why = (
+            f"{names} cannot change on an existing queue, and it holds {held}: only an empty, unused queue is replaced"
+        )
         yield Refusal(change.address, why, "")
     elif needs_replace:
         why = (
@@ -182,9 +188,7 @@ def _judge_replace(change: Change, *, needs_replace: bool) -> Iterator[Refusal]:
         yield Refusal(change.address, why, str(Allowance.REPLACE))
 
 
-def _dead_letter_users(
-    live: Mapping[Address, BrokerObject], gone: set[Address]
-) -> Iterator[tuple[Address, Address]]:
+def _dead_letter_users(live: Mapping[Address, BrokerObject], gone: set[Address]) -> Iterator[tuple[Address, Address]]:
     """Objects that a queue which stays dead-letters into, each with that queue."""
     bindings: dict[str, list[Binding]] = {}
     for thing in live.values():
@@ -206,5 +210,3 @@ def _dead_letter_users(
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-

@@ -72,7 +72,7 @@ class OwnershipRecord:
             case _:
                 raise UnreadableRecord(
                     f"the ownership record {name!r} on the broker cannot be read",
-                    why=f"it is not of format {RECORD_FORMAT}; a newer version of this tool, or something else, wrote it",
+                    why=f"it is not of format {RECORD_FORMAT}; a newer version of this tool or something else wrote it",
                     fix="use the version that wrote it; `rabbitmqctl list_global_parameters` shows it",
                 )
 

@@ -34,6 +34,8 @@ class Plan:
         record: the ownership record as read.
         allowances: what the caller allowed.
         fingerprint: of the live state that this plan depends on.
+        vhost_exists: whether the vhost was there.
+        lock_hazards: policies under which the lock would end too early.
         destroys: everything owned goes.
     """
 
@@ -48,6 +50,7 @@ class Plan:
     allowances: Allowances
     fingerprint: str
     vhost_exists: bool
+    lock_hazards: tuple[str, ...] = ()
     destroys: bool = False
 
     @property

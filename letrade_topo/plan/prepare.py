@@ -13,15 +13,14 @@ from dataclasses import dataclass, field, replace
 from letrade_topo.broker.capabilities import Capabilities, for_version
 from letrade_topo.broker.objects import (
     CLUSTER_KINDS,
-    Address,
     Exchange,
     Permission,
     Queue,
     TopicPermission,
-    User,
     Vhost,
 )
 from letrade_topo.broker.order import Stage
+from letrade_topo.broker.passwords import SALT_BYTES
 from letrade_topo.broker.state import LiveState
 from letrade_topo.expand.desired import DesiredState, DocumentPath
 from letrade_topo.management.client import ManagementClient
@@ -30,15 +29,12 @@ from letrade_topo.model.security import SecretReference
 from letrade_topo.model.topology import Ownership
 from letrade_topo.plan.change import Action, Change, Reason
 from letrade_topo.plan.compare import compare
-from letrade_topo.plan.findings import find
+from letrade_topo.plan.findings import find, lock_hazards
 from letrade_topo.plan.guards import Allowance, Allowances, assess
 from letrade_topo.plan.ownership import OwnershipRecord
 from letrade_topo.plan.passwords import settle_passwords
 from letrade_topo.plan.plan import Plan, fingerprint
 from letrade_topo.plan.scope import Scope
-
-SALT_BYTES = 4
-"""RabbitMQ's password hashes begin with a salt of 32 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +70,7 @@ def prepare(client: ManagementClient, request: Request) -> Plan:
     return plan_for(live, request, lambda: _counts(client, request.scope.vhost))
 
 
-def plan_for(
-    live: LiveState, request: Request, read_counts: Callable[[], Mapping[str, tuple[int, int]]]
-) -> Plan:
+def plan_for(live: LiveState, request: Request, read_counts: Callable[[], Mapping[str, tuple[int, int]]]) -> Plan:
     """Plan for a state that was read.
 
     Args:
@@ -94,7 +88,9 @@ def plan_for(
     comparison = compare(desired, live, record, scope, request.locate)
     changes = [change for change in comparison.changes if not _belongs_to_another(change, live, scope)]
     if not request.destroys:
-        changes += [one for one in comparison.unmanaged if request.allowances.permit(Allowance.DELETE_UNMANAGED, one.address)]
+        changes += [
+            one for one in comparison.unmanaged if request.allowances.permit(Allowance.DELETE_UNMANAGED, one.address)
+        ]
     if any(change.removes_queue for change in changes):
         changes = _with_counts(changes, read_counts())
     refusals = assess(changes, live.objects, record, request.allowances, destroys=request.destroys)
@@ -112,6 +108,7 @@ def plan_for(
         allowances=request.allowances,
         fingerprint=fingerprint(live, scope.record_name, comparison.seen),
         vhost_exists=live.vhost_exists,
+        lock_hazards=lock_hazards(live, scope.topology),
         destroys=request.destroys,
     )
 
@@ -156,11 +153,3 @@ def _vhost_deletion(changes: Iterable[Change], live: LiveState, record: Ownershi
     vhost = Vhost(live.vhost)
     return [Change(Action.DELETE, vhost, None, Reason.REMOVED, Stage.VHOST)]
 
-
-def users_with_secrets(desired: DesiredState) -> dict[SecretReference, Address]:
-    """The references that must be resolved before planning, each with a user that needs it."""
-    return {
-        one.object.password: address
-        for address, one in desired.objects.items()
-        if isinstance(one.object, User) and one.object.password is not None
-    }

@@ -1,0 +1,227 @@
+"""Performing a plan's changes: stage after stage, in parallel within a stage, each with its result.
+
+Creates and updates run in the order of `broker/order.py`, then deletes in the opposite order, so that a
+renamed queue receives before the old one goes. A stage with a failure is the last one: what depends on it is
+skipped and said to be. Many creates of one stage go in bulk; which of them exist is then known from reading
+back, never from the broker's answer, which skips conflicting objects silently.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from letrade_topo.apply.outcome import Outcome, Progress, Status
+from letrade_topo.broker.objects import Address, Binding, Kind, Queue
+from letrade_topo.broker.order import Stage
+from letrade_topo.errors import TopoError
+from letrade_topo.management.client import ManagementClient
+from letrade_topo.management.errors import BrokerRefused, BrokerUnreachable, MissingRight
+from letrade_topo.management.perform import bulk_create, create, delete, update
+from letrade_topo.management.reading import STATISTICS_DELAY_SECONDS, QueueCounts, read_queue_counts
+from letrade_topo.model.names import ARGUMENT_QUEUE_TYPE
+from letrade_topo.model.topology import QueueType
+from letrade_topo.plan.change import Action, Change, Reason
+from letrade_topo.plan.guards import Allowance, Allowances
+
+WORKERS = 8
+"""The broker's metadata store takes writes one after the other; more connections than this gain nothing."""
+
+BULK_THRESHOLD = 16
+BULK_CHUNK = 500
+"""About a second of the broker's time, so that progress is seen and the lock is checked."""
+
+BULK_KINDS = frozenset(
+    {
+        Kind.USER,
+        Kind.EXCHANGE,
+        Kind.POLICY,
+        Kind.QUEUE,
+        Kind.BINDING,
+        Kind.TOPIC_PERMISSION,
+        Kind.PERMISSION,
+    }
+)
+
+
+class Execution:
+    """One run over the changes of a plan.
+
+    Args:
+        client: to the broker.
+        vhost: the vhost of every object that is in one.
+        allowances: what the caller allowed; deletions look at live counts again.
+        check_lock: raises when the lock is lost; called before each step.
+        progress: who is told.
+    """
+
+    def __init__(
+        self,
+        client: ManagementClient,
+        vhost: str,
+        allowances: Allowances,
+        check_lock: Callable[[], None],
+        progress: Progress,
+    ) -> None:
+        self._client = client
+        self._vhost = vhost
+        self._allowances = allowances
+        self._check_lock = check_lock
+        self._progress = progress
+        self.outcomes: dict[Address, Outcome] = {}
+
+    def run(self, changes: Iterable[Change]) -> None:
+        """Perform every change, or say why not; results are in `outcomes`, also when this raises.
+
+        Raises:
+            LockLost: another run may have begun.
+        """
+        changes = tuple(changes)
+        rebinds = [change for change in changes if change.reason is Reason.REBIND]
+        for title, group in _steps(changes):
+            if any(outcome.status is Status.FAILED for outcome in self.outcomes.values()):
+                self._skip(group, "an earlier stage failed")
+                continue
+            self._check_lock()
+            self._progress.begin(title, len(group))
+            try:
+                self._step(group, rebinds)
+            finally:
+                self._progress.end()
+
+    def _step(self, group: Sequence[Change], rebinds: Sequence[Change]) -> None:
+        removed = [change for change in group if change.removes_queue]
+        if removed:
+            counts = self._settled_counts(removed)
+            group = [change for change in group if not self._holds(change, counts)]
+        bulk = [change for change in group if change.action is Action.CREATE and change.kind in BULK_KINDS]
+        if len(bulk) < BULK_THRESHOLD:
+            bulk = []
+        for start in range(0, len(bulk), BULK_CHUNK):
+            self._check_lock()
+            self._create_in_bulk(bulk[start : start + BULK_CHUNK])
+        in_bulk = {change.address for change in bulk}
+        self._in_parallel([change for change in group if change.address not in in_bulk], rebinds)
+
+    def _create_in_bulk(self, chunk: Sequence[Change]) -> None:
+        try:
+            bulk_create(self._client, self._vhost, [change.object for change in chunk])
+        except (BrokerRefused, MissingRight):
+            self._in_parallel(chunk, ())  # one by one: each gets the broker's own reason
+            return
+        for change in chunk:
+            self._record(Outcome(change, Status.DONE))
+
+    def _in_parallel(self, group: Sequence[Change], rebinds: Sequence[Change]) -> None:
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix="apply") as pool:
+            futures = {pool.submit(self._perform, change, rebinds): change for change in group}
+            try:
+                for future in as_completed(futures):
+                    outcome = future.result()
+                    self._record(outcome)
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                for future, change in futures.items():
+                    if future.done() and not future.cancelled() and not future.exception():
+                        self.outcomes.setdefault(change.address, future.result())
+                raise
+
+    def _perform(self, change: Change, rebinds: Sequence[Change]) -> Outcome:
+        """One change; a refusal of the broker is a result, an unreachable broker ends the run."""
+        try:
+            match change.action:
+                case Action.CREATE:
+                    create(self._client, self._vhost, change.object)
+                case Action.UPDATE:
+                    update(self._client, self._vhost, change.object)
+                case Action.REPLACE:
+                    self._replace(change, rebinds)
+                case Action.DELETE:
+                    self._delete(change)
+        except BrokerUnreachable:
+            raise
+        except TopoError as error:
+            return Outcome(change, Status.FAILED, f"{error.what}: {error.why}" if error.why else error.what)
+        return Outcome(change, Status.DONE)
+
+    def _replace(self, change: Change, rebinds: Sequence[Change]) -> None:
+        """Delete, make again and bind again without a pause: until it is bound, nothing arrives there."""
+        self._delete(change)
+        create(self._client, self._vhost, change.object)
+        for rebind in rebinds:
+            if _belongs(rebind.object, change.object.address):
+                create(self._client, self._vhost, rebind.object)
+
+    def _delete(self, change: Change) -> None:
+        thing = change.before
+        if thing is None:
+            return
+        if (
+            isinstance(thing, Queue)
+            and thing.arguments.get(ARGUMENT_QUEUE_TYPE, QueueType.CLASSIC) == QueueType.CLASSIC
+        ):
+            address = change.address
+            delete(
+                self._client,
+                self._vhost,
+                thing,
+                if_empty=not self._allowances.permit(Allowance.DELETE_MESSAGES, address),
+                if_unused=not self._allowances.permit(Allowance.DELETE_CONSUMED, address),
+            )
+        else:
+            delete(self._client, self._vhost, thing)
+
+    def _settled_counts(self, removed: Sequence[Change]) -> Mapping[str, QueueCounts]:
+        """Live counts that are surely newer than the last message: the broker refreshes them in intervals."""
+        self._progress.say(
+            f"waiting {STATISTICS_DELAY_SECONDS:g} s for fresh message counts of "
+            f"{len(removed)} queue{'' if len(removed) == 1 else 's'} that would go"
+        )
+        until = time.monotonic() + STATISTICS_DELAY_SECONDS
+        while time.monotonic() < until:
+            time.sleep(min(0.5, STATISTICS_DELAY_SECONDS))
+            self._check_lock()
+        return read_queue_counts(self._client, self._vhost)
+
+    def _holds(self, change: Change, counts: Mapping[str, QueueCounts]) -> bool:
+        """Whether a queue that should go turns out to be in use; then it stays, and the result says so."""
+        thing = change.before
+        if not change.removes_queue or not isinstance(thing, Queue) or thing.name not in counts:
+            return False
+        count, found = counts[thing.name], []
+        if count.messages and not self._allowances.permit(Allowance.DELETE_MESSAGES, change.address):
+            found.append(f"{count.messages:,} messages")
+        if count.consumers and not self._allowances.permit(Allowance.DELETE_CONSUMED, change.address):
+            found.append(f"{count.consumers:,} consumers")
+        if found:
+            why = f"it holds {' and '.join(found)} by now, so it was not deleted"
+            self._record(Outcome(change, Status.FAILED, why))
+        return bool(found)
+
+    def _skip(self, group: Iterable[Change], why: str) -> None:
+        for change in group:
+            self.outcomes.setdefault(change.address, Outcome(change, Status.SKIPPED, why))
+
+    def _record(self, outcome: Outcome) -> None:
+        self.outcomes[outcome.change.address] = outcome
+        self._progress.advance(1)
+
+
+def _steps(changes: Sequence[Change]) -> Iterator[tuple[str, list[Change]]]:
+    makes = [change for change in changes if change.action is not Action.DELETE]
+    deletes = [change for change in changes if change.action is Action.DELETE]
+    for stage in Stage:
+        group = [change for change in makes if change.stage is stage]
+        if group:
+            yield stage.title, group
+    for stage in reversed(Stage):
+        group = [change for change in deletes if change.stage is stage]
+        if group:
+            yield f"delete {stage.title}", group
+
+
+def _belongs(thing: object, address: Address) -> bool:
+    if not isinstance(thing, Binding):
+        return False
+    return address in {f"exchange:{thing.source}", f"{thing.destination_type}:{thing.destination}"}

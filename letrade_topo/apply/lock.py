@@ -1,0 +1,116 @@
+"""The lock that keeps two runs apart, held on the broker itself.
+
+It is a queue with a lease: whoever holds it re-declares it every third of the lease, and when a run dies
+the broker deletes the queue. A run that cannot renew in time must stop, because another may have begun.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from letrade_topo.errors import TopoError
+from letrade_topo.management.client import ManagementClient
+from letrade_topo.management.lease import Lease
+from letrade_topo.model import names
+
+LEASE_SECONDS = 15.0
+CALL_SECONDS = 4.0
+"""Time-out of one call about the lock: two of them and a retry fit into the lease."""
+
+RENEWALS_PER_LEASE = 3
+POLL_SECONDS = 0.5
+NONCE_BITS = 31
+"""x-max-length is compared as an integer; 31 bits are accepted by every version."""
+
+
+class LockHeld(TopoError):
+    """Another run holds the lock."""
+
+
+class LockLost(TopoError):
+    """The lock could not be renewed; another run may have begun."""
+
+
+class BrokerLock:
+    """A context in which no other run of this topology writes.
+
+    Args:
+        client: to the broker, for the lock alone: a renewal must neither wait for a free connection nor
+            longer than the lease.
+        vhost: which must exist.
+        topology: the topology's name.
+        timeout_seconds: how long to wait for another run to end.
+    """
+
+    def __init__(self, client: ManagementClient, vhost: str, topology: str, timeout_seconds: float) -> None:
+        self._lease = Lease(
+            client, vhost, names.lock_queue(topology), int(LEASE_SECONDS * 1000), secrets.randbits(NONCE_BITS) + 1
+        )
+        self._topology = topology
+        self._timeout_seconds = timeout_seconds
+        self._stop = threading.Event()
+        self._renewed_at = 0.0
+        self._lost: str | None = None
+        self._thread = threading.Thread(target=self._keep, name="lock-renewal", daemon=True)
+
+    def __enter__(self) -> Self:
+        deadline = time.monotonic() + self._timeout_seconds
+        while True:
+            asked_at = time.monotonic()
+            if self._lease.try_acquire():
+                break
+            if time.monotonic() + POLL_SECONDS > deadline:
+                raise LockHeld(
+                    f"another run of topology {self._topology!r} holds the lock",
+                    why=f"waited {self._timeout_seconds:g} s; a run that died frees it after {LEASE_SECONDS:g} s",
+                    fix="try again, or wait longer with --lock-timeout",
+                )
+            self._stop.wait(POLL_SECONDS)
+        self._renewed_at = asked_at
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self._lost is None:
+            try:
+                self._lease.release()
+            except TopoError:
+                return  # the lease ends by itself; an error of the run itself matters more
+
+    def check(self) -> None:
+        """Make sure that the lock is still ours.
+
+        Raises:
+            LockLost: it could not be renewed within the lease.
+        """
+        age = time.monotonic() - self._renewed_at
+        if self._lost is None and age > LEASE_SECONDS:
+            self._lost = f"it was last renewed {age:.0f} s ago"
+        if self._lost is not None:
+            raise LockLost(
+                f"the lock of topology {self._topology!r} was lost",
+                why=self._lost,
+                fix="run apply again: it finishes what is left",
+            )
+
+    def _keep(self) -> None:
+        while not self._stop.wait(LEASE_SECONDS / RENEWALS_PER_LEASE):
+            asked_at = time.monotonic()
+            try:
+                if not self._lease.renew():
+                    self._lost = "another run took it after the lease had ended"
+                    return
+            except TopoError as error:
+                if asked_at - self._renewed_at > LEASE_SECONDS:
+                    self._lost = f"the broker did not answer in time: {error.what}"
+                    return
+                continue
+            self._renewed_at = asked_at

@@ -1,0 +1,1 @@
+"""The `letrade-topo` command: one short module for each subcommand."""

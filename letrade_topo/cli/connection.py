@@ -1,0 +1,139 @@
+"""Which broker, and as whom: options of every command that talks to one.
+
+Precedence: flag, environment, the `broker` section of the topology file, default. A password is never an
+argument, because arguments are seen by everyone on the machine.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from letrade_topo.cli.secrets import MissingSecret, read_secret_file, resolve
+
+if TYPE_CHECKING:  # imported when a command runs, not for `--help`
+    from letrade_topo.management.client import ManagementClient
+    from letrade_topo.model.topology import BrokerAccess
+
+DEFAULT_MANAGEMENT = "https://localhost:15671"
+"""RabbitMQ's usual port for the management API over TLS."""
+
+PASSWORD_VARIABLE = "LETRADE_TOPO_PASSWORD"  # noqa: S105  # the name of a variable
+PASSWORD_FILE_VARIABLE = "LETRADE_TOPO_PASSWORD_FILE"  # noqa: S105
+
+
+class Usage(click.UsageError):
+    """Options are missing or do not go together."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOptions:
+    """What the flags and their environment variables said; None where they said nothing."""
+
+    management: str | None
+    username: str | None
+    password_file: Path | None
+    ca_file: Path | None
+    insecure_loopback: bool
+
+    def connect(self, access: BrokerAccess | None, environment: Mapping[str, str] = os.environ) -> ManagementClient:
+        """A client for the broker that these options and the file's `broker` section name.
+
+        Raises:
+            InvalidEndpoint: the URL cannot be used, or is plain http where that is not allowed.
+            MissingSecret: the password cannot be read.
+        """
+        from letrade_topo.management.client import ManagementClient
+        from letrade_topo.management.endpoint import Endpoint
+
+        username = self.username or (access.username if access else None)
+        if not username:
+            raise Usage("no user name for the management API: give --username or set LETRADE_TOPO_USERNAME")
+        ca_file = self.ca_file or (Path(access.ca_file) if access and access.ca_file else None)
+        endpoint = Endpoint.parse(
+            self.url(access),
+            username=username,
+            password=self._password(access, environment),
+            ca_file=ca_file,
+            insecure_loopback=self.insecure_loopback,
+        )
+        return ManagementClient(endpoint)
+
+    def url(self, access: BrokerAccess | None) -> str:
+        """The URL of the management API."""
+        return self.management or (access.management if access else None) or DEFAULT_MANAGEMENT
+
+    def _password(self, access: BrokerAccess | None, environment: Mapping[str, str]) -> str:
+        if self.password_file is not None:
+            return read_secret_file(self.password_file, "--password-file")
+        if environment.get(PASSWORD_VARIABLE):
+            return environment[PASSWORD_VARIABLE]
+        if environment.get(PASSWORD_FILE_VARIABLE):
+            return read_secret_file(Path(environment[PASSWORD_FILE_VARIABLE]), PASSWORD_FILE_VARIABLE)
+        if access is not None and access.password is not None:
+            return resolve([access.password], environment)[access.password]
+        raise MissingSecret(
+            "no password for the management API",
+            fix=f"give --password-file, or set {PASSWORD_VARIABLE} or {PASSWORD_FILE_VARIABLE}",
+        )
+
+
+def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options; the command gets them as `connection`."""
+
+    @click.option(
+        "--management",
+        metavar="URL",
+        envvar="LETRADE_TOPO_MANAGEMENT",
+        show_envvar=True,
+        help=f"Management API, with its path prefix if it has one.  [default: {DEFAULT_MANAGEMENT}]",
+    )
+    @click.option(
+        "--username",
+        metavar="NAME",
+        envvar="LETRADE_TOPO_USERNAME",
+        show_envvar=True,
+        help="User of the management API, an administrator.",
+    )
+    @click.option(
+        "--password-file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="File that holds its password.  [env var: LETRADE_TOPO_PASSWORD_FILE, or the password itself "
+        "in LETRADE_TOPO_PASSWORD]",
+    )
+    @click.option(
+        "--ca-file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        envvar="LETRADE_TOPO_CA_FILE",
+        show_envvar=True,
+        help="PEM file of the authorities to trust, instead of the system's.",
+    )
+    @click.option(
+        "--insecure-loopback",
+        is_flag=True,
+        envvar="LETRADE_TOPO_INSECURE_LOOPBACK",
+        show_envvar=True,
+        help="Allow plain http to this machine.",
+    )
+    @functools.wraps(command)
+    def wrapper(
+        *args: Any,
+        management: str | None,
+        username: str | None,
+        password_file: Path | None,
+        ca_file: Path | None,
+        insecure_loopback: bool,
+        **options: Any,
+    ) -> Any:
+        connection = ConnectionOptions(management, username, password_file, ca_file, insecure_loopback)
+        return command(*args, connection=connection, **options)
+
+    return wrapper

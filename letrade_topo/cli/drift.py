@@ -1,0 +1,36 @@
+"""`letrade-topo drift`: fail when the broker differs from the file."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from letrade_topo.cli.connection import ConnectionOptions, connection_options
+from letrade_topo.cli.exit_codes import ExitCode
+from letrade_topo.cli.options import format_option
+from letrade_topo.cli.terminal import say, wants_colour
+from letrade_topo.cli.topology_options import TopologyOptions, topology_options
+
+
+@click.command()
+@topology_options
+@connection_options
+@format_option("text", "json", "markdown", "sarif", "junit", "github")
+def drift(topology: TopologyOptions, connection: ConnectionOptions, output_format: str) -> int:
+    """Compare the broker with FILE, in full. Exit code 0 when they agree, 2 when not; changes nothing.
+
+    Sees what writing again would not: unknown arguments, policies in effect, passwords, limits, permissions
+    beyond the declared, objects made by hand, plain-text listeners where TLS is required.
+    """
+    from letrade_topo.cli.session import job_of_topology
+    from letrade_topo.plan.prepare import prepare
+    from letrade_topo.render import drift as rendered
+    from letrade_topo.render.plan_text import Style
+
+    job = job_of_topology(topology.load())
+    with connection.connect(job.access) as client:
+        plan = prepare(client, job.request)
+    click.echo(rendered.render(plan, output_format, topology.file, Style(wants_colour(sys.stdout))))
+    say(rendered.summary(plan))
+    return ExitCode.OK if plan.in_sync else ExitCode.CHANGES

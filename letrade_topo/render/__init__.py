@@ -1,0 +1,1 @@
+"""From values to text: plans, results and diagnostics in every format."""

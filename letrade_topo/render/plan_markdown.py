@@ -1,0 +1,92 @@
+"""Plans and results as Markdown, for a pull request's comment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from letrade_topo.apply.applying import Result
+from letrade_topo.model.messages import Json
+from letrade_topo.plan.change import Action, Change
+from letrade_topo.plan.plan import Plan
+from letrade_topo.render.plan_json import failures
+from letrade_topo.render.plan_text import result_summary, summary
+
+MOST_ROWS = 500
+"""GitHub refuses a comment of more than 65,536 characters."""
+
+
+def render_plan(plan: Plan) -> str:
+    """A heading with the sums, a table of changes with their differences, then what stands against it."""
+    lines = [
+        f"### `letrade-topo`: topology {code(plan.scope.topology)} on vhost {code(plan.scope.vhost)}",
+        "",
+        f"**{summary(plan)}** RabbitMQ {plan.broker.version}, {code(plan.broker.cluster)}.",
+    ]
+    if plan.changes:
+        lines += ["", "| | object | why | difference |", "|---|---|---|---|"]
+        lines += [_row(change) for change in plan.changes[:MOST_ROWS]]
+        if len(plan.changes) > MOST_ROWS:
+            lines.append(f"| | … and {len(plan.changes) - MOST_ROWS:,} more | | |")
+    if plan.unmanaged:
+        lines += ["", "**Not declared, left alone:**", ""]
+        lines += [f"- {code(change.address)}" for change in plan.unmanaged]
+    if plan.findings:
+        lines += ["", "**In effect otherwise than declared:**", ""]
+        lines += [f"- {code(one.address)}: {escape(one.text)}; {escape(one.fix)}" for one in plan.findings]
+    if plan.refusals:
+        lines += ["", "**Refused:**", ""]
+        lines += [f"- {code(one.address)}: {escape(one.why)}" + _allow(one.allow) for one in plan.refusals]
+    return "\n".join(lines)
+
+
+def render_result(result: Result) -> str:
+    """The plan, and what did not get done."""
+    lines = [render_plan(result.plan), "", f"**{result_summary(result)}**"]
+    lines += [f"- {one.status}: {code(one.change.address)}: {escape(one.why)}" for one in failures(result.outcomes)]
+    return "\n".join(lines)
+
+
+def code(text: str) -> str:
+    """Text as inline code that may stand in a table, whatever it holds."""
+    flat = text.replace("\n", "⏎").replace("\r", "").replace("|", "\\|")
+    fence = "`" * (max((len(run) for run in _runs(flat)), default=0) + 1)
+    pad = " " if flat.startswith("`") or flat.endswith("`") else ""
+    return f"{fence}{pad}{flat}{pad}{fence}"
+
+
+def escape(text: str) -> str:
+    """Text that means only itself in Markdown."""
+    for special in "\\`*_{}[]<>|#":
+        text = text.replace(special, f"\\{special}")
+    return " ".join(text.split())
+
+
+def _runs(text: str) -> Iterator[str]:
+    run = ""
+    for character in text:
+        if character == "`":
+            run += character
+        elif run:
+            yield run
+            run = ""
+    if run:
+        yield run
+
+
+def _row(change: Change) -> str:
+    differences = "<br>".join(
+        f"{code(one.attribute)}: {code(_value(one.before))} → {code(_value(one.after))}" for one in change.differences
+    )
+    if change.messages or change.consumers:
+        differences += f"<br>⚠ **{change.messages or 0:,} messages, {change.consumers or 0:,} consumers**"
+    why = change.reason.text if change.action is not Action.CREATE else ""
+    return f"| {change.action.symbol} | {code(change.address)} | {why} | {differences} |"
+
+
+def _allow(allow: str) -> str:
+    return f" ({code(f'--allow {allow}')})" if allow else ""
+
+
+def _value(value: Json) -> str:
+    return "(none)" if value is None else json.dumps(value, ensure_ascii=False)
