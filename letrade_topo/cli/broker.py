@@ -99,7 +99,7 @@ def _private_broker(folder: Path) -> PrivateBroker:
 
 
 def _as_text(report: BrokerReport) -> str:
-    rows = [("status", report.status.value), ("folder", report.folder)]
+    rows: list[tuple[str, object]] = [("status", report.status.value), ("folder", report.folder)]
     if report.version:
         rows += [
             ("RabbitMQ", report.version + (f", pid {report.pid}" if report.pid else "")),
@@ -123,11 +123,11 @@ def _as_document(report: BrokerReport) -> dict[str, object]:
         "format_version": 1,
         "status": report.status.value,
         "folder": str(report.folder),
-        "version": report.version or None,
+        "version": report.version,
         "pid": report.pid,
         "started_at": report.started_at,
-        "management": report.management_url or None,
-        "amqps": report.amqps_url or None,
+        "management": report.management_url,
+        "amqps": report.amqps_url,
         "username": report.username,
         "password_file": path(report.password_file),
         "ca_file": path(report.ca_file),

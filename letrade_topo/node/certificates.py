@@ -92,7 +92,9 @@ class CertificateFolder:
             now: the current time, with its time zone.
         """
         wanted = {name: self.client(name) for name in (*clients, *self._known_clients())}
-        (self.folder / "clients").mkdir(parents=True, exist_ok=True, mode=0o700)
+        # One by one: the mode holds for the last folder only.
+        for folder in (self.folder, self.folder / "clients"):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not _is_good(self.authority, now):
             _make_authority(self.authority, now)
         authority = _load_certificate(self.authority)

@@ -12,12 +12,17 @@ end, the program itself.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from letrade_topo.node.errors import NodeError
 from letrade_topo.node.installation import Installation
 
+# RabbitMQ 3.10's management agent dies of letters beyond Latin-1 in its paths, and in rabbitmq.conf
+# `#` begins a comment and a quote a quoted value.
+_USABLE_PATH = re.compile(r"[\w /.,:@+=~-]+", re.ASCII)
 _FOLDER_IN_ROOT = Path("/mnt")
 # /proc and /dev: Erlang reads memory limits and randomness there.
 _ENTER_ROOT = """
@@ -76,7 +81,17 @@ class InRoot:
 
 
 def enclose(installation: Installation, folder: Path) -> Enclosure:
-    """The enclosure in which this installation works on this folder (an absolute path)."""
-    if installation.root is None:
-        return OnThisMachine(folder)
-    return InRoot(folder, installation.root)
+    """The enclosure in which this installation works on this folder (an absolute path).
+
+    Raises:
+        NodeError: the folder's name is one that RabbitMQ cannot work with.
+    """
+    if installation.root is not None:
+        return InRoot(folder, installation.root)
+    if not _USABLE_PATH.fullmatch(str(folder)):
+        raise NodeError(
+            f"a private broker cannot live in {folder}",
+            why="in its paths RabbitMQ takes ASCII letters, no quotes and no other special characters",
+            fix="name another folder: --folder /tmp/letrade-broker",
+        )
+    return OnThisMachine(folder)

@@ -14,12 +14,15 @@ class RabbitMQMissing(NodeError):
 
 
 class NodeDied(NodeError):
-    """The node ended while it started; `why` holds the last lines that it wrote."""
+    """The node ended while it started; `why` holds its own words.
 
-    @property
-    def port_was_taken(self) -> bool:
-        """Whether a listener's port was no longer free: other ports may do."""
-        return "eaddrinuse" in self.why
+    Args:
+        port_was_taken: a listener's port was no longer free: other ports may do.
+    """
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "", port_was_taken: bool = False) -> None:
+        super().__init__(what, why=why, fix=fix)
+        self.port_was_taken = port_was_taken
 
 
 class NodeNotReady(NodeError):

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
+from letrade_topo.node.boot_failure import port_was_taken, why_it_ended
 from letrade_topo.node.certificates import CertificateFolder, Credential, write_private
 from letrade_topo.node.enclosure import enclose
 from letrade_topo.node.errors import NodeDied, NodeError, NodeNotReady
@@ -89,17 +90,17 @@ class Node:
     @property
     def is_running(self) -> bool:
         """Whether the broker's process runs."""
-        broker = self.processes.broker if self.processes else None
-        return broker is not None and broker.is_running()
+        return self._broker is not None and self._broker.is_running()
+
+    @property
+    def answers(self) -> bool:
+        """Whether it answers AMQP on each of its listeners."""
+        return answers_amqp(self.ports, self.certificates.ca_file)
 
     @property
     def password(self) -> str:
-        """The administrator's password; one is made when there is none."""
-        path = self.folder.password_file
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_private(path, secrets.token_urlsafe(24).encode())
-        return path.read_text(encoding="ascii").strip()
+        """The administrator's password; the first start makes it."""
+        return self.folder.password_file.read_text(encoding="ascii").strip()
 
     def url(self, listener: Listener) -> str:
         """The URL of a listener; management's ends without a slash."""
@@ -121,9 +122,10 @@ class Node:
             NodeDied: it ended while it started.
             NodeNotReady: it did not answer within the limit.
         """
-        if self.is_running:
-            return
         try:
+            if self._broker is not None and self._broker.is_running():
+                self._wait_until_ready(self._broker, time.monotonic() + timeout_seconds)
+                return
             if not self.ports.are_free() and not self._has_epmd():
                 self.ports = Ports.free(self.settings.listeners)
             try:
@@ -140,8 +142,8 @@ class Node:
 
     def stop(self, timeout_seconds: float = STOP_SECONDS) -> None:
         """Stop the node in good order, then its epmd. One that does not stop is killed."""
-        if self.processes and self.processes.broker:
-            self.processes.broker.end(timeout_seconds)
+        if self._broker is not None:
+            self._broker.end(timeout_seconds)
         self._end_epmd()
 
     def kill(self) -> None:
@@ -151,8 +153,8 @@ class Node:
 
     def crash(self) -> None:
         """End the node as a crash would; its epmd stays."""
-        if self.processes and self.processes.broker:
-            self.processes.broker.kill()
+        if self._broker is not None:
+            self._broker.kill()
 
     def ctl(self, *arguments: str, tool: str = "rabbitmqctl", timeout_seconds: float = 60) -> str:
         """Run rabbitmqctl, or a tool beside it, on this node, and return its standard output.
@@ -184,7 +186,14 @@ class Node:
         return result.stdout
 
     def ctl_command(self, *arguments: str, tool: str = "rabbitmqctl") -> tuple[list[str], dict[str, str]]:
-        """The command and the whole environment that run rabbitmqctl on this node."""
+        """The command and the whole environment that run rabbitmqctl on this node.
+
+        Raises:
+            NodeError: the node was stopped. Without its epmd, rabbitmqctl would start another,
+                which stays when it ends.
+        """
+        if not self._has_epmd():
+            raise NodeError(f"{tool} cannot be run: the node in {self.settings.folder} is not running")
         argv = self._enclosure.command(str(BIN / tool), *arguments)
         return argv, render_environment(self.settings, self.ports, self._enclosure)
 
@@ -205,8 +214,12 @@ class Node:
         folder = self.folder
         for path in (folder.path, folder.home, folder.data, folder.log, *folder.generated):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not folder.cookie.exists():
-            write_private(folder.cookie, secrets.token_hex(16).encode())
+        for path, characters in (
+            (folder.cookie, secrets.token_hex(16)),
+            (folder.password_file, secrets.token_urlsafe(24)),
+        ):
+            if not path.exists():
+                write_private(path, characters.encode())
         self.certificates.ensure((), now=datetime.datetime.now(datetime.UTC))
         for path, text in (
             (folder.configuration, render_configuration(self.settings, self.ports, self._enclosure)),
@@ -221,31 +234,34 @@ class Node:
             *self._lifetime.value, "epmd", "-address", LOOPBACK, "-port", str(self.ports.epmd)
         )
         environment = render_environment(self.settings, self.ports, self._enclosure)
-        epmd = spawn(argv, environment, self.folder.log / "epmd")
+        output = self.folder.log / "epmd"
+        output.unlink(missing_ok=True)
+        epmd = spawn(argv, environment, output)
         self._record(NodeProcesses(epmd))
         deadline = time.monotonic() + _EPMD_SECONDS
         while not _accepts(self.ports.epmd):
             if not epmd.is_running():
-                raise NodeDied("the Erlang port mapper (epmd) ended at once", why=_tail(self.folder.log / "epmd"))
+                raise _died("the Erlang port mapper (epmd) ended at once", output)
             if time.monotonic() > deadline:
                 raise NodeNotReady(f"the Erlang port mapper (epmd) did not listen within {_EPMD_SECONDS:g} s")
             time.sleep(_POLL_SECONDS / 5)
 
     def _wait_until_ready(self, broker: ProcessIdentity, deadline: float) -> None:
-        while not answers_amqp(self.ports, self.certificates.ca_file):
+        name = f"RabbitMQ {self.settings.installation.version}"
+        while not self.answers:
             if not broker.is_running():
-                raise NodeDied(
-                    f"RabbitMQ {self.settings.installation.version} ended while it started",
-                    why=_tail(self.folder.output),
-                    fix=f"its logs are in {self.folder.log}",
-                )
+                raise _died(f"{name} ended while it started", self.folder.output)
             if time.monotonic() > deadline:
                 raise NodeNotReady(
-                    f"RabbitMQ {self.settings.installation.version} runs, but does not answer AMQP in time",
-                    why=_tail(self.folder.output),
-                    fix=f"its logs are in {self.folder.log}; a busy machine may need longer",
+                    f"{name} runs, but does not answer AMQP in time",
+                    why=why_it_ended(_read(self.folder.output)),
+                    fix=f"see its logs in {self.folder.log}; a busy machine may need longer",
                 )
             time.sleep(_POLL_SECONDS)
+
+    @property
+    def _broker(self) -> ProcessIdentity | None:
+        return self.processes.broker if self.processes else None
 
     def _has_epmd(self) -> bool:
         return self.processes is not None and self.processes.epmd.is_running()
@@ -271,10 +287,18 @@ def _accepts(port: int) -> bool:
         return False
 
 
-def _tail(path: Path, lines: int = 15) -> str:
-    """The last lines of a file that say something."""
+def _died(what: str, output: Path) -> NodeDied:
+    text = _read(output)
+    return NodeDied(
+        what,
+        why=why_it_ended(text),
+        fix=f"see its logs in {output.parent}",
+        port_was_taken=port_was_taken(text),
+    )
+
+
+def _read(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return ""
-    return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
