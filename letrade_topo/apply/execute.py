@@ -23,6 +23,7 @@ from letrade_topo.management.reading import STATISTICS_DELAY_SECONDS, QueueCount
 from letrade_topo.model.names import ARGUMENT_QUEUE_TYPE
 from letrade_topo.model.topology import QueueType
 from letrade_topo.plan.change import Action, Change, Reason
+from letrade_topo.plan.compare import ends_of
 from letrade_topo.plan.guards import Allowance, Allowances
 
 WORKERS = 8
@@ -150,7 +151,7 @@ class Execution:
         self._delete(change)
         create(self._client, self._vhost, change.object)
         for rebind in rebinds:
-            if _belongs(rebind.object, change.object.address):
+            if isinstance(rebind.object, Binding) and change.address in ends_of(rebind.object):
                 create(self._client, self._vhost, rebind.object)
 
     def _delete(self, change: Change) -> None:
@@ -219,9 +220,3 @@ def _steps(changes: Sequence[Change]) -> Iterator[tuple[str, list[Change]]]:
         group = [change for change in deletes if change.stage is stage]
         if group:
             yield f"delete {stage.title}", group
-
-
-def _belongs(thing: object, address: Address) -> bool:
-    if not isinstance(thing, Binding):
-        return False
-    return address in {f"exchange:{thing.source}", f"{thing.destination_type}:{thing.destination}"}

@@ -23,7 +23,6 @@ from letrade_topo.broker.objects import (
     Address,
     Binding,
     BrokerObject,
-    Exchange,
     Kind,
     Queue,
     UserLimit,
@@ -106,7 +105,7 @@ def compare(
         change = Change(Action.DELETE, thing, None, reason, stage(thing), adopts=not ours)
         (changes if ours else unmanaged).append(change)
     changes += _rebinds(changes, desired, live, in_sync, stage, locate)
-    return Comparison(tuple(_ordered(changes)), tuple(_without_implied(unmanaged)), frozenset(in_sync), tuple(seen))
+    return Comparison(tuple(ordered(changes)), tuple(ordered(unmanaged)), frozenset(in_sync), tuple(seen))
 
 
 def is_equal(desired: BrokerObject, live: BrokerObject) -> bool:
@@ -150,8 +149,7 @@ def _rebinds(
     for address, thing in live.objects.items():
         if not isinstance(thing, Binding) or address in deleted:
             continue
-        ends = {Exchange(thing.source, "").address, Address(f"{thing.destination_type}:{thing.destination}")}
-        if not ends & replaced:
+        if not ends_of(thing) & replaced:
             continue
         in_sync.discard(address)
         declared = desired.objects.get(address)
@@ -160,17 +158,18 @@ def _rebinds(
     return rebinds
 
 
-def _without_implied(unmanaged: list[Change]) -> Iterator[Change]:
-    """A binding of an unmanaged queue or exchange goes with it, so it is not a finding of its own."""
-    gone = {change.address for change in unmanaged}
-    for change in _ordered(unmanaged):
-        thing = change.object
-        if isinstance(thing, Binding):
-            ends = {Exchange(thing.source, "").address, Address(f"{thing.destination_type}:{thing.destination}")}
-            if ends & gone:
-                continue
-        yield change
+def ends_of(binding: Binding) -> frozenset[Address]:
+    """The addresses of the two objects that a binding goes with."""
+    return frozenset(
+        {Address(f"{Kind.EXCHANGE}:{binding.source}"), Address(f"{binding.destination_type}:{binding.destination}")}
+    )
 
 
-def _ordered(changes: Iterable[Change]) -> list[Change]:
-    return sorted(changes, key=lambda change: (change.action is Action.DELETE, change.stage, change.address))
+def ordered(changes: Iterable[Change]) -> list[Change]:
+    """In the order in which they are performed: creates and updates, then deletes the other way round."""
+
+    def position(change: Change) -> tuple[bool, int, Address]:
+        deletes = change.action is Action.DELETE
+        return deletes, -change.stage if deletes else change.stage, change.address
+
+    return sorted(changes, key=position)

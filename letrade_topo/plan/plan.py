@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from letrade_topo.broker.objects import BrokerObject
+from letrade_topo.broker.objects import Binding, BrokerObject
 from letrade_topo.broker.state import BrokerInfo, LiveState
 from letrade_topo.expand.desired import DesiredState
 from letrade_topo.plan.change import Action, Change
-from letrade_topo.plan.compare import Comparison
+from letrade_topo.plan.compare import Comparison, ends_of
 from letrade_topo.plan.findings import Finding
 from letrade_topo.plan.guards import Allowances, Refusal
 from letrade_topo.plan.ownership import OwnershipRecord
@@ -60,9 +60,16 @@ class Plan:
 
     @property
     def unmanaged(self) -> tuple[Change, ...]:
-        """Undeclared objects that stay, because nobody allowed to delete them."""
+        """Undeclared objects that stay, because nobody allowed to delete them.
+
+        A binding of an undeclared queue or exchange goes with it, so it is not listed by itself.
+        """
         changed = {change.address for change in self.changes}
-        return tuple(change for change in self.comparison.unmanaged if change.address not in changed)
+        left = [change for change in self.comparison.unmanaged if change.address not in changed]
+        gone = {change.address for change in left}
+        return tuple(
+            change for change in left if not (isinstance(change.object, Binding) and ends_of(change.object) & gone)
+        )
 
     @property
     def in_sync(self) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from letrade_topo.broker.capabilities import Capabilities, for_version
 from letrade_topo.broker.objects import (
     CLUSTER_KINDS,
+    Binding,
     Exchange,
     Permission,
     Queue,
@@ -28,7 +29,7 @@ from letrade_topo.management.reading import read_queue_counts, read_state
 from letrade_topo.model.security import SecretReference
 from letrade_topo.model.topology import Ownership
 from letrade_topo.plan.change import Action, Change, Reason
-from letrade_topo.plan.compare import compare
+from letrade_topo.plan.compare import compare, ends_of, ordered
 from letrade_topo.plan.findings import find, lock_hazards
 from letrade_topo.plan.guards import Allowance, Allowances, assess
 from letrade_topo.plan.ownership import OwnershipRecord
@@ -113,6 +114,17 @@ def plan_for(live: LiveState, request: Request, read_counts: Callable[[], Mappin
     )
 
 
+def _permitted(unmanaged: Iterable[Change], allowances: Allowances) -> list[Change]:
+    """Undeclared objects that may go, each with the bindings that lead to it: inflow stops first."""
+    unmanaged = tuple(unmanaged)
+    named = {one.address for one in unmanaged if allowances.permit(Allowance.DELETE_UNMANAGED, one.address)}
+    return [
+        one
+        for one in unmanaged
+        if one.address in named or (isinstance(one.object, Binding) and ends_of(one.object) & named)
+    ]
+
+
 def _counts(client: ManagementClient, vhost: str) -> dict[str, tuple[int, int]]:
     return {name: (one.messages, one.consumers) for name, one in read_queue_counts(client, vhost).items()}
 
@@ -152,4 +164,3 @@ def _vhost_deletion(changes: Iterable[Change], live: LiveState, record: Ownershi
             return []
     vhost = Vhost(live.vhost)
     return [Change(Action.DELETE, vhost, None, Reason.REMOVED, Stage.VHOST)]
-
