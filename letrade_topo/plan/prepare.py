@@ -89,9 +89,7 @@ def plan_for(live: LiveState, request: Request, read_counts: Callable[[], Mappin
     comparison = compare(desired, live, record, scope, request.locate)
     changes = [change for change in comparison.changes if not _belongs_to_another(change, live, scope)]
     if not request.destroys:
-        changes += [
-            one for one in comparison.unmanaged if request.allowances.permit(Allowance.DELETE_UNMANAGED, one.address)
-        ]
+        changes = ordered([*changes, *_permitted(comparison.unmanaged, request.allowances)])
     if any(change.removes_queue for change in changes):
         changes = _with_counts(changes, read_counts())
     refusals = assess(changes, live.objects, record, request.allowances, destroys=request.destroys)
