@@ -50,12 +50,19 @@ def broker() -> None:
     metavar="NAME",
     help="Make a client certificate for this service. Repeatable; a later start adds more.",
 )
-def start(folder: Path, root: Path | None, services: tuple[str, ...]) -> None:
+@click.option(
+    "--topology",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Make a client certificate for every service of this topology file.",
+)
+def start(folder: Path, root: Path | None, services: tuple[str, ...], topology: Path | None) -> None:
     """Start the broker, unless it runs, and print where everything is.
 
     Data of an earlier start are kept. Certificates that are about to expire are renewed.
     """
-    report = _private_broker(folder).start(root=root, clients=services)
+    names = (*services, *(_users_of_services(topology) if topology else ()))
+    report = _private_broker(folder).start(root=root, clients=names)
     click.echo(_as_text(report))
 
 
@@ -90,6 +97,13 @@ def ctl(context: click.Context, folder: Path, arguments: tuple[str, ...]) -> Non
     """Run rabbitmqctl on the broker: `letrade-topo broker ctl -- list_queues name messages`."""
     argv, environment = _private_broker(folder).ctl_command(*arguments)
     context.exit(subprocess.run(argv, env=environment, check=False).returncode)
+
+
+def _users_of_services(topology: Path) -> list[str]:
+    """The broker logs a client in as the user that is its certificate's common name."""
+    from letrade_topo.load.topology_file import load_topology
+
+    return [service.user for service in load_topology(topology).topology.services.values()]
 
 
 def _private_broker(folder: Path) -> PrivateBroker:
