@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Mapping
 
 import click
@@ -63,6 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _interrupt)  # a cancelled pipeline frees the lock as Ctrl-C does
     try:
         code = letrade_topo.main(args=arguments, prog_name="letrade-topo", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -84,6 +88,10 @@ def main(arguments: list[str] | None = None) -> int:
         click.echo(f"error: {error}", err=True)
         return exit_code_of(error)
     return code if isinstance(code, int) else ExitCode.OK
+
+
+def _interrupt(signal_number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

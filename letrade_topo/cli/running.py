@@ -55,6 +55,8 @@ def run_job(
         if output_format == "text":
             style = plan_text.Style(wants_colour(sys.stdout), MOST_CREATES_SHOWN)
             click.echo(plan_text.render_plan(plan, style) + "\n")
+        elif plan.refusals:
+            _print(Result(plan), output_format)
         return plan.is_empty or bool(plan.refusals) or asking.agrees()
 
     run = Run(

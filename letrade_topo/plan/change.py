@@ -110,7 +110,10 @@ class Change:
         """What differs between before and after, attribute by attribute."""
         if self.before is None or self.after is None:
             return ()
-        return tuple(_differences("", public_attributes(self.before), public_attributes(self.after)))
+        before, after = public_attributes(self.before), public_attributes(self.after)
+        if self.before.attributes.get("password_hash") == self.after.attributes.get("password_hash"):
+            after = {name: before[name] if name == "password" else value for name, value in after.items()}
+        return tuple(_differences("", before, after))
 
 
 def public_attributes(thing: BrokerObject) -> dict[str, Json]:

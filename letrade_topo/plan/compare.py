@@ -140,7 +140,10 @@ def _rebinds(
     stage: Callable[[BrokerObject], Stage],
     locate: Callable[[DocumentPath], str],
 ) -> list[Change]:
-    """Every live binding of a replaced object, declared or not: none may get lost on the way."""
+    """Every live binding of a replaced object, declared or not: none may get lost on the way.
+
+    Only those of exclusive queues cannot be made again: their own connection alone may bind them.
+    """
     replaced = {change.address for change in changes if change.action is Action.REPLACE}
     deleted = {change.address for change in changes if change.action is Action.DELETE}
     if not replaced:
@@ -149,7 +152,8 @@ def _rebinds(
     for address, thing in live.objects.items():
         if not isinstance(thing, Binding) or address in deleted:
             continue
-        if not ends_of(thing) & replaced:
+        status = live.queues.get(thing.destination) if thing.destination_type == Kind.QUEUE else None
+        if not ends_of(thing) & replaced or (status is not None and status.exclusive):
             continue
         in_sync.discard(address)
         declared = desired.objects.get(address)

@@ -6,6 +6,7 @@ refusal is never applied, not even in part.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -88,17 +89,8 @@ class Refusal:
     @property
     def text(self) -> str:
         """The refusal in one line."""
-        how = f"allow it with --allow {shell_word(self.allow)}" if self.allow else "nothing allows it in this version"
+        how = f"allow it with --allow {shlex.quote(self.allow)}" if self.allow else "nothing allows it in this version"
         return f"{self.address}: {self.why}; {how}"
-
-
-def shell_word(text: str) -> str:
-    """Quote for a shell only where it must be."""
-    return (
-        text
-        if text.replace("-", "").replace("=", "").replace(":", "").replace(".", "").replace("_", "").isalnum()
-        else f"'{text}'"
-    )
 
 
 def assess(

@@ -79,6 +79,8 @@ class Plan:
     @property
     def record_is_current(self) -> bool:
         """Whether the ownership record needs no write."""
+        if self.destroys:
+            return self.record == OwnershipRecord()
         owned = {address for address in self.comparison.in_sync if not address.startswith("vhost:")}
         return self.is_empty and owned <= self.record.owned and not self.record.pending
 
