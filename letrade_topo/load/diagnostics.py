@@ -60,6 +60,9 @@ class Diagnostic:
     related: tuple[tuple[Location, str], ...] = ()
     excerpt: str = field(default="", compare=False)
 
+    def __str__(self) -> str:
+        return "\n    ".join(part for part in (f"  {self.location}: {self.summary}", self.why, self.fix) if part)
+
     @property
     def is_error(self) -> bool:
         """Whether the file cannot be used as it is."""
@@ -75,6 +78,10 @@ class InvalidTopology(TopoError):
         first = errors[0]
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         super().__init__(f"{first.location}: {first.summary}{more}", why=first.why, fix=first.fix)
+
+    def __str__(self) -> str:
+        problems = [diagnostic for diagnostic in self.diagnostics if diagnostic.is_error]
+        return "\n".join(["the topology cannot be used:", *(str(problem) for problem in problems)])
 
 
 def ordered(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

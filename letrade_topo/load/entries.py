@@ -160,7 +160,8 @@ def _dead_lettering(
         return DeadLettering.RETRY, None
     if own_retry is not None:
         return DeadLettering.RETRY, own_retry
-    if "service" in data and data.get("guarantee") != Guarantee.AT_MOST_ONCE:
+    keeps_everything = data.get("guarantee") != Guarantee.AT_MOST_ONCE and data.get("type") != QueueType.STREAM
+    if "service" in data and keeps_everything:
         return DeadLettering.RETRY, topology_retry
     return DeadLettering.NONE, None
 

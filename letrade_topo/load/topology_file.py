@@ -13,6 +13,7 @@ from pathlib import Path
 
 from letrade_topo.load.build import build_topology
 from letrade_topo.load.diagnostics import Diagnostic, InvalidTopology, Location, ordered
+from letrade_topo.load.json_schema import SchemaChecker
 from letrade_topo.load.nodes import Mapping, Scalar, Sources, location_of, plain
 from letrade_topo.load.overlays import merge
 from letrade_topo.load.report import Report
@@ -81,6 +82,7 @@ def load_sources(
     assert isinstance(document, dict)  # noqa: S101  # the root is a mapping
     damage = check_shape(document, sources, report)
     topology = build_topology(document, sources, report)
+    _check_schemas(topology, sources, report)
     _check_rules(topology, sources, damage, report)
     if report.has_errors:
         raise report.stop()
@@ -114,6 +116,13 @@ def _merged(roots: List[Mapping | None], report: Report) -> Mapping | None:
             return None
         merged = merge(merged, overlay, report)
     return merged
+
+
+def _check_schemas(topology: Topology, sources: Sources, report: Report) -> None:
+    checker = SchemaChecker(sources, report)
+    for name, message in topology.messages.items():
+        if message.schema is not None:
+            checker.check(message.schema, ("messages", name, "schema"))
 
 
 def _check_rules(topology: Topology, sources: Sources, damage: Damage, report: Report) -> None:

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
+from typing import TypeAlias
 
 from letrade_topo.model.topology import Topology
+
+Path: TypeAlias = tuple[str | int, ...]
 
 
 class Severity(StrEnum):
@@ -18,26 +21,40 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """One place where a topology breaks a rule.
+class RuleText:
+    """What people read of a rule.
 
     Args:
-        rule: the id of the rule.
-        severity: an error, or a warning.
+        id: how diagnostics and people name it.
+        severity: of its problems.
+        title: what is wrong when it is broken, in one line, without names.
+        explanation: what it is for, in full sentences.
+    """
+
+    id: str
+    severity: Severity
+    title: str
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """One place where a rule is broken.
+
+    Args:
         path: the value that is meant; in a list, a text as a step means the item with that value.
-        summary: what is wrong, in one line, without a full stop.
-        why: why that is a problem, in full sentences.
+        why: what is wrong there and why that is a problem, in full sentences.
         fix: what to do, in full sentences.
         at_key: the key of the value is meant, not the value.
     """
 
-    rule: str
-    severity: Severity
-    path: tuple[str | int, ...]
-    summary: str
-    why: str = ""
-    fix: str = ""
+    path: Path
+    why: str
+    fix: str
     at_key: bool = False
+
+
+Check: TypeAlias = Callable[[Topology], Iterator[Breach]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +62,38 @@ class Rule:
     """One rule.
 
     Args:
-        id: how diagnostics and people name it.
-        severity: of its problems.
-        title: what must hold, in one line.
-        explanation: why, for the reference page.
-        check: yields its problems.
+        text: what people read.
+        check: yields where it is broken.
         needs_whole: it judges what is *not* there, so it is silent about a file of which parts were unreadable.
     """
 
-    id: str
-    severity: Severity
-    title: str
-    explanation: str
-    check: Callable[[Topology], Iterator[Problem]]
+    text: RuleText
+    check: Check
     needs_whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A broken rule at one place; the fields are those of `RuleText` and `Breach`."""
+
+    rule: str
+    severity: Severity
+    path: Path
+    summary: str
+    why: str = ""
+    fix: str = ""
+    at_key: bool = False
+
+
+def rule(
+    rule_id: str, title: str, explanation: str, *, severity: Severity = Severity.ERROR, needs_whole: bool = False
+) -> Callable[[Check], Rule]:
+    """Make a rule of the function that checks it."""
+
+    def made(check: Check) -> Rule:
+        return Rule(RuleText(rule_id, severity, title, explanation), check, needs_whole)
+
+    return made
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:

@@ -1,0 +1,256 @@
+"""Checks that the `schema` of each message type is JSON Schema, draft 2020-12.
+
+The meta-schema is applied to one level at a time, with the schemas below taken out and checked by
+themselves, and each distinct level only once: a thousand types are made of a few dozen different levels,
+and jsonschema takes a millisecond for each.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from letrade_topo.load.diagnostics import Path
+from letrade_topo.load.nodes import Sources
+from letrade_topo.load.report import Report
+from letrade_topo.model.messages import Json
+from letrade_topo.model.rules.problem import Severity, did_you_mean
+from letrade_topo.model.rules.sensitive import pointed_at
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_MOST_HOPS = 32
+
+_ONE = frozenset(
+    {
+        "additionalProperties",
+        "contains",
+        "contentSchema",
+        "else",
+        "if",
+        "items",
+        "not",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    }
+)
+_LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+_MAPPINGS = frozenset({"$defs", "definitions", "dependentSchemas", "patternProperties", "properties"})
+_OTHERS = frozenset(
+    {
+        "$anchor",
+        "$comment",
+        "$dynamicAnchor",
+        "$dynamicRef",
+        "$id",
+        "$ref",
+        "$schema",
+        "$vocabulary",
+        "const",
+        "contentEncoding",
+        "contentMediaType",
+        "default",
+        "dependentRequired",
+        "deprecated",
+        "description",
+        "enum",
+        "examples",
+        "exclusiveMaximum",
+        "exclusiveMinimum",
+        "format",
+        "maxContains",
+        "maximum",
+        "maxItems",
+        "maxLength",
+        "maxProperties",
+        "minContains",
+        "minimum",
+        "minItems",
+        "minLength",
+        "minProperties",
+        "multipleOf",
+        "pattern",
+        "readOnly",
+        "required",
+        "title",
+        "type",
+        "uniqueItems",
+        "writeOnly",
+    }
+)
+KEYWORDS = _ONE | _LISTS | _MAPPINGS | _OTHERS
+"""The keywords of draft 2020-12, and where schemas are nested in them."""
+
+
+class SchemaChecker:
+    """Checks schemas of one topology; what it has seen once it does not check again."""
+
+    def __init__(self, sources: Sources, report: Report) -> None:
+        self._sources = sources
+        self._report = report
+        self._verdicts: dict[str, tuple[tuple[Path, str], ...]] = {}
+        self._seen: set[int] = set()
+
+    def check(self, schema: Mapping[str, Json], path: Path) -> None:
+        """Report what is wrong with the schema at `path`."""
+        draft = schema.get("$schema")
+        if isinstance(draft, str) and draft.rstrip("#") != DRAFT:
+            why = f"Payloads are checked by draft 2020-12, and this schema asks for {draft[:80]!r}."
+            self._error((*path, "$schema"), why, "Remove the line, or convert the schema.")
+        for below, node in _levels(schema, path):
+            if id(node) not in self._seen:
+                self._seen.add(id(node))
+                self._check_level(node, below, schema)
+
+    def _check_level(self, node: Json, path: Path, root: Mapping[str, Json]) -> None:
+        level = _level(node)
+        text = json.dumps(level, sort_keys=True)
+        if text not in self._verdicts:
+            self._verdicts[text] = tuple(_judge(level))
+        for below, reason in self._verdicts[text]:
+            self._error((*path, *below), f"{reason}.", "Correct it; the reference is json-schema.org, draft 2020-12.")
+        if isinstance(node, Mapping):
+            self._check_keywords(node, path)
+            self._check_required(node, path)
+            self._check_reference(node, path, root)
+
+    def _check_keywords(self, node: Mapping[str, Json], path: Path) -> None:
+        for keyword in node.keys() - KEYWORDS:
+            if not keyword.startswith("x-"):
+                why = f"{keyword!r} is no keyword of JSON Schema and has no effect."
+                fix = did_you_mean(keyword, KEYWORDS, "Remove it, or begin its name with x- to say that it is yours.")
+                location = self._sources.locate_key((*path, keyword))
+                title = "unknown keyword in a JSON Schema"
+                place = (*path, keyword)
+                self._report.add(
+                    "json-schema-keyword", location, title, why, fix, severity=Severity.WARNING, path=place
+                )
+
+    def _check_required(self, node: Mapping[str, Json], path: Path) -> None:
+        properties, required = node.get("properties"), node.get("required")
+        if not isinstance(properties, Mapping) or not properties or not isinstance(required, list):
+            return
+        for name in required:
+            if isinstance(name, str) and name not in properties:
+                why = f"{name!r} must be there, and `properties` says nothing about it."
+                fix = did_you_mean(name, properties, "Describe it under `properties`.")
+                place = (*path, "required", name)
+                title = "required property that is not described"
+                location = self._sources.locate(place)
+                self._report.add(
+                    "json-schema-required", location, title, why, fix, severity=Severity.WARNING, path=place
+                )
+
+    def _check_reference(self, node: Mapping[str, Json], path: Path, root: Mapping[str, Json]) -> None:
+        reference = node.get("$ref")
+        if not isinstance(reference, str):
+            return
+        if not reference.startswith("#"):
+            why = f"{reference[:80]!r} lies outside of this schema, and nothing is fetched."
+            self._error((*path, "$ref"), why, "Copy what it describes, or share it by a YAML anchor and alias.")
+        elif not _leads_somewhere(reference, root):
+            why = f"{reference[:80]!r} leads to nothing in this schema, or in a circle."
+            self._error((*path, "$ref"), why, "Correct the pointer; it starts at the top of this `schema`.")
+
+    def _error(self, path: Path, why: str, fix: str) -> None:
+        self._report.add("json-schema", self._sources.locate(path), "unusable JSON Schema", why, fix, path=path)
+
+
+def _levels(schema: Json | Mapping[str, Json], path: Path) -> Iterator[tuple[Path, Any]]:
+    """The schema and every schema in it, each with its path."""
+    yield path, schema
+    if not isinstance(schema, Mapping):
+        return
+    for keyword, value in schema.items():
+        if keyword in _ONE and isinstance(value, Mapping):
+            yield from _levels(value, (*path, keyword))
+        elif keyword in _LISTS and isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from _levels(item, (*path, keyword, index))
+        elif keyword in _MAPPINGS and isinstance(value, Mapping):
+            for name, item in value.items():
+                yield from _levels(item, (*path, keyword, name))
+
+
+def _level(schema: Any) -> Any:
+    """A schema without those in it, and without what is fine at a glance and differs everywhere."""
+    if not isinstance(schema, Mapping):
+        return schema
+    level: dict[str, Any] = {}
+    for keyword, value in schema.items():
+        if keyword in KEYWORDS and not _is_fine(keyword, value):
+            level[keyword] = _without_schemas(keyword, value)
+    return level
+
+
+def _without_schemas(keyword: str, value: Any) -> Any:
+    if keyword == "patternProperties" and isinstance(value, Mapping):
+        return dict.fromkeys(value, True)
+    if keyword in _ONE | _MAPPINGS and isinstance(value, Mapping):
+        return {}
+    if keyword in _LISTS and isinstance(value, list) and value:
+        return [True]
+    return value
+
+
+def _is_fine(keyword: str, value: Any) -> bool:
+    """Whether one glance shows what the meta-schema would say."""
+    match keyword:
+        case "const" | "default":
+            return True
+        case "enum" | "examples":
+            return isinstance(value, list)
+        case "required":
+            return (
+                isinstance(value, list)
+                and all(isinstance(item, str) for item in value)
+                and len(set(value)) == len(value)
+            )
+        case "description" | "title" | "$comment" | "format":
+            return isinstance(value, str)
+        case "maximum" | "minimum" | "exclusiveMaximum" | "exclusiveMinimum":
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties":
+            return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        case _:
+            return False
+
+
+def _judge(level: Any) -> Iterator[tuple[Path, str]]:
+    """What the meta-schema says against one level."""
+    from jsonschema import Draft202012Validator
+
+    validator = Draft202012Validator(
+        Draft202012Validator.META_SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python's `re` warns of brackets that mean what they say
+        for error in validator.iter_errors(level):
+            text = error.message if len(error.message) <= 300 else f"{error.message[:300]}…"
+            yield tuple(error.absolute_path), text
+
+
+def _leads_somewhere(reference: str, root: Mapping[str, Json]) -> bool:
+    for _ in range(_MOST_HOPS):
+        if reference == "#":
+            target: Json | Mapping[str, Json] = root
+        elif reference.startswith("#/"):
+            target = pointed_at(root, reference)
+        else:
+            return any(_has_anchor(node, reference[1:]) for _, node in _levels(root, ()))
+        if isinstance(target, bool):
+            return True
+        if not isinstance(target, Mapping):
+            return False
+        following = target.get("$ref")
+        if not isinstance(following, str):
+            return True
+        reference = following
+    return False
+
+
+def _has_anchor(node: Any, name: str) -> bool:
+    return isinstance(node, Mapping) and name in (node.get("$anchor"), node.get("$dynamicAnchor"))
