@@ -44,6 +44,11 @@ class TopologyOptions:
     variables: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """The file as messages call it."""
+        return "<stdin>" if self.file == STANDARD_INPUT else self.file
+
     def load(self) -> LoadedTopology:
         """Load the topology.
 
@@ -54,7 +59,7 @@ class TopologyOptions:
         from letrade_topo.load.topology_file import load_sources
 
         if self.file == STANDARD_INPUT:
-            first = decode_source("<stdin>", Path(), sys.stdin.buffer.read())
+            first = decode_source(self.name, Path(), sys.stdin.buffer.read())
         else:
             first = read_source(Path(self.file))
         texts = [first, *(read_source(Path(path)) for path in self.overlays)]

@@ -16,7 +16,7 @@ from letrade_topo.load.diagnostics import Path
 from letrade_topo.load.nodes import Sources
 from letrade_topo.load.report import Report
 from letrade_topo.model.messages import Json
-from letrade_topo.model.rules.problem import Severity, did_you_mean
+from letrade_topo.model.rules.problem import did_you_mean
 from letrade_topo.model.rules.sensitive import pointed_at
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -125,9 +125,7 @@ class SchemaChecker:
                 location = self._sources.locate_key((*path, keyword))
                 title = "unknown keyword in a JSON Schema"
                 place = (*path, keyword)
-                self._report.add(
-                    "json-schema-keyword", location, title, why, fix, severity=Severity.WARNING, path=place
-                )
+                self._report.add("json-schema-keyword", location, title, why, fix, path=place)
 
     def _check_required(self, node: Mapping[str, Json], path: Path) -> None:
         properties, required = node.get("properties"), node.get("required")
@@ -140,9 +138,7 @@ class SchemaChecker:
                 place = (*path, "required", name)
                 title = "required property that is not described"
                 location = self._sources.locate(place)
-                self._report.add(
-                    "json-schema-required", location, title, why, fix, severity=Severity.WARNING, path=place
-                )
+                self._report.add("json-schema-required", location, title, why, fix, path=place)
 
     def _check_reference(self, node: Mapping[str, Json], path: Path, root: Mapping[str, Json]) -> None:
         reference = node.get("$ref")

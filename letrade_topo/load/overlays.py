@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from letrade_topo.load.nodes import Entry, Mapping, Node, Scalar, location_of
 from letrade_topo.load.report import Report
-from letrade_topo.model.rules import Severity
 
 
 def merge(base: Mapping, overlay: Mapping, report: Report) -> Mapping:
@@ -43,4 +42,4 @@ def _report_nothing_removed(key: str, entry: Entry, report: Report) -> None:
     why = f"An empty value removes what a file before this one says, and none of them says {key!r} here."
     fix = "Check the spelling; for an entry with default values write {}."
     summary = "overlay removes nothing"
-    report.add("overlay-removes-nothing", location_of(entry), summary, why, fix, severity=Severity.WARNING)
+    report.add("overlay-removes-nothing", location_of(entry), summary, why, fix)

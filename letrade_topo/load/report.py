@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from letrade_topo.load.diagnostics import Diagnostic, InvalidTopology, Location, Path
+from letrade_topo.load.rule_texts import RULE_TEXTS
 from letrade_topo.load.source_text import SourceText
-from letrade_topo.model.rules import Severity
 
 
 @dataclass(slots=True)
@@ -31,11 +31,11 @@ class Report:
         why: str = "",
         fix: str = "",
         *,
-        severity: Severity = Severity.ERROR,
         path: Path = (),
         related: tuple[tuple[Location, str], ...] = (),
     ) -> None:
-        """Record one problem; the arguments are those of `Diagnostic`."""
+        """Record one problem; the arguments are those of `Diagnostic`, the severity is the rule's."""
+        severity = RULE_TEXTS[rule].severity
         text = self.texts.get(location.file)
         excerpt = text.excerpt(location.line) if text else ""
         self.diagnostics.append(Diagnostic(rule, severity, location, summary, why, fix, path, related, excerpt))

@@ -136,7 +136,6 @@ def _check_rules(topology: Topology, sources: Sources, damage: Damage, report: R
             problem.summary,
             problem.why,
             problem.fix,
-            severity=problem.severity,
             path=problem.path,
         )
 
