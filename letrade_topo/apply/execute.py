@@ -24,7 +24,7 @@ from letrade_topo.model.names import ARGUMENT_QUEUE_TYPE
 from letrade_topo.model.topology import QueueType
 from letrade_topo.plan.change import Action, Change, Reason
 from letrade_topo.plan.compare import ends_of
-from letrade_topo.plan.guards import Allowance, Allowances
+from letrade_topo.plan.guards import Allowance, Allowances, count
 
 WORKERS = 8
 """The broker's metadata store takes writes one after the other; more connections than this gain nothing."""
@@ -190,11 +190,11 @@ class Execution:
         thing = change.before
         if not change.removes_queue or not isinstance(thing, Queue) or thing.name not in counts:
             return False
-        count, found = counts[thing.name], []
-        if count.messages and not self._allowances.permit(Allowance.DELETE_MESSAGES, change.address):
-            found.append(f"{count.messages:,} messages")
-        if count.consumers and not self._allowances.permit(Allowance.DELETE_CONSUMED, change.address):
-            found.append(f"{count.consumers:,} consumers")
+        held, found = counts[thing.name], []
+        if held.messages != 0 and not self._allowances.permit(Allowance.DELETE_MESSAGES, change.address):
+            found.append(count(held.messages, "message"))
+        if held.consumers != 0 and not self._allowances.permit(Allowance.DELETE_CONSUMED, change.address):
+            found.append(count(held.consumers, "consumer"))
         if found:
             why = f"it holds {' and '.join(found)} by now, so it was not deleted"
             self._record(Outcome(change, Status.FAILED, why))

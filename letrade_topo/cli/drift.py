@@ -25,12 +25,12 @@ def drift(topology: TopologyOptions, connection: ConnectionOptions, output_forma
     """
     from letrade_topo.cli.session import job_of_topology
     from letrade_topo.plan.prepare import prepare
-    from letrade_topo.render import drift as rendered
+    from letrade_topo.render.drift import render, summary
     from letrade_topo.render.plan_text import Style
 
     job = job_of_topology(topology.load())
     with connection.connect(job.access) as client:
         plan = prepare(client, job.request)
-    click.echo(rendered.render(plan, output_format, topology.file, Style(wants_colour(sys.stdout))))
-    say(rendered.summary(plan))
+    click.echo(render(plan, output_format, topology.file, Style(wants_colour(sys.stdout))))
+    say(summary(plan))
     return ExitCode.OK if plan.in_sync else ExitCode.CHANGES

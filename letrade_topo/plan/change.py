@@ -68,7 +68,7 @@ class Change:
         stage: in which stage of creation (or, backwards, of deletion) it runs.
         origin: `file:line:column` of what it follows from; empty when nothing declares it.
         adopts: the live object was not made by this tool.
-        messages: live messages, for a queue that would go; None when not read.
+        messages: live messages, for a queue that would go; None where the broker does not say.
         consumers: likewise.
     """
 

@@ -156,18 +156,18 @@ def _judge(change: Change, allowances: Allowances, used: Mapping[Address, Addres
         return
     if change.action is not Action.DELETE:
         return
-    if change.messages:
-        yield from needs(Allowance.DELETE_MESSAGES, f"it holds {_count(change.messages, 'message')}")
-    if change.consumers:
-        yield from needs(Allowance.DELETE_CONSUMED, f"it has {_count(change.consumers, 'consumer')}")
+    if change.removes_queue and change.messages != 0:
+        yield from needs(Allowance.DELETE_MESSAGES, f"it holds {count(change.messages, 'message')}")
+    if change.removes_queue and change.consumers != 0:
+        yield from needs(Allowance.DELETE_CONSUMED, f"it has {count(change.consumers, 'consumer')}")
     if address in used:
         yield from needs(Allowance.DELETE_CONSUMED, f"{used[address]} dead-letters into it")
 
 
 def _judge_replace(change: Change, *, needs_replace: bool) -> Iterator[Refusal]:
     names = ", ".join(difference.attribute for difference in change.differences)
-    if change.messages or change.consumers:
-        held = f"{_count(change.messages or 0, 'message')} and {_count(change.consumers or 0, 'consumer')}"
+    if change.removes_queue and (change.messages, change.consumers) != (0, 0):
+        held = f"{count(change.messages, 'message')} and {count(change.consumers, 'consumer')}"
         why = (
             f"{names} cannot change on an existing queue, and it holds {held}: only an empty, unused queue is replaced"
         )
@@ -200,5 +200,8 @@ def _dead_letter_users(live: Mapping[Address, BrokerObject], gone: set[Address])
                     yield binding.address, queue.address
 
 
-def _count(number: int, what: str) -> str:
+def count(number: int | None, what: str) -> str:
+    """A figure in words; None, where the broker does not say, is not zero."""
+    if number is None:
+        return f"an unknown number of {what}s"
     return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -25,7 +25,7 @@ from letrade_topo.broker.passwords import SALT_BYTES
 from letrade_topo.broker.state import LiveState
 from letrade_topo.expand.desired import DesiredState, DocumentPath
 from letrade_topo.management.client import ManagementClient
-from letrade_topo.management.reading import read_queue_counts, read_state
+from letrade_topo.management.reading import QueueCounts, read_queue_counts, read_state
 from letrade_topo.model.security import SecretReference
 from letrade_topo.model.topology import Ownership
 from letrade_topo.plan.change import Action, Change, Reason
@@ -36,6 +36,8 @@ from letrade_topo.plan.ownership import OwnershipRecord
 from letrade_topo.plan.passwords import settle_passwords
 from letrade_topo.plan.plan import Plan, fingerprint
 from letrade_topo.plan.scope import Scope
+
+UNKNOWN = QueueCounts(None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,10 @@ def prepare(client: ManagementClient, request: Request) -> Plan:
         TopoError: the broker cannot be reached, read or understood.
     """
     live = read_state(client, request.scope.vhost)
-    return plan_for(live, request, lambda: _counts(client, request.scope.vhost))
+    return plan_for(live, request, lambda: read_queue_counts(client, request.scope.vhost))
 
 
-def plan_for(live: LiveState, request: Request, read_counts: Callable[[], Mapping[str, tuple[int, int]]]) -> Plan:
+def plan_for(live: LiveState, request: Request, read_counts: Callable[[], Mapping[str, QueueCounts]]) -> Plan:
     """Plan for a state that was read.
 
     Args:
@@ -123,17 +125,13 @@ def _permitted(unmanaged: Iterable[Change], allowances: Allowances) -> list[Chan
     ]
 
 
-def _counts(client: ManagementClient, vhost: str) -> dict[str, tuple[int, int]]:
-    return {name: (one.messages, one.consumers) for name, one in read_queue_counts(client, vhost).items()}
-
-
-def _with_counts(changes: Iterable[Change], counts: Mapping[str, tuple[int, int]]) -> list[Change]:
+def _with_counts(changes: Iterable[Change], counts: Mapping[str, QueueCounts]) -> list[Change]:
     counted: list[Change] = []
     for change in changes:
         thing = change.before
         if change.removes_queue and isinstance(thing, Queue):
-            messages, consumers = counts.get(thing.name, (0, 0))
-            change = replace(change, messages=messages, consumers=consumers)
+            count = counts.get(thing.name, UNKNOWN)
+            change = replace(change, messages=count.messages, consumers=count.consumers)
         counted.append(change)
     return counted
 

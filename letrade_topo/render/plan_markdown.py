@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from letrade_topo.apply.applying import Result
 from letrade_topo.model.messages import Json
 from letrade_topo.plan.change import Action, Change
+from letrade_topo.plan.guards import count
 from letrade_topo.plan.plan import Plan
 from letrade_topo.render.plan_json import failures
 from letrade_topo.render.plan_text import result_summary, summary
@@ -78,8 +79,8 @@ def _row(change: Change) -> str:
     differences = "<br>".join(
         f"{code(one.attribute)}: {code(_value(one.before))} → {code(_value(one.after))}" for one in change.differences
     )
-    if change.messages or change.consumers:
-        differences += f"<br>⚠ **{change.messages or 0:,} messages, {change.consumers or 0:,} consumers**"
+    if change.removes_queue and (change.messages, change.consumers) != (0, 0):
+        differences += f"<br>⚠ **{count(change.messages, 'message')}, {count(change.consumers, 'consumer')}**"
     why = change.reason.text if change.action is not Action.CREATE else ""
     return f"| {change.action.symbol} | {code(change.address)} | {why} | {differences} |"
 

@@ -11,6 +11,7 @@ from letrade_topo.apply.applying import Result
 from letrade_topo.apply.outcome import Status
 from letrade_topo.model.messages import Json
 from letrade_topo.plan.change import Action, Change
+from letrade_topo.plan.guards import count
 from letrade_topo.plan.plan import Plan
 from letrade_topo.render.plan_json import failures
 
@@ -55,7 +56,7 @@ def render_plan(plan: Plan, style: Style) -> str:
     if plan.refusals:
         lines += ["", "refused"]
         lines += [style.paint("31", f"  x {refusal.text}") for refusal in plan.refusals]
-    if plan.desired.notices and plan.changes:
+    if plan.desired.notices and plan.changes and not plan.destroys:
         lines += ["", "to know"]
         lines += [f"  * {notice.text}" for notice in plan.desired.notices]
     return "\n".join([*lines, "", summary(plan)])
@@ -118,8 +119,9 @@ def _change(change: Change, style: Style) -> Iterable[str]:
     yield style.paint(COLOURS[change.action], f"  {change.action.symbol} {address}") + why + origin
     for difference in change.differences:
         yield f"      {difference.attribute}: {_value(difference.before)} → {_value(difference.after)}"
-    if change.messages or change.consumers:
-        yield style.paint("31", f"      holds {change.messages or 0:,} messages, {change.consumers or 0:,} consumers")
+    if change.removes_queue and (change.messages, change.consumers) != (0, 0):
+        held = f"{count(change.messages, 'message')}, {count(change.consumers, 'consumer')}"
+        yield style.paint("31", f"      holds {held}")
 
 
 def _value(value: Json) -> str:
