@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from letrade_topo.broker.capabilities import Capabilities
-from letrade_topo.broker.objects import Vhost, VhostLimit
+from letrade_topo.broker.objects import Queue, Vhost, VhostLimit
 from letrade_topo.expand.desired import Desired, DesiredState, Notice, by_address
 from letrade_topo.expand.permissions import expand_services, expand_users
 from letrade_topo.expand.policies import expand_policies
@@ -23,7 +23,7 @@ def expand(topology: Topology, capabilities: Capabilities) -> DesiredState:
         capabilities: of the broker's version.
     """
     policies, effect = expand_policies(topology, capabilities)
-    objects = chain(
+    chained = chain(
         _vhost(topology),
         expand_exchanges(topology),
         policies,
@@ -32,9 +32,11 @@ def expand(topology: Topology, capabilities: Capabilities) -> DesiredState:
         expand_services(topology),
         expand_users(topology),
     )
+    objects = by_address(chained)
+    queues = (one.object.name for one in objects.values() if isinstance(one.object, Queue))
     return DesiredState(
-        objects=by_address(objects),
-        policies=effect,
+        objects=objects,
+        policies=dict.fromkeys(queues) | effect,
         dead_letter_exchanges=frozenset({topology.dead_letter.exchange, topology.dead_letter.retry_exchange}),
         notices=tuple(_notices(topology, capabilities)),
     )

@@ -1,0 +1,1 @@
+"""What a topology implies on the broker, as pure functions."""

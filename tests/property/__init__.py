@@ -1,0 +1,1 @@
+"""Properties that hold for every topology and every state, by hypothesis."""
