@@ -25,7 +25,7 @@ from letrade_topo.node.settings import ADMINISTRATOR, Listener, NodeSettings
 
 # Which Debian release packages which version.
 SUITES = {"3.10": "bookworm", "4.0": "trixie"}
-_FIXTURES = frozenset({"broker", "broker_version", "start_broker", "vhost_name"})
+_FIXTURES = frozenset({"broker", "broker_version", "one_broker_version", "start_broker", "vhost_name"})
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,8 +43,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test once for each version, when it uses one."""
     if "broker_version" in metafunc.fixturenames:
-        versions = metafunc.config.getoption("--broker") or sorted(SUITES)
-        metafunc.parametrize("broker_version", list(dict.fromkeys(versions)), scope="session")
+        metafunc.parametrize("broker_version", _chosen_versions(metafunc.config), scope="session")
+
+
+def _chosen_versions(config: pytest.Config) -> list[str]:
+    return sorted(set(config.getoption("--broker") or SUITES))
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses by marker
@@ -190,6 +193,12 @@ def _shared_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker
     yield get
     for each in brokers.values():
         each.node.kill()
+
+
+@pytest.fixture(scope="session")
+def one_broker_version(pytestconfig: pytest.Config) -> str:
+    """One of the chosen versions, for what depends on no version: the latest, which starts quickest."""
+    return max(_chosen_versions(pytestconfig))
 
 
 @pytest.fixture(scope="session")

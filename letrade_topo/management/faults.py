@@ -15,7 +15,13 @@ import urllib3.exceptions
 
 from letrade_topo.management.calls import Call
 from letrade_topo.management.endpoint import Endpoint
-from letrade_topo.management.errors import BrokerUnreachable, InvalidEndpoint, ManagementError, TlsRefused
+from letrade_topo.management.errors import (
+    BrokerUnreachable,
+    InvalidEndpoint,
+    ManagementError,
+    NoManagementApi,
+    TlsRefused,
+)
 
 # X509_V_ERR_* of OpenSSL, which Python's ssl module passes through as numbers.
 _NOT_YET_VALID, _EXPIRED = 9, 10
@@ -56,6 +62,12 @@ def explain(error: requests.RequestException, endpoint: Endpoint, call: Call, tr
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError):
             return _tls(cause, endpoint)
+        if isinstance(cause, http.client.BadStatusLine) and not isinstance(cause, ConnectionError):
+            return NoManagementApi(
+                f"what answers at {endpoint.host_and_port} does not speak HTTP",
+                why=f"its answer begins with {str(cause)[:20]!r}",
+                fix="give the port of the management plugin (usually 15671), not one of AMQP (5671, 5672)",
+            )
     return _unreachable(error, endpoint, call, tried)
 
 

@@ -157,12 +157,13 @@ class PrivateBroker:
         """The command and the whole environment that run rabbitmqctl on it.
 
         Raises:
-            NodeError: the folder holds no broker.
+            NodeError: it does not run.
         """
         state = read_state(self.folder)
-        if state is None:
-            raise NodeError(f"there is no private broker in {self.folder}", fix="start one: letrade-topo broker start")
-        return self._node(state).ctl_command(*arguments)
+        node = self._node(state) if state else None
+        if node is None or not node.is_running:
+            raise NodeError(f"no private broker runs in {self.folder}", fix="start it: letrade-topo broker start")
+        return node.ctl_command(*arguments)
 
     def _start(self, node: Node) -> None:
         version = node.settings.installation.version

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 from letrade_topo.apply.applying import Result
 from letrade_topo.model.messages import Json
 from letrade_topo.plan.change import Action, Change
 from letrade_topo.plan.guards import count
 from letrade_topo.plan.plan import Plan
+from letrade_topo.render.markdown import code, escape
 from letrade_topo.render.plan_json import failures
 from letrade_topo.render.plan_text import result_summary, summary
 
@@ -46,33 +46,6 @@ def render_result(result: Result) -> str:
     lines = [render_plan(result.plan), "", f"**{result_summary(result)}**"]
     lines += [f"- {one.status}: {code(one.change.address)}: {escape(one.why)}" for one in failures(result.outcomes)]
     return "\n".join(lines)
-
-
-def code(text: str) -> str:
-    """Text as inline code that may stand in a table, whatever it holds."""
-    flat = text.replace("\n", "⏎").replace("\r", "").replace("|", "\\|")
-    fence = "`" * (max((len(run) for run in _runs(flat)), default=0) + 1)
-    pad = " " if flat.startswith("`") or flat.endswith("`") else ""
-    return f"{fence}{pad}{flat}{pad}{fence}"
-
-
-def escape(text: str) -> str:
-    """Text that means only itself in Markdown."""
-    for special in "\\`*_{}[]<>|#":
-        text = text.replace(special, f"\\{special}")
-    return " ".join(text.split())
-
-
-def _runs(text: str) -> Iterator[str]:
-    run = ""
-    for character in text:
-        if character == "`":
-            run += character
-        elif run:
-            yield run
-            run = ""
-    if run:
-        yield run
 
 
 def _row(change: Change) -> str:

@@ -118,12 +118,13 @@ def _change(change: Change, style: Style) -> Iterable[str]:
     why = f"  {change.reason.text}" if change.action is not Action.CREATE or change.reason == "rebind" else ""
     yield style.paint(COLOURS[change.action], f"  {change.action.symbol} {address}") + why + origin
     for difference in change.differences:
-        yield f"      {difference.attribute}: {_value(difference.before)} → {_value(difference.after)}"
+        yield f"      {difference.attribute}: {shown(difference.before)} → {shown(difference.after)}"
     if change.removes_queue and (change.messages, change.consumers) != (0, 0):
         held = f"{count(change.messages, 'message')}, {count(change.consumers, 'consumer')}"
         yield style.paint("31", f"      holds {held}")
 
 
-def _value(value: Json) -> str:
+def shown(value: Json) -> str:
+    """A value on one line, cut when it is long."""
     text = "(none)" if value is None else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"

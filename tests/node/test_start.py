@@ -11,7 +11,7 @@ import pika.exceptions
 import pytest
 import requests
 
-from letrade_topo.node.errors import NodeDied, NodeError
+from letrade_topo.node.errors import NodeDied, NodeError, NodeNotReady
 from letrade_topo.node.settings import Listener, Ports
 from tests.brokers import BrokerFactory, RunningBroker
 
@@ -64,9 +64,11 @@ def test_the_tls_listener_verifies(broker: RunningBroker, version: ssl.TLSVersio
 
 def test_another_authority_is_refused(broker: RunningBroker) -> None:
     """A client that does not trust the authority does not get through the handshake."""
-    with socket.create_connection(("127.0.0.1", broker.amqps_port), timeout=10) as plain:
-        with pytest.raises(ssl.SSLCertVerificationError):
-            ssl.create_default_context().wrap_socket(plain, server_hostname="localhost")
+    with (
+        socket.create_connection(("127.0.0.1", broker.amqps_port), timeout=10) as plain,
+        pytest.raises(ssl.SSLCertVerificationError),
+    ):
+        ssl.create_default_context().wrap_socket(plain, server_hostname="localhost")
 
 
 def test_management_over_https_knows_the_administrator(broker: RunningBroker) -> None:
@@ -195,9 +197,7 @@ def test_ports_that_are_taken_are_replaced(start_broker: BrokerFactory, broker_v
 
 def test_plain_listeners_and_a_path_prefix_on_request(start_broker: BrokerFactory, broker_version: str) -> None:
     """Tests of other transports get plain AMQP and HTTP, below a path prefix."""
-    broker = start_broker(
-        broker_version, listeners=frozenset({Listener.AMQP, Listener.HTTP}), path_prefix="/rabbit"
-    )
+    broker = start_broker(broker_version, listeners=frozenset({Listener.AMQP, Listener.HTTP}), path_prefix="/rabbit")
 
     plain = pika.PlainCredentials(broker.username, broker.password)
     port = broker.node.ports.listeners[Listener.AMQP]
@@ -207,6 +207,16 @@ def test_plain_listeners_and_a_path_prefix_on_request(start_broker: BrokerFactor
     assert url.endswith("/rabbit")
     answer = requests.get(f"{url}/api/whoami", auth=(broker.username, broker.password), timeout=10)
     assert answer.status_code == 200
+
+
+def test_without_the_management_plugin(start_broker: BrokerFactory, broker_version: str) -> None:
+    """A node with AMQP alone has no management, over TLS or plain."""
+    broker = start_broker(broker_version, listeners=frozenset({Listener.AMQPS}))
+
+    protocols = broker.ctl("-q", "--formatter", "json", "listeners", tool="rabbitmq-diagnostics")
+
+    assert "amqp/ssl" in protocols
+    assert "http" not in protocols
 
 
 def test_a_wrong_configuration_shows_the_brokers_words(start_broker: BrokerFactory, broker_version: str) -> None:
@@ -219,6 +229,7 @@ def test_a_wrong_configuration_shows_the_brokers_words(start_broker: BrokerFacto
         )
 
     assert "no_such_key" in caught.value.why
+    assert "Crash dump" not in caught.value.why
     assert not caught.value.port_was_taken
 
 
@@ -235,6 +246,33 @@ def test_a_port_taken_in_the_last_moment_is_seen(
         broker.node.start()
 
     assert broker.amqps_port != old
+
+
+def test_ctl_on_a_node_that_was_stopped(start_broker: BrokerFactory, one_broker_version: str) -> None:
+    """rabbitmqctl is not even run then: it would start a port mapper, which nobody ends."""
+    broker = start_broker(one_broker_version, listeners=frozenset({Listener.AMQPS}))
+    broker.node.kill()
+
+    with pytest.raises(NodeError) as caught:
+        broker.ctl("list_users")
+
+    assert "is not running" in caught.value.what
+
+
+def test_a_certificate_that_does_not_fit_its_key_is_no_ready_node(
+    start_broker: BrokerFactory, one_broker_version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that listens, and fails every handshake, is not taken for ready, and is ended."""
+    broker = start_broker(one_broker_version, listeners=frozenset({Listener.AMQPS}))
+    node = broker.node
+    node.kill()
+    node.certificates.server.key.write_bytes(node.certificates.authority.key.read_bytes())
+    monkeypatch.setattr(type(node.certificates), "ensure", lambda *_, **__: None)
+
+    with pytest.raises(NodeNotReady):
+        node.start(timeout_seconds=20)
+
+    assert not node.is_running
 
 
 def test_ctl_fails_in_its_own_words(broker: RunningBroker) -> None:
