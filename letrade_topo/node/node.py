@@ -4,8 +4,8 @@ Theory of operation: files are rendered and written, an Erlang port mapper (epmd
 is started, then the node. Both are processes in sessions of their own. They either survive this
 program (`Lifetime.OWN`) or die with the thread that started them (`Lifetime.CALLER`, for tests:
 start them from the main thread). The node's own pid is that of the Erlang machine, so that a kill
-hits what it means to hit. Ready means: AMQP is answered, over TLS verified with our authority where
-there is a TLS listener; that listener opens last, after management.
+hits what it means to hit. Ready means: each listener answers in its protocol, verified with our
+authority where it has TLS.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from letrade_topo.node.files import (
 )
 from letrade_topo.node.installation import BIN
 from letrade_topo.node.processes import ProcessIdentity, spawn
-from letrade_topo.node.readiness import answers_amqp
+from letrade_topo.node.readiness import answers
 from letrade_topo.node.settings import LOOPBACK, Listener, NodeFolder, NodeSettings, Ports
 
 START_SECONDS = 120.0
@@ -94,8 +94,8 @@ class Node:
 
     @property
     def answers(self) -> bool:
-        """Whether it answers AMQP on each of its listeners."""
-        return answers_amqp(self.ports, self.certificates.ca_file)
+        """Whether it answers on each of its listeners."""
+        return answers(self.ports, self.certificates.ca_file)
 
     @property
     def password(self) -> str:
@@ -227,7 +227,10 @@ class Node:
             (folder.definitions, render_definitions(self.password, os.urandom(4))),
         ):
             write_private(path, text.encode())
-        folder.output.write_bytes(b"")  # what is in it afterwards is this start's
+        # What is in them afterwards is this start's; the log of the one before is kept.
+        folder.output.write_bytes(b"")
+        if self._log_file.exists():
+            self._log_file.replace(self._log_file.with_suffix(".log.1"))
 
     def _start_epmd(self) -> None:
         argv = self._enclosure.command(
@@ -251,13 +254,18 @@ class Node:
         while not self.answers:
             if not broker.is_running():
                 raise _died(f"{name} ended while it started", self.folder.output)
+            if port_was_taken(_read(self._log_file)):
+                raise NodeDied(f"{name} started without a listener whose port was taken", port_was_taken=True)
             if time.monotonic() > deadline:
                 raise NodeNotReady(
-                    f"{name} runs, but does not answer AMQP in time",
-                    why=why_it_ended(_read(self.folder.output)),
+                    f"{name} runs, but does not answer in time",
                     fix=f"see its logs in {self.folder.log}; a busy machine may need longer",
                 )
             time.sleep(_POLL_SECONDS)
+
+    @property
+    def _log_file(self) -> Path:
+        return self.folder.log / f"{self.settings.name}@localhost.log"
 
     @property
     def _broker(self) -> ProcessIdentity | None:

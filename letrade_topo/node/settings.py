@@ -33,6 +33,11 @@ class Listener(StrEnum):
         """Whether the management plugin listens there."""
         return self in {Listener.HTTPS, Listener.HTTP}
 
+    @property
+    def is_tls(self) -> bool:
+        """Whether it speaks TLS."""
+        return self in {Listener.AMQPS, Listener.HTTPS}
+
 
 TLS_ONLY = frozenset({Listener.AMQPS, Listener.HTTPS})
 

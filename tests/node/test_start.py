@@ -233,19 +233,33 @@ def test_a_wrong_configuration_shows_the_brokers_words(start_broker: BrokerFacto
     assert not caught.value.port_was_taken
 
 
+@pytest.mark.parametrize("listener", list(Listener))
 def test_a_port_taken_in_the_last_moment_is_seen(
-    start_broker: BrokerFactory, broker_version: str, monkeypatch: pytest.MonkeyPatch
+    start_broker: BrokerFactory, one_broker_version: str, monkeypatch: pytest.MonkeyPatch, listener: Listener
 ) -> None:
-    """A port that is lost between choosing and binding costs one more start, not the start."""
-    broker = start_broker(broker_version, listeners=frozenset({Listener.AMQPS}))
-    old = broker.amqps_port
-    broker.node.kill()
+    """A port that is lost between choosing and binding costs one more start, not the start.
+
+    RabbitMQ dies of a plain listener's port, and goes on without a TLS listener.
+    """
+    listeners = frozenset({Listener.AMQPS, listener})
     monkeypatch.setattr(Ports, "are_free", lambda _self: True)
+    taken: list[socket.socket] = []
+    choose = Ports.free
 
-    with socket.create_server(("127.0.0.1", old)):
-        broker.node.start()
+    def choose_and_lose(listeners: frozenset[Listener]) -> Ports:
+        ports = choose(listeners)
+        if not taken:
+            taken.append(socket.create_server(("127.0.0.1", ports.listeners[listener])))
+        return ports
 
-    assert broker.amqps_port != old
+    monkeypatch.setattr(Ports, "free", choose_and_lose)
+    try:
+        broker = start_broker(one_broker_version, listeners=listeners)
+
+        assert broker.node.ports.listeners[listener] != taken[0].getsockname()[1]
+        assert broker.node.answers
+    finally:
+        taken[0].close()
 
 
 def test_ctl_on_a_node_that_was_stopped(start_broker: BrokerFactory, one_broker_version: str) -> None:
