@@ -120,7 +120,7 @@ def _undeclared(
 ) -> Iterator[tuple[BrokerObject, bool]]:
     operators = record.operators | {live.broker.username}
     for address, thing in live.objects.items():
-        if address in desired.objects or thing.kind is Kind.VHOST:
+        if address in desired.objects or thing.kind is Kind.VHOST or scope.ignores(address):
             continue
         ours = record.owns(address)
         if isinstance(thing, UserLimit) and Address(f"user:{thing.user}") in desired.objects:

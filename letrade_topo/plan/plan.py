@@ -82,7 +82,8 @@ class Plan:
         if self.destroys:
             return self.record == OwnershipRecord()
         owned = {address for address in self.comparison.in_sync if not address.startswith("vhost:")}
-        return self.is_empty and owned <= self.record.owned and not self.record.pending
+        # Also nothing beyond: what is gone or was let go of may come back as somebody else's.
+        return self.is_empty and owned == self.record.owned and not self.record.pending
 
     @property
     def counts(self) -> dict[Action, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -52,6 +53,7 @@ CLASSES: dict[Kind, type[BrokerObject]] = {
     Kind.TOPIC_PERMISSION: TopicPermission,
     Kind.PERMISSION: Permission,
 }
+_BEGINNING = re.compile(rb'\s*\{\s*"format_version"')
 SECRET_FIELDS = frozenset({"password_hash", "hashing_algorithm", "properties_key"})
 
 
@@ -84,7 +86,7 @@ def is_saved_plan(path: Path) -> bool:
     """Whether a file is a saved plan rather than a topology."""
     try:
         with path.open("rb") as file:
-            return file.read(512).lstrip().startswith(b'{"format_version"')
+            return _BEGINNING.match(file.read(512)) is not None
     except OSError:
         return False
 
@@ -114,7 +116,7 @@ def save(path: Path, plan: Plan, report: Mapping[str, Json], *, tls_required: bo
     content["digest"] = _digest(content)
     partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.write_text(_text(content), encoding="utf-8")
         partial.replace(path)
     except OSError as error:
         raise TopoError(f"cannot write the plan to {path}", why=error.strerror or str(error)) from error
@@ -128,10 +130,11 @@ def load(path: Path) -> SavedPlan:
     """
     again = "make it again with `letrade-topo plan -o FILE`"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes().decode("utf-8")
+        content = json.loads(text)
     except OSError as error:
         raise InvalidPlanFile(f"cannot read {path}", why=error.strerror or str(error)) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidPlanFile(
             f"{path} is not a whole saved plan", why=f"its JSON breaks off: {error}", fix=again
         ) from error
@@ -142,8 +145,10 @@ def load(path: Path) -> SavedPlan:
         raise InvalidPlanFile(
             f"{path} is a plan of another format", why=f"this version reads format {FORMAT_VERSION}", fix=again
         )
+    # The whole text, too: of a name that stands there twice, a person reads the first and JSON keeps the last.
+    is_as_written = text == _text(content)
     digest = content.pop("digest", None)
-    if "apply" not in content or digest != _digest(content):
+    if not is_as_written or "apply" not in content or digest != _digest(content):
         raise InvalidPlanFile(
             f"{path} was changed after it was saved", why="its digest does not fit its content", fix=again
         )
@@ -161,6 +166,10 @@ def load(path: Path) -> SavedPlan:
         tls_required=stored["tls_required"],
         management=stored["management"],
     )
+
+
+def _text(content: Mapping[str, Json]) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def _digest(content: Mapping[str, Json]) -> str:
