@@ -86,5 +86,5 @@ class InvalidTopology(TopoError):
 
 def ordered(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """By position, each once, although several uses of one YAML anchor may report the same place."""
-    unique = {(item.rule, item.location, item.summary): item for item in reversed(list(diagnostics))}
+    unique = {(item.rule, item.location, item.summary, item.why): item for item in reversed(list(diagnostics))}
     return tuple(sorted(unique.values(), key=lambda item: (item.location, item.rule, item.summary)))

@@ -94,6 +94,8 @@ def _root(text: SourceText, report: Report, *, is_overlay: bool) -> Mapping | No
     node = parse_yaml(text, report)
     if isinstance(node, Mapping):
         return node
+    if isinstance(node, Scalar) and node.text == "":  # `---` and nothing behind it
+        node = None
     start = location_of(node) if node is not None else None
     if node is None and len(report.diagnostics) == found:
         if is_overlay:  # nothing but comments changes nothing

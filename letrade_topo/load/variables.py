@@ -1,7 +1,7 @@
 """Variables: `${name}` inside text, with defaults in the file and values from the command line.
 
-A variable has the type of its default: a value that consists of `${name}` alone and without quotes is
-a number where the default is one. `$${` stands for a literal `${`.
+A variable has the type of its default: a value that consists of `${name}` alone, quoted or not, is a
+number where the default is one. `$${` stands for a literal `${`.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _visit(node: Node, values: Values[str, Value], report: Report, seen: set[int
 def _replace(node: Scalar, values: Values[str, Value], report: Report) -> None:
     text = str(node.value)
     whole = _REFERENCE.fullmatch(text)
-    if node.plain and whole and whole["name"] in values:
+    if whole and whole["name"] in values:
         node.value = values[whole["name"]]
         node.text = _text(node.value)
         return

@@ -26,13 +26,13 @@ _EXPLANATIONS: tuple[tuple[str, str, str, str], ...] = (
         "expected ',' or ']'",
         "a list in brackets is not closed",
         "It begins with [ and YAML expects , or ] here.",
-        "Add the missing comma or bracket; a text that contains , [ ] { or } needs quotes.",
+        "Add the missing comma or bracket; a text that contains , [ ] { or }, such as ${variable}, needs quotes.",
     ),
     (
         "expected ',' or '}'",
         "a mapping in braces is not closed",
         "It begins with { and YAML expects , or } here.",
-        "Add the missing comma or brace; a text that contains , [ ] { or } needs quotes.",
+        "Add the missing comma or brace; a text that contains , [ ] { or }, such as ${variable}, needs quotes.",
     ),
     (
         "unexpected end of stream",
@@ -90,13 +90,26 @@ def explain(error: yaml.YAMLError, source: SourceText) -> tuple[Location, str, s
     """Where a syntax error is, what is wrong, why, and what to do."""
     problem = str(getattr(error, "problem", None) or "").strip()
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    location = Location(source.name, mark.line + 1, mark.column + 1) if mark else Location(source.name)
+    location = _location(source, mark.line, mark.column) if mark else Location(source.name)
     what, why, fix = _words(problem, source, location)
     begin = getattr(error, "context_mark", None)
     context = str(getattr(error, "context", None) or "")
     if begin is not None and (begin.line + 1, begin.column + 1) != (location.line, location.column) and context:
-        why = f"{why} YAML was {context} that begins at {Location(source.name, begin.line + 1, begin.column + 1)}."
+        beginning = Location(source.name, begin.line + 1, begin.column + 1)
+        why = f"{why} The reader was {context.removeprefix('while ')} that begins at {beginning}."
     return location, what, why, fix
+
+
+def _location(source: SourceText, line: int, column: int) -> Location:
+    """A place behind the last text is moved to its end, where people can see something."""
+    if any(
+        text.strip()
+        for text in (source.lines[line][column:] if line < len(source.lines) else "", *source.lines[line + 1 :])
+    ):
+        return Location(source.name, line + 1, column + 1)
+    while line > 0 and (line >= len(source.lines) or not source.lines[line].strip()):
+        line -= 1
+    return Location(source.name, line + 1, len(source.lines[line].rstrip()) + 1)
 
 
 def _words(problem: str, source: SourceText, location: Location) -> tuple[str, str, str]:

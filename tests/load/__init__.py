@@ -1,0 +1,1 @@
+"""Loading: every problem at its place."""

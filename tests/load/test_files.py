@@ -1,0 +1,244 @@
+"""Files that are missing, unreadable, no text, no YAML, or too much of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from letrade_topo.load.diagnostics import Diagnostic, InvalidTopology
+from letrade_topo.load.source_text import LARGEST_FILE_BYTES, decode_source
+from letrade_topo.load.topology_file import load_topology
+from tests.load.marked import HEADER, diagnostics
+
+
+def refused(path: Path) -> tuple[Diagnostic, ...]:
+    """What is said of a file that cannot be loaded."""
+    with pytest.raises(InvalidTopology) as caught:
+        load_topology(path)
+    return caught.value.diagnostics
+
+
+def written(folder: Path, content: bytes) -> Path:
+    """A file with this content."""
+    path = folder / "topology.yaml"
+    path.write_bytes(content)
+    return path
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """The path, without a line, and no traceback."""
+    path = tmp_path / "nowhere.yaml"
+
+    (item,) = refused(path)
+
+    assert ("unreadable-file", str(path)) == (item.rule, str(item.location))
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    """A folder is said to be one."""
+    (item,) = refused(tmp_path)
+
+    assert item.rule == "unreadable-file"
+    assert "folder" in item.summary
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_to_read(tmp_path: Path) -> None:
+    """The system's own words are shown."""
+    path = written(tmp_path, b"topology: 1\n")
+    path.chmod(0)
+
+    (item,) = refused(path)
+
+    assert "Permission denied" in item.why
+
+
+def test_a_path_with_a_null_character() -> None:
+    """What no system call accepts is an unreadable file."""
+    (item,) = refused(Path("a\0b"))
+
+    assert item.rule == "unreadable-file"
+
+
+@pytest.mark.parametrize("content", [b"", b"# only\n# comments\n", b"---\n", b"\xef\xbb\xbf"])
+def test_an_empty_file(tmp_path: Path, content: bytes) -> None:
+    """Nothing, comments alone, or a null document hold no topology."""
+    (item,) = refused(written(tmp_path, content))
+
+    assert item.rule == "empty-file"
+
+
+@pytest.mark.parametrize("content", [b"- a\n", b"text\n", b"5\n"])
+def test_a_top_level_that_is_no_mapping(tmp_path: Path, content: bytes) -> None:
+    """A list or a single value is no topology."""
+    (item,) = refused(written(tmp_path, content))
+
+    assert (item.rule, item.location.line, item.location.column) == ("wrong-type", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "column"),
+    [
+        (b"topology: 1\nname: \xff\n", 2, 7),
+        ("topology: 1\n".encode("utf-16"), 0, 0),
+        (b"topology: 1\nname: a\x00b\n", 2, 8),
+        ("가: \x1b\n".encode(), 1, 4),
+    ],
+)
+def test_a_file_that_is_not_utf_8_text(tmp_path: Path, content: bytes, line: int, column: int) -> None:
+    """The position of the first bad byte, in characters."""
+    (item,) = refused(written(tmp_path, content))
+
+    assert ("encoding", line, column) == (item.rule, item.location.line, item.location.column)
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_fine() -> None:
+    """Files that were saved on Windows load, and positions stay right."""
+    text = HEADER.replace("\n", "\r\n") + "exchanges:\r\n  x: {kind: 1}\r\n"
+    source = decode_source("t.yaml", Path(), b"\xef\xbb\xbf" + text.encode())
+
+    (item,) = diagnostics(source.text)
+
+    assert (
+        item.rule,
+        item.location.line,
+        item.location.column,
+        item.excerpt,
+    ) == ("unknown-key", 6, 7, "  x: {kind: 1}")
+
+
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
+    """The size is looked at before the content."""
+    path = tmp_path / "huge.yaml"
+    with path.open("wb") as file:
+        file.truncate(LARGEST_FILE_BYTES + 1)
+
+    (item,) = refused(path)
+
+    assert item.rule == "file-too-big"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("exchanges:\n\tx: {}\n", "spaces only"),
+        ("exchanges: {x: {}\n", "is not closed"),
+        ("environment: 'x\n", "quoted text is not closed"),
+        ("environment: @x\n", "may not begin with @"),
+        ("environment: a: b\n", "colon"),
+        ('environment: "\\q"\n', "escape"),
+        ("exchanges:\n  x: {}\n y: {}\n", "does not fit the mapping"),
+        ("exchanges\nqueues: {}\n", "colon"),
+        ("ignore:\n  - a\n  b: c\n", "does not belong to the list"),
+        ("%YAML 3.0\n---\na: b\n", "YAML version"),
+    ],
+)
+def test_a_syntax_error_is_explained(text: str, words: str) -> None:
+    """One diagnostic, in words for people who do not know libyaml."""
+    (item,) = diagnostics(text)
+
+    assert item.rule == "yaml-syntax"
+    assert words in f"{item.summary} {item.why}"
+    assert item.location.line > 0
+
+
+def test_a_file_that_is_cut_off_says_so() -> None:
+    """A list that is open at the end of the file names where it began."""
+    (item,) = diagnostics("topology: 1\nignore: [a,\n  b")
+
+    assert item.location.line == 3
+    assert "topology.yaml:2:9" in item.why
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "a: " + "{b: " * 200 + "}" * 200, "- " * 5_000])
+def test_deep_nesting_is_refused_without_a_crash(text: str) -> None:
+    """Depth is counted before anything recurses."""
+    (item,) = diagnostics(text)
+
+    assert item.rule == "too-deep"
+
+
+def test_a_bomb_of_aliases_is_refused() -> None:
+    """Aliases of aliases are counted as often as they would be written out."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+
+    (item,) = diagnostics("\n".join(lines))
+
+    assert item.rule == "too-many-values"
+
+
+def test_a_chain_of_aliases_does_not_nest_without_end() -> None:
+    """Depth through aliases counts like depth on the page."""
+    lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 500))]
+
+    (item,) = diagnostics("\n".join(lines))
+
+    assert item.rule == "too-deep"
+
+
+def test_an_alias_in_a_list_and_as_a_key() -> None:
+    """An alias may also stand for a key; its position is that of its use."""
+    assert list(diagnostics(HEADER + "environment: &x e\nignore: [&y 'queue:z']\nexchanges: {*x : {}}\n")) == []
+    (item,) = diagnostics(HEADER + "environment: &x e\n*x : {}\n")
+    assert (item.rule, item.location.line, item.location.column) == ("unknown-key", 6, 1)
+
+
+def test_all_problems_are_shown_at_once_by_position() -> None:
+    """Of the file, of shape, and of rules together."""
+    text = (
+        HEADER + "exchanges:\n  x: {kind: 1}\n  x: {}\nretry: {delay: 5}\n"
+        "queues:\n  q: {service: nobody, messages: [nothing]}\n  r: {max_length: x}\n"
+    )
+
+    found = [(item.rule, item.location.line) for item in diagnostics(text)]
+
+    assert found == [
+        ("unknown-key", 6),
+        ("duplicate-key", 7),
+        ("duration", 8),
+        ("undeclared-service", 10),
+        ("undeclared-message", 10),
+        ("wrong-type", 11),
+    ]
+
+
+def test_what_is_not_there_is_not_judged_while_parts_are_unreadable() -> None:
+    """A consumer that could not be read is no reason to call its message unconsumed."""
+    text = (
+        HEADER + "exchanges: {x: {}}\nmessages: {a.b: {exchange: x, lifetime: 1s}}\n"
+        "services:\n  s: {publishes: [a.b]}\n  r: {consumes: a.b}\n"
+    )
+
+    assert [item.rule for item in diagnostics(text)] == ["wrong-type"]
+
+
+def test_two_missing_keys_are_two_problems() -> None:
+    """Both are named, although they are missing at the same place."""
+    assert [item.rule for item in diagnostics("topology: 1\n")] == ["missing-key", "missing-key"]
+
+
+def test_the_exception_names_every_error() -> None:
+    """Commands that only print the exception still show all of it."""
+    with pytest.raises(InvalidTopology) as caught:
+        load_topology(Path("a\0b"))
+
+    assert "unreadable-file" not in str(caught.value)
+    assert "cannot be read" in str(caught.value)
+
+
+def test_a_literal_secret_is_shown_nowhere(tmp_path: Path) -> None:
+    """Not in words and not in the quoted line, whatever is wrong on that line."""
+    lines = [
+        "broker: {password: geheim123, management: 'https://me:geheim456@h', unknwn: 1}",
+        "users: {u: {pasword: geheim789, x: 1}}",
+        "services: {s: {db_token: 'geheim000', password: \"geheim111\"}}",
+    ]
+    path = written(tmp_path, (HEADER + "\n".join(lines) + "\n").encode())
+
+    said = refused(path)
+
+    assert len(said) >= 5
+    assert "geheim" not in "".join(f"{item.summary} {item.why} {item.fix} {item.excerpt}" for item in said)
