@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from letrade_topo.broker.objects import Address, Binding, BrokerObject, Exchange, Queue
+from letrade_topo.broker.objects import Address
+from letrade_topo.broker.state import LiveState
 from letrade_topo.errors import TopoError
-from letrade_topo.model.routing import binding_matches
 from letrade_topo.plan.change import Action, Change, Reason
+from letrade_topo.plan.dead_letters import dead_letter_users
 from letrade_topo.plan.ownership import OwnershipRecord
 
 MANY_SHARE = 0.3
@@ -95,7 +96,7 @@ class Refusal:
 
 def assess(
     changes: Iterable[Change],
-    live: Mapping[Address, BrokerObject],
+    live: LiveState,
     record: OwnershipRecord,
     allowances: Allowances,
     *,
@@ -105,7 +106,7 @@ def assess(
 
     Args:
         changes: with live counts on queues that would go.
-        live: all live objects.
+        live: as read.
         record: what this topology owns.
         allowances: what the caller allowed.
         destroys: the caller asked for everything to go, so the number of deletions is no surprise.
@@ -113,7 +114,7 @@ def assess(
     changes = tuple(changes)
     refusals: list[Refusal] = []
     gone = {change.address for change in changes if change.action in {Action.DELETE, Action.REPLACE}}
-    used = dict(_dead_letter_users(live, gone))
+    used = dead_letter_users(live, gone) if gone else {}
     for change in changes:
         refusals += _judge(change, allowances, used)
     removed = sum(change.reason is Reason.REMOVED for change in changes)
@@ -178,26 +179,6 @@ def _judge_replace(change: Change, *, needs_replace: bool) -> Iterator[Refusal]:
             "published to it in that moment is not kept"
         )
         yield Refusal(change.address, why, str(Allowance.REPLACE))
-
-
-def _dead_letter_users(live: Mapping[Address, BrokerObject], gone: set[Address]) -> Iterator[tuple[Address, Address]]:
-    """Objects that a queue which stays dead-letters into, each with that queue."""
-    bindings: dict[str, list[Binding]] = {}
-    for thing in live.values():
-        if isinstance(thing, Binding):
-            bindings.setdefault(thing.source, []).append(thing)
-    for queue in live.values():
-        if not isinstance(queue, Queue) or queue.address in gone:
-            continue
-        exchange, key = queue.arguments.get("x-dead-letter-exchange"), queue.arguments.get("x-dead-letter-routing-key")
-        if exchange == "" and isinstance(key, str):
-            yield Queue(key).address, queue.address
-        elif isinstance(exchange, str):
-            yield Exchange(exchange, "").address, queue.address
-            for binding in bindings.get(exchange, ()):
-                if not isinstance(key, str) or binding_matches(binding.routing_key, key):
-                    yield Address(f"{binding.destination_type}:{binding.destination}"), queue.address
-                    yield binding.address, queue.address
 
 
 def count(number: int | None, what: str) -> str:

@@ -94,7 +94,7 @@ def plan_for(live: LiveState, request: Request, read_counts: Callable[[], Mappin
         changes = ordered([*changes, *_permitted(comparison.unmanaged, request.allowances)])
     if any(change.removes_queue for change in changes):
         changes = _with_counts(changes, read_counts())
-    refusals = assess(changes, live.objects, record, request.allowances, destroys=request.destroys)
+    refusals = assess(changes, live, record, request.allowances, destroys=request.destroys)
     if request.destroys:
         changes += _vhost_deletion(changes, live, record)
     return Plan(

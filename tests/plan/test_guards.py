@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from letrade_topo.broker.objects import Address, Binding, Exchange, Policy, Queue
+from letrade_topo.broker.state import QueueStatus
 from letrade_topo.management.reading import QueueCounts
 from letrade_topo.plan.guards import Allowance, Allowances, InvalidAllowance, Refusal
 from tests.plan.worlds import World
@@ -51,7 +52,8 @@ def test_an_empty_unused_queue_that_the_file_dropped_goes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("messages", "text"), [(1, "it holds 1 message;"), (12345, "it holds 12,345 messages;"), (None, "an unknown number")]
+    ("messages", "text"),
+    [(1, "it holds 1 message;"), (12345, "it holds 12,345 messages;"), (None, "an unknown number")],
 )
 def test_a_queue_with_messages_goes_only_by_name(messages: int | None, text: str) -> None:
     """The refusal names the figure and the words; a number that the broker does not say is not zero."""
@@ -115,8 +117,15 @@ def test_what_a_staying_queue_dead_letters_into_goes_only_by_name(kind: str, has
     document = orders()
     document["exchanges"]["late"] = {"type": kind}
     document["queues"]["late"] = {"service": "clerk", "dead_letter": "none"}
-    arguments = {"arguments": {"x-match": "any", "a": "b"}} if kind == "headers" else {}
-    document["bindings"] = [{"source": "late", "queue": "late", "routing_key": "over", **arguments}]
+    binding: dict[str, Any] = {"source": "late", "queue": "late"}
+    reaching: dict[str, dict[str, Any]] = {
+        "topic": {"routing_key": "over.#"},
+        "direct": {"routing_key": "over"},
+        "fanout": {"routing_key": "whatever"},
+        "headers": {"arguments": {"x-match": "any", "a": "b"}},
+    }
+    binding |= reaching[kind]
+    document["bindings"] = [binding]
     user = Queue("by-hand", arguments={"x-queue-type": "classic", "x-dead-letter-exchange": "late"})
     if has_key:
         user = replace(user, arguments={**user.arguments, "x-dead-letter-routing-key": "over"})
@@ -152,10 +161,23 @@ def test_dead_lettering_by_policy_is_seen() -> None:
         "dead", "^by-", "queues", {"dead-letter-exchange": "", "dead-letter-routing-key": "clerk.orders"}, 1
     )
     world = removed().add(policy, Queue("by-hand"))
+    world.status["by-hand"] = QueueStatus(policy="dead")
     assert needed(world) == ["delete-consumed=queue:clerk.orders"]
-    assert needed(removed().add(policy, Queue("hand-by"))) == []
     elsewhere: dict[str, Any] = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "other"}
-    assert needed(removed().add(policy, Queue("by-hand", arguments=elsewhere))) == []
+    assert needed(world.add(Queue("by-hand", arguments=elsewhere))) == []
+
+
+def test_dead_lettering_over_several_exchanges_is_seen() -> None:
+    """A binding between exchanges leads on, also round in circles."""
+    world = removed().add(
+        Exchange("first", "fanout"),
+        Exchange("second", "fanout"),
+        Binding("first", "exchange", "second"),
+        Binding("second", "exchange", "first"),
+        Binding("second", "queue", "clerk.orders", "x"),
+        Queue("by-hand", arguments={"x-dead-letter-exchange": "first"}),
+    )
+    assert needed(world) == ["delete-consumed=queue:clerk.orders"]
 
 
 def test_a_queue_and_its_ladder_may_go_together() -> None:

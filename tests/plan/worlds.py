@@ -37,6 +37,7 @@ from letrade_topo.plan.prepare import Request, plan_for
 from letrade_topo.plan.scope import Scope
 from tests.topologies import Document, expanded, loaded, state_of
 
+
 @dataclass
 class World:
     """A topology, and a broker that may hold something else.
@@ -117,9 +118,7 @@ class World:
             destroys=destroys,
         )
 
-    def plan(
-        self, *allow: str, destroys: bool = False, secrets: Mapping[SecretReference, str] | None = None
-    ) -> Plan:
+    def plan(self, *allow: str, destroys: bool = False, secrets: Mapping[SecretReference, str] | None = None) -> Plan:
         """Plan for the broker as it is."""
         live = self.live
         names = [thing.name for thing in live.objects.values() if isinstance(thing, Queue)]
