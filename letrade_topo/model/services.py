@@ -60,7 +60,7 @@ class User:
     Args:
         name: the user name.
         tags: management tags, for example `monitoring`.
-        password: where its password is read; None: it has none.
+        password: where its password is read; without it has none.
         configure: regular expression of resource names, empty for none.
         write: likewise.
         read: likewise.

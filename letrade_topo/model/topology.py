@@ -100,7 +100,13 @@ class DeadLettering(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterPolicy:
-    """The exchanges and the queue through which failed messages travel."""
+    """The exchanges and the queue through which failed messages travel.
+
+    Args:
+        exchange: receives a dead message under its key + `.dead`.
+        queue: holds every dead message until a person decides.
+        retry_exchange: leads to the queues of rejected messages and to the delay queues.
+    """
 
     exchange: str = "letrade.dlq"
     queue: str = "letrade.dlq"
