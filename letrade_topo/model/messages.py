@@ -31,7 +31,7 @@ class MessageType:
         lifetime: how long after signing it may be accepted.
         priority: high for trading messages.
         sensitive: JSON Pointers (RFC 6901) into the payload: fields that travel encrypted.
-        schema: JSON Schema (2020-12) of the payload, or None when any payload is accepted.
+        schema: JSON Schema (2020-12) of the payload, without it any payload is accepted.
         description: for people.
     """
 

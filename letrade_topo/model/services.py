@@ -26,7 +26,7 @@ class Service:
         consumes: names of message types.
         patterns: subscription patterns beyond the types, for run-time queues.
         user: the broker user, by default the service's name.
-        password: where its password is read; None with client certificates means that it has none.
+        password: where its password is read; without it, and with client certificates, it has none.
         direct_reply_to: allow RabbitMQ's direct reply-to. It needs write permission on the default
             exchange, which reaches every queue of the vhost.
         limits: connection limits of the user.
@@ -60,7 +60,7 @@ class User:
     Args:
         name: the user name.
         tags: management tags, for example `monitoring`.
-        password: where its password is read; without it has none.
+        password: where its password is read; without it, it has none.
         configure: regular expression of resource names, empty for none.
         write: likewise.
         read: likewise.

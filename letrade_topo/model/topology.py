@@ -120,8 +120,8 @@ class Limits:
     Args:
         message_size: largest body on the wire.
         delivery_limit: deliveries after which a quorum queue gives a message up.
-        max_connections: of the vhost; None: unlimited.
-        max_queues: of the vhost; None: unlimited.
+        max_connections: of the vhost; unlimited without it.
+        max_queues: of the vhost; unlimited without it.
     """
 
     message_size: ByteSize = ByteSize(131_072)
@@ -178,12 +178,12 @@ class Queue:
 
     Args:
         name: as on the broker.
-        service: the service that consumes from it, or None.
+        service: the service that consumes from it, if one does.
         messages: message types that are bound to it, by name.
         type: the queue type.
         guarantee: keep everything, or drop the oldest when full.
         dead_lettering: the retry ladder, nothing, or a target of its own.
-        retry: the ladder's delays; None: a rejected message is dead at once.
+        retry: the ladder's delays; `none`: a rejected message is dead at once.
         limits: what becomes a policy.
         message_ttl: messages older than this expire.
         single_active_consumer: only one consumer at a time receives.
