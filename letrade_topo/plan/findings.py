@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from letrade_topo.broker.objects import Address, Policy, Queue
 from letrade_topo.broker.state import LiveState
@@ -17,6 +18,9 @@ PLAIN_PROTOCOLS = frozenset(
     {"amqp", "mqtt", "stomp", "stream", "http", "http/web-mqtt", "http/web-stomp"},
 )
 """Listener protocols without TLS, as `GET /api/overview` names them."""
+
+APPLY_TO_CLASSIC = frozenset({"all", "queues", "classic_queues"})
+"""Policies that apply to the lock's queue, which is a classic one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +79,23 @@ def _policy_effects(desired: DesiredState, live: LiveState) -> Iterator[Finding]
         )
 
 
-def lock_hazards(live: LiveState, topology: str) -> tuple[str, ...]:
-    """Policies under which the lock's queue would expire before its lease ends, each as `policy 'NAME'`."""
-    ours = (
-        (f"policy {thing.name!r}", thing.attributes) for thing in live.objects.values() if isinstance(thing, Policy)
-    )
+def lock_hazards(live: LiveState, desired: DesiredState, topology: str) -> tuple[str, ...]:
+    """Policies under which the lock's queue would expire before its lease ends, each as `policy 'NAME'`.
+
+    Those that a run would make count as well: it makes them under its own lock.
+    """
+    things = chain(live.objects.values(), (one.object for one in desired.objects.values()))
+    policies = ((f"policy {thing.name!r}", thing.attributes) for thing in things if isinstance(thing, Policy))
     operators = ((f"operator policy {one.get('name')!r}", one) for one in live.operator_policies)
     lock = names.lock_queue(topology)
-    return tuple(name for name, attributes in (*ours, *operators) if _expires(attributes, lock))
+    return tuple(dict.fromkeys(name for name, attributes in chain(policies, operators) if _expires(attributes, lock)))
 
 
 def _expires(policy: Mapping[str, Json], queue: str) -> bool:
     definition = policy.get("definition")
-    if not isinstance(definition, Mapping) or "expires" not in definition or policy.get("apply-to") == "exchanges":
+    if not isinstance(definition, Mapping) or "expires" not in definition:
+        return False
+    if policy.get("apply-to") not in APPLY_TO_CLASSIC:
         return False
     try:
         return re.search(str(policy.get("pattern")), queue) is not None

@@ -14,10 +14,9 @@ from letrade_topo.broker.capabilities import Capabilities, for_version
 from letrade_topo.broker.objects import (
     CLUSTER_KINDS,
     Binding,
-    Exchange,
+    Kind,
     Permission,
     Queue,
-    TopicPermission,
     Vhost,
 )
 from letrade_topo.broker.order import Stage
@@ -109,7 +108,7 @@ def plan_for(live: LiveState, request: Request, read_counts: Callable[[], Mappin
         allowances=request.allowances,
         fingerprint=fingerprint(live, scope.record_name, comparison.seen),
         vhost_exists=live.vhost_exists,
-        lock_hazards=lock_hazards(live, scope.topology),
+        lock_hazards=lock_hazards(live, desired, scope.topology),
         destroys=request.destroys,
     )
 
@@ -153,10 +152,15 @@ def _vhost_deletion(changes: Iterable[Change], live: LiveState, record: Ownershi
     if not record.vhost_created or not live.vhost_exists:
         return []
     gone = {change.address for change in changes}
+    operators = record.operators | {live.broker.username}
     for address, thing in live.objects.items():
-        inside = isinstance(thing, (Exchange, Queue, TopicPermission, Permission))
-        operator = isinstance(thing, Permission) and thing.user in record.operators | {live.broker.username}
-        if inside and not operator and address not in gone:
+        if address in gone or thing.kind in CLUSTER_KINDS or thing.kind is Kind.VHOST:
+            continue
+        goes_along = isinstance(thing, Binding) and ends_of(thing) & gone
+        operator = isinstance(thing, Permission) and thing.user in operators
+        if not (goes_along or operator):
             return []
+    if live.operator_policies:
+        return []
     vhost = Vhost(live.vhost)
     return [Change(Action.DELETE, vhost, None, Reason.REMOVED, Stage.VHOST)]

@@ -65,8 +65,10 @@ ADDRESS_KINDS = (
     "binding",
     "topic-permission",
     "permission",
+    "operator-policy",
+    "listener",
 )
-"""How addresses of broker objects begin."""
+"""How addresses begin: of broker objects, and of what `drift` finds besides."""
 
 LARGEST_MESSAGE_BYTES = 512 * 2**20
 DEFAULT_MESSAGE_BYTES = 16 * 2**20
