@@ -46,8 +46,13 @@ _EPMD_SECONDS = 10.0
 class Lifetime(Enum):
     """What the life of a node's processes depends on."""
 
-    OWN = ()
-    CALLER = ("setpriv", "--pdeathsig", "KILL", "--")
+    OWN = "own"
+    CALLER = "caller"
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What stands before a command to make it so."""
+        return ("setpriv", "--pdeathsig", "KILL", "--") if self is Lifetime.CALLER else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +210,7 @@ class Node:
         # `detached` makes the start script replace itself by the Erlang machine, else it stays as a
         # parent that turns signals into orders.
         environment = render_environment(self.settings, self.ports, self._enclosure) | {"detached": "1"}
-        argv = self._enclosure.command(*self._lifetime.value, str(BIN / "rabbitmq-server"))
+        argv = self._enclosure.command(*self._lifetime.command, str(BIN / "rabbitmq-server"))
         broker = spawn(argv, environment, self.folder.output)
         self._record(replace(self._running_processes(), broker=broker))
         self._wait_until_ready(broker, deadline)
@@ -234,7 +239,7 @@ class Node:
 
     def _start_epmd(self) -> None:
         argv = self._enclosure.command(
-            *self._lifetime.value, "epmd", "-address", LOOPBACK, "-port", str(self.ports.epmd)
+            *self._lifetime.command, "epmd", "-address", LOOPBACK, "-port", str(self.ports.epmd)
         )
         environment = render_environment(self.settings, self.ports, self._enclosure)
         output = self.folder.log / "epmd"
