@@ -12,8 +12,8 @@ services:
 
 BROKEN: dict[str, list[str]] = {
     "undeclared-exchange": [
-        FLOW
-        + "bindings:\n  - {source: «undeclared-exchange»y, queue: t.dlq}\ndead_letter: {exchange: t.dlq, queue: t.dlq}\n",
+        FLOW + "bindings:\n  - {source: «undeclared-exchange»y, queue: t.dlq}\n"
+        "dead_letter: {exchange: t.dlq, queue: t.dlq}\n",
         "exchanges: {x: {alternate_exchange: «undeclared-exchange»xx}}\n",
         "exchanges: {x: {}}\nbindings:\n  - source: x\n    exchange: «undeclared-exchange»amq.default\n",
         "users: {u: {topic_permissions: [{exchange: «undeclared-exchange»nope}]}}\n",
@@ -100,8 +100,8 @@ BROKEN: dict[str, list[str]] = {
     "queue-without-bindings": [FLOW + "queues:\n  «queue-without-bindings»q: {service: s}\n"],
     "pattern-without-messages": [FLOW.replace("consumes: [a.b]", "consumes: [a.b, «pattern-without-messages»'c.*']")],
     "dead-letter-unroutable": [
-        FLOW
-        + "queues:\n  q:\n    service: s\n    messages: [a.b]\n    «dead-letter-unroutable»dead_letter: {exchange: x, routing_key: c}\n",
+        FLOW + "queues:\n  q:\n    service: s\n    messages: [a.b]\n"
+        "    «dead-letter-unroutable»dead_letter: {exchange: x, routing_key: c}\n",
         FLOW.replace("x: {}", "x: {}, h: {type: direct}")
         + "queues:\n  q: {service: s, messages: [a.b], «dead-letter-unroutable»dead_letter: {exchange: h}}\n",
     ],
@@ -146,8 +146,8 @@ BROKEN: dict[str, list[str]] = {
         FLOW + "«retry-delay»retry: {max_retries: 10, multiplier: 100}\nqueues: {q: {service: s, messages: [a.b]}}\n",
     ],
     "retry-and-dead-letter": [
-        FLOW
-        + "queues:\n  q:\n    service: s\n    messages: [a.b]\n    dead_letter: none\n    «retry-and-dead-letter»retry: {delay: 1s}\n"
+        FLOW + "queues:\n  q:\n    service: s\n    messages: [a.b]\n    dead_letter: none\n"
+        "    «retry-and-dead-letter»retry: {delay: 1s}\n"
     ],
     "retry-without-service": [FLOW + "queues: {q: {messages: [a.b], «retry-without-service»retry: {delay: 1s}}}\n"],
     "argument-with-a-field": [
@@ -348,8 +348,8 @@ BROKEN["ambiguous-key"] = [
 
 NEAR_MISSES: dict[str, list[str]] = {
     "undeclared-exchange": [
-        FLOW
-        + "bindings:\n  - {source: amq.topic, queue: letrade.dlq}\n  - {source: letrade.dlq, exchange: letrade.retry}\n",
+        FLOW + "bindings:\n  - {source: amq.topic, queue: letrade.dlq}\n"
+        "  - {source: letrade.dlq, exchange: letrade.retry}\n",
         "exchanges: {x: {alternate_exchange: y}, y: {type: fanout}}\n",
     ],
     "undeclared-message": [FLOW.replace("consumes: [a.b]", "consumes: [a.b, 'a.*', '#']")],
@@ -367,8 +367,8 @@ NEAR_MISSES: dict[str, list[str]] = {
     ],
     "reserved-name": ["exchanges: {amq: {}, amqp.x: {}, letrade-topology: {}}\n"],
     "derived-name": [
-        FLOW
-        + "queues:\n  q: {service: s, messages: [a.b]}\n  q.retry.4: {messages: [a.b]}\n  s.replies: {messages: [a.b]}\n",
+        FLOW + "queues:\n  q: {service: s, messages: [a.b]}\n  q.retry.4: {messages: [a.b]}\n"
+        "  s.replies: {messages: [a.b]}\n",
         FLOW + "queues:\n  q: {messages: [a.b]}\n  q.rejected: {messages: [a.b]}\n",
     ],
     "exchange-and-queue-name": [FLOW + "queues: {x.q: {messages: [a.b]}}\n"],
@@ -424,8 +424,8 @@ NEAR_MISSES: dict[str, list[str]] = {
     ],
     "quorum-max-priority": [FLOW + "queues: {q: {messages: [a.b], type: classic, max_priority: 5}}\n"],
     "stream-feature": [
-        FLOW
-        + "queues: {q: {service: s, messages: [a.b], type: stream, max_length_bytes: 1GB, arguments: {x-max-age: 7D}}}\n"
+        FLOW + "queues: {q: {service: s, messages: [a.b], type: stream, max_length_bytes: 1GB, "
+        "arguments: {x-max-age: 7D}}}\n"
     ],
     "delivery-limit-type": [FLOW + "queues: {q: {messages: [a.b], delivery_limit: 5}}\n"],
     "classic-retry": [FLOW + "queues: {q: {service: s, messages: [a.b], type: classic, dead_letter: none}}\n"],
