@@ -82,7 +82,7 @@ class ManagementClient:
 
     def queues(self, vhost: str) -> Sequence[JsonObject]:
         """All queues, with their number of messages but without statistics or consumers."""
-        columns = "name,durable,auto_delete,exclusive,arguments,type,policy,operator_policy,messages"
+        columns = "name,durable,auto_delete,exclusive,arguments,type,policy,messages"
         query = path("queues", vhost, disable_stats="true", enable_queue_totals="true", columns=columns)
         return self._list(vhost, "the queues", query)
 

@@ -6,6 +6,7 @@ spelling, so that two equal objects are equal values.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -42,12 +43,13 @@ def exchanges(items: Iterable[JsonObject]) -> Iterator[Exchange]:
             )
 
 
-def queues(items: Iterable[JsonObject]) -> Iterator[tuple[Queue, QueueStatus]]:
+def queues(items: Iterable[JsonObject], operator_policies: Iterable[JsonObject]) -> Iterator[tuple[Queue, QueueStatus]]:
     """All but the tool's own locks, each with its status.
 
     Every queue gets `x-queue-type` as an argument: 4.0 writes the default type into the arguments
     where the declarer sent none, 3.10 does not, and either may say `undefined` (rabbitmq-server#12776).
     """
+    operators = list(_operator_policies(operator_policies))
     for item in items:
         name = item["name"]
         if name.startswith(LOCK_QUEUE_PREFIX):
@@ -67,7 +69,7 @@ def queues(items: Iterable[JsonObject]) -> Iterator[tuple[Queue, QueueStatus]]:
                 messages=item.get("messages") or 0,
                 exclusive=_is_true(item.get("exclusive")),
                 policy=item.get("policy") or None,
-                operator_policy=item.get("operator_policy") or None,
+                operator_policy=_operator_policy_of(name, str(arguments[ARGUMENT_QUEUE_TYPE]), operators),
             ),
         )
 
@@ -135,6 +137,24 @@ def listeners(items: Iterable[JsonObject]) -> Iterator[Listener]:
         options = _mapping(item.get("socket_opts"))
         real = options.get("ip") or _mapping(options.get("ssl_opts")).get("ip") or item.get("ip_address")
         yield Listener(item["protocol"], str(real or ""), int(item["port"]), item.get("node") or "")
+
+
+def _operator_policies(items: Iterable[JsonObject]) -> Iterator[tuple[re.Pattern[str], str, str]]:
+    """Pattern, what it applies to, and name; the highest priority first."""
+    for item in sorted(items, key=lambda item: item.get("priority") or 0, reverse=True):
+        try:
+            yield re.compile(item["pattern"]), item.get("apply-to") or "all", item["name"]
+        except re.error:
+            continue  # the broker's PCRE knows more than Python; such a pattern is left to people
+
+
+def _operator_policy_of(
+    queue: str, queue_type: str, policies: Iterable[tuple[re.Pattern[str], str, str]]
+) -> str | None:
+    # Found here as the broker finds it (rabbit_policy:match): its listing without statistics has no such field.
+    own = "streams" if queue_type == "stream" else f"{queue_type}_queues"
+    fitting = (name for pattern, target, name in policies if target in {"all", "queues", own} and pattern.search(queue))
+    return next(fitting, None)
 
 
 def _is_true(value: Any) -> bool:

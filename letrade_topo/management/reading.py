@@ -80,7 +80,7 @@ def read_queue_counts(client: ManagementClient, vhost: str) -> Mapping[str, Queu
 
         classic, messages after publish or purge    at once (the queue itself is asked)
         quorum, messages after publish or purge     up to 4.8 s (the queue's tick, every 5 s)
-        either, a new consumer                      up to 4.6 s (statistics, every 5 s)
+        either, a new consumer                      up to 5.0 s (statistics, every 5 s)
         either, a consumer that has gone            at once
 
     (The counts of the ordinary listing, with statistics, were up to 10 s old, and missing for as long after
@@ -157,7 +157,7 @@ def _read_listings(client: ManagementClient, vhost: str) -> _Listings:
 
 def _state(listings: _Listings, vhost: str, caller: Caller) -> LiveState:
     things: list[BrokerObject] = [*parsing.users(listings.users)]
-    queues = list(parsing.queues(listings.queues))
+    queues = list(parsing.queues(listings.queues, listings.operator_policies))
     if listings.vhost:
         things += [
             Vhost(vhost),

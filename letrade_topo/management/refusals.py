@@ -108,7 +108,8 @@ def _not_allowed(answer: Answer, call: Call, caller: Caller) -> ManagementError:
     if call.vhost is not None and _NO_VHOST_ACCESS in answer.reason:
         needed, grant = f"a permission in vhost {call.vhost!r}", "'.*' '.*' '.*'"
     else:
-        needed, grant = "configure, write or read permission on what it touches", "CONFIGURE WRITE READ"
+        # Also where the user has no permission in the vhost at all: the broker says the same.
+        needed, grant = f"configure, write or read permission in vhost {call.vhost!r}", "CONFIGURE WRITE READ"
     vhost = f"-p {call.vhost!r} " if call.vhost is not None else ""
     return MissingRight(
         f"user {caller.name!r} may not {call.doing}",

@@ -1,0 +1,1 @@
+"""What a broker holds and can do."""

@@ -1,0 +1,1 @@
+"""The management API, against real brokers wherever one can answer."""

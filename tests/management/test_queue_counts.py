@@ -1,0 +1,63 @@
+"""Counts that a guard relies on: what they show, and how soon."""
+
+from __future__ import annotations
+
+import pytest
+
+from letrade_topo.broker.objects import Queue
+from letrade_topo.management.client import ManagementClient
+from letrade_topo.management.perform import create
+from letrade_topo.management.reading import STATISTICS_DELAY_SECONDS, QueueCounts, read_queue_counts
+from tests.brokers import BrokerFactory, RunningBroker
+from tests.management.endpoints import amqp, endpoint_of, seconds_until
+
+
+@pytest.mark.parametrize("queue_type", ["classic", "quorum"])
+def test_counts_are_right_after_the_delay(
+    client: ManagementClient, broker: RunningBroker, vhost: str, queue_type: str
+) -> None:
+    """Messages, consumers and their going are seen within STATISTICS_DELAY_SECONDS; a classic queue's messages
+    and a consumer that has gone at once."""
+    create(client, vhost, Queue("q", arguments={"x-queue-type": queue_type}))
+
+    def counts() -> QueueCounts:
+        return read_queue_counts(client, vhost)["q"]
+
+    assert counts() == QueueCounts(0, 0)
+    with amqp(broker, vhost) as channel:
+        channel.confirm_delivery()
+        for _ in range(3):
+            channel.basic_publish("", "q", b"x")
+        seen = seconds_until(lambda: counts().messages == 3)
+        assert seen < (1.0 if queue_type == "classic" else STATISTICS_DELAY_SECONDS)
+    with amqp(broker, vhost) as channel:
+        channel.basic_qos(prefetch_count=2)
+        channel.basic_consume("q", lambda *_: None)
+        channel.basic_consume("q", lambda *_: None)
+        assert seconds_until(lambda: counts().consumers == 2) < STATISTICS_DELAY_SECONDS
+        assert counts().messages == 3  # two of them unacknowledged
+    assert seconds_until(lambda: counts().consumers == 0) < 1.0
+
+
+def test_two_calls_for_any_number_of_queues(client: ManagementClient, vhost: str) -> None:
+    """Together with a whole reading that makes fifteen."""
+    for number in range(5):
+        create(client, vhost, Queue(f"q{number}", arguments={"x-queue-type": "classic"}))
+    before = client.calls
+
+    assert len(read_queue_counts(client, vhost)) == 5
+    assert client.calls == before + 2
+
+
+def test_a_vhost_that_does_not_exist(client: ManagementClient, vhost_name: str) -> None:
+    """No queues, no error."""
+    assert read_queue_counts(client, vhost_name) == {}
+
+
+def test_a_broker_without_statistics(broker_version: str, start_broker: BrokerFactory) -> None:
+    """Where statistics are disabled, consumers are not known, which is not the same as none."""
+    started = start_broker(broker_version, extra_configuration=("management_agent.disable_metrics_collector = true",))
+    with ManagementClient(endpoint_of(started)) as client:
+        create(client, "/", Queue("q", arguments={"x-queue-type": "classic"}))
+
+        assert read_queue_counts(client, "/") == {"q": QueueCounts(0, None)}
