@@ -16,8 +16,8 @@ _NOT_ALLOWED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U000100
 """YAML 1.1, 5.1: what a file may not contain unescaped."""
 
 _SECRET_VALUE = re.compile(
-    r"""(?ix) ( [\w.-]* (?:p\w*w\w*d|passphrase|secret|token|credential) [\w.-]* ["']? \s* : \s+ )  # a key that says secret
-        (?![{&*\s]) (?: "[^"]*"? | '[^']*'? | [^,}\#]+ )                                 # its value, if literal"""
+    r"""(?ix) ( [\w.-]* (?:p\w*w\w*d|passphrase|secret|token|credential) [\w.-]* ["']? \s* : \s+ )  # a secret's key
+        (?![{&*\s]) (?: "[^"]*"? | '[^']*'? | [^,}\#]+ )                                    # its value, if literal"""
 )
 _URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+(@)")
 
