@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from letrade_topo.load.diagnostics import Diagnostic, InvalidTopology, Location, Path
 from letrade_topo.load.rule_texts import RULE_TEXTS
-from letrade_topo.load.source_text import SourceText
+from letrade_topo.load.source_text import MASK, SourceText
+
+_ABOUT_SECRETS = frozenset({"secret-literal", "secret-in-url"})
 
 
 @dataclass(slots=True)
@@ -38,6 +40,8 @@ class Report:
         severity = RULE_TEXTS[rule].severity
         text = self.texts.get(location.file)
         excerpt = text.excerpt(location.line) if text else ""
+        if rule in _ABOUT_SECRETS and MASK not in excerpt:
+            excerpt = ""  # the key stands on another line, so that nothing told that this one is to be masked
         self.diagnostics.append(Diagnostic(rule, severity, location, summary, why, fix, path, related, excerpt))
 
     @property

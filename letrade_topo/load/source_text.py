@@ -15,11 +15,28 @@ LONGEST_EXCERPT = 400
 _NOT_ALLOWED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """YAML 1.1, 5.1: what a file may not contain unescaped."""
 
-_SECRET_VALUE = re.compile(
-    r"""(?ix) ( [\w.-]* (?:p\w*w\w*d|passphrase|secret|token|credential) [\w.-]* ["']? \s* : \s+ )  # a secret's key
-        (?![{&*\s]) (?: "[^"]*"? | '[^']*'? | [^,}\#]+ )                                    # its value, if literal"""
-)
-_URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+(@)")
+_SECRET_KEY = re.compile(r"p\w*w\w*d|passphrase|secret|token|credential", re.IGNORECASE)
+"""Keys that hold secrets, also misspelt: `pasword`, `passwd`, `pwd`."""
+_KEY = re.compile(r"""(?<![\w.-])([\w.-]{1,100})["']?[ \t]*:[ \t]*""")
+_VALUE = re.compile(r"""(?![{\s])(?:"(?:[^"\\]|\\.)*"?|'(?:[^']|'')*'?|[^,}#]+)""")
+_LOGIN_OF_URL = re.compile(r"://[^/\s@]+@")
+MASK = "***"
+
+
+def is_secret_key(name: object) -> bool:
+    """Whether the value of a key is a secret, as far as its name tells."""
+    return isinstance(name, str) and _SECRET_KEY.search(name[:100]) is not None
+
+
+def masked(text: str) -> str:
+    """A line of YAML without the secrets that stand in it literally."""
+    result, end = [], 0
+    for entry in _KEY.finditer(text):
+        value = _VALUE.match(text, entry.end())
+        if entry.start() >= end and value and is_secret_key(entry[1]):
+            result += [text[end : entry.end()], MASK]
+            end = value.end()
+    return _LOGIN_OF_URL.sub(f"://{MASK}@", "".join([*result, text[end:]]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +61,7 @@ class SourceText:
         """The text of a line (from 1), with passwords that stand in it masked."""
         if not 0 < line <= len(self.lines):
             return ""
-        text = self.lines[line - 1][:LONGEST_EXCERPT]
-        return _URL_PASSWORD.sub(r"\1***\2", _SECRET_VALUE.sub(r"\1***", text))
+        return masked(self.lines[line - 1][:LONGEST_EXCERPT])
 
 
 def read_source(path: Path) -> SourceText:

@@ -15,7 +15,7 @@ from letrade_topo.load.diagnostics import Location
 from letrade_topo.load.nodes import Entry, Mapping, Node, Scalar, Sequence, location_of
 from letrade_topo.load.report import Report
 from letrade_topo.load.scalars import ScalarError, implicit_value, tagged_value
-from letrade_topo.load.source_text import SourceText
+from letrade_topo.load.source_text import SourceText, is_secret_key
 from letrade_topo.load.yaml_syntax import explain
 
 DEEPEST = 100
@@ -115,6 +115,8 @@ class _Composer:
             elif event.tag is not None and not event.implicit[1]:
                 value = tagged_value(event.tag, event.value)
         except ScalarError as error:
+            if self._is_secret_place():
+                return Scalar(self.source, *_position(event), event.value, event.value, implicit)
             self.report.unreadable.add(self._location(event))
             self._error("ambiguous-value", event, error.what, error.why, error.fix)
         return Scalar(self.source, *_position(event), value, event.value, implicit)
@@ -140,8 +142,7 @@ class _Composer:
         here = self._location(event)
         if before := self.anchor_places.get(event.anchor):
             why = f"&{event.anchor} is already at {before}; which of the two an alias means would depend on its place."
-            fix = "Rename one of them, and its aliases."
-            self.report.add("duplicate-anchor", here, "duplicate anchor", why, fix, related=((before, "first"),))
+            self._error("duplicate-anchor", event, "duplicate anchor", why, "Rename one of them, and its aliases.")
         self.anchor_places[event.anchor] = here
 
     def _alias(self, event: yaml.AliasEvent) -> None:
@@ -221,7 +222,17 @@ class _Composer:
         line, column = _position(event)
         return Location(self.source.name, line + 1, column + 1)
 
+    def _is_secret_place(self) -> bool:
+        """Whether the value that comes now may be a literal secret, which no message may quote."""
+        key = self.stack[-1].key if self.stack else None
+        return isinstance(key, Scalar) and is_secret_key(key.value)
+
     def _error(self, rule: str, event: yaml.Event, summary: str, why: str, fix: str) -> None:
+        if self._is_secret_place():
+            why, fix = (
+                "What stands here is not shown, because it may be a secret.",
+                "Write {env: NAME} or {file: PATH}.",
+            )
         self.report.add(rule, self._location(event), summary, why, fix)
 
     def _refuse(self, rule: str, event: yaml.Event, summary: str, why: str, fix: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from letrade_topo.load.diagnostics import Diagnostic, InvalidTopology
-from letrade_topo.load.source_text import LARGEST_FILE_BYTES, decode_source
+from letrade_topo.load.source_text import LARGEST_FILE_BYTES, decode_source, masked
 from letrade_topo.load.topology_file import load_topology
 from tests.load.marked import HEADER, diagnostics
 
@@ -231,6 +231,7 @@ def test_a_literal_secret_is_shown_nowhere(tmp_path: Path) -> None:
         "broker: {password: geheim123, management: 'https://me:geheim456@h', unknwn: 1}",
         "users: {u: {pasword: geheim789, x: 1}}",
         "services: {s: {db_token: 'geheim000', password: \"geheim111\"}}",
+        'variables: {"password":"a\\"geheim", x: [1]}',
     ]
     path = written(tmp_path, (HEADER + "\n".join(lines) + "\n").encode())
 
@@ -238,3 +239,23 @@ def test_a_literal_secret_is_shown_nowhere(tmp_path: Path) -> None:
 
     assert len(said) >= 5
     assert "geheim" not in "".join(f"{item.summary} {item.why} {item.fix} {item.excerpt}" for item in said)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["\n    geheim", "*geheim", "!geheim x", "0177", "1:30:59", "|\n    geheim", "&geheim x", "'geheim", "[geheim]"],
+)
+def test_a_literal_secret_is_not_quoted_whatever_yaml_makes_of_it(value: str) -> None:
+    """Also where it is an alias, a tag, an ambiguous number, or on the next line."""
+    said = diagnostics(HEADER + f"broker:\n  password: {value}\n")
+
+    assert said
+    words = " ".join(f"{item.summary} {item.why} {item.fix} {item.excerpt}" for item in said)
+    assert not any(secret in words for secret in ("geheim", "0177", "1:30:59"))
+
+
+def test_masking_takes_no_time_on_a_hostile_line() -> None:
+    """A line made to confuse the search for secrets is as quick as any other."""
+    line = "pw" * 200 + ": x"
+
+    assert masked(line) == line
