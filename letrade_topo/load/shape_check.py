@@ -35,6 +35,11 @@ class Damage:
         """Whether everything could be used."""
         return not self.entries
 
+    @property
+    def sections(self) -> frozenset[str]:
+        """The sections of which nothing could be used."""
+        return frozenset(str(path[0]) for path in self.entries if len(path) == 1)
+
     def covers(self, path: Path) -> bool:
         """Whether a value lies in something that was unusable in part."""
         return any(path[:length] in self.entries for length in range(1, len(path) + 1))

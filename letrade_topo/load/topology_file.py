@@ -128,7 +128,8 @@ def _check_schemas(topology: Topology, sources: Sources, report: Report) -> None
 
 
 def _check_rules(topology: Topology, sources: Sources, damage: Damage, report: Report) -> None:
-    for problem in broken_rules(topology, whole=damage.is_none and not report.has_errors):
+    whole = damage.is_none and not report.has_errors
+    for problem in broken_rules(topology, whole=whole, unreadable=damage.sections):
         if damage.covers(problem.path):
             continue
         locate = sources.locate_key if problem.at_key else sources.locate

@@ -66,6 +66,13 @@ class KeyFamily:
         """The key, of a family of one."""
         return ".".join("".join(map(str, word)) for word in self.words if isinstance(word, tuple))
 
+    def literal(self, position: int) -> str | None:
+        """The word at a position, if it can be only one text."""
+        word = self.words[position]
+        if isinstance(word, _Wildcard) or any(isinstance(part, _Wildcard) for part in word):
+            return None
+        return "".join(map(str, word))
+
     def overlaps(self, other: KeyFamily) -> bool:
         """Whether some key belongs to both."""
         return _overlap(self.words, other.words, _words_overlap)
@@ -90,6 +97,16 @@ def _binding_word(word: str) -> _Word:
     if word in ("*", "#"):
         return _MANY if word == "#" else _ONE
     return tuple(word)
+
+
+def is_any_number_of_words(word: _Word) -> bool:
+    """Whether a word of a family is `#`."""
+    return word == _MANY
+
+
+def words_overlap(word: _Word, binding_word: str) -> bool:
+    """Whether a word of a family and a word of a binding key have a text in common."""
+    return _words_overlap(word, _binding_word(binding_word))
 
 
 def _words_overlap(one: _Word, other: _Word) -> bool:

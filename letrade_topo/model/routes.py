@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from letrade_topo.model import names
+from letrade_topo.model.binding_tree import BindingTree
 from letrade_topo.model.overlap import ALL_KEYS, KeyFamily
 from letrade_topo.model.topology import DestinationType, ExchangeType, Topology
 
@@ -25,13 +26,25 @@ _Destination = tuple[DestinationType, str]
 
 
 class _Bindings:
-    """What is bound to one exchange: literal keys by text, so that a plain key needs no search."""
+    """What is bound to one exchange: by topic pattern, by the very key, and regardless of the key."""
 
-    __slots__ = ("literal", "patterns")
+    __slots__ = ("by_key", "by_pattern", "regardless")
 
     def __init__(self) -> None:
-        self.literal: dict[str, list[_Destination]] = defaultdict(list)
-        self.patterns: list[tuple[KeyFamily, _Destination]] = []
+        self.by_pattern: BindingTree[_Destination] = BindingTree()
+        self.by_key: dict[str, list[_Destination]] = defaultdict(list)
+        self.regardless: list[_Destination] = []
+
+    def matching(self, family: KeyFamily) -> Iterator[_Destination]:
+        """Where some key of a family goes."""
+        yield from self.regardless
+        yield from self.by_pattern.find(family)
+        if family.is_one_key:
+            yield from self.by_key.get(family.text, ())
+        else:
+            for key, destinations in self.by_key.items():
+                if KeyFamily.of_key(key).overlaps(family):
+                    yield from destinations
 
 
 class Routes:
@@ -46,19 +59,21 @@ class Routes:
         self._queues = {*topology.queues, topology.dead_letter.queue}
         self._bindings: dict[str, _Bindings] = defaultdict(_Bindings)
         self._keys: dict[str, list[KeyFamily]] = defaultdict(list)
-        for source, destination, key, family in _all_bindings(topology):
-            self._add(source, destination, key, family)
+        for source, destination, key in _all_bindings(topology):
+            self._add(source, destination, key)
 
-    def _add(self, source: str, destination: _Destination, key: str, family: KeyFamily) -> None:
-        kind = self._types.get(source, ExchangeType.TOPIC)
-        if kind is ExchangeType.DIRECT:
-            family = KeyFamily.of_key(key)
-        elif kind is not ExchangeType.TOPIC:
-            family = ALL_KEYS
-        if family.is_one_key and kind in (ExchangeType.DIRECT, ExchangeType.TOPIC):
-            self._bindings[source].literal[key].append(destination)
-        else:
-            self._bindings[source].patterns.append((family, destination))
+    def _add(self, source: str, destination: _Destination, key: str) -> None:
+        bindings = self._bindings[source]
+        match self._types.get(source, ExchangeType.TOPIC):
+            case ExchangeType.TOPIC:
+                bindings.by_pattern.add(key, destination)
+                family = KeyFamily.of_binding(key)
+            case ExchangeType.DIRECT:
+                bindings.by_key[key].append(destination)
+                family = KeyFamily.of_key(key)
+            case ExchangeType.FANOUT | ExchangeType.HEADERS:
+                bindings.regardless.append(destination)
+                family = ALL_KEYS
         if destination[0] is DestinationType.QUEUE:
             self._keys[destination[1]].append(family)
 
@@ -73,12 +88,12 @@ class Routes:
     def queues(self, exchange: str, family: KeyFamily) -> set[str]:
         """The queues that some key of a family reaches from an exchange, also over other exchanges."""
         if exchange == DEFAULT_EXCHANGE:
-            return {queue for queue in self._queues if KeyFamily.of_key(queue).overlaps(family)}
+            return self._queues_named(family)
         reached: set[str] = set()
         todo, seen = [exchange], {exchange}
         while todo:
             source = todo.pop()
-            matched = list(self._matched(source, family))
+            matched = list(self._bindings[source].matching(family)) if source in self._bindings else []
             alternate = self._alternates.get(source)
             if not matched and alternate is not None:
                 matched = [(DestinationType.EXCHANGE, alternate)]
@@ -90,34 +105,24 @@ class Routes:
                     todo.append(name)
         return reached
 
-    def _matched(self, exchange: str, family: KeyFamily) -> Iterator[_Destination]:
-        bindings = self._bindings.get(exchange)
-        if bindings is None:
-            return
+    def _queues_named(self, family: KeyFamily) -> set[str]:
         if family.is_one_key:
-            yield from bindings.literal.get(family.text, ())
-        else:
-            for key, destinations in bindings.literal.items():
-                if KeyFamily.of_key(key).overlaps(family):
-                    yield from destinations
-        for bound, destination in bindings.patterns:
-            if bound.overlaps(family):
-                yield destination
+            return {family.text} & self._queues
+        return {queue for queue in self._queues if KeyFamily.of_key(queue).overlaps(family)}
 
 
-def _all_bindings(topology: Topology) -> Iterator[tuple[str, _Destination, str, KeyFamily]]:
+def _all_bindings(topology: Topology) -> Iterator[tuple[str, _Destination, str]]:
     queue, exchange = DestinationType.QUEUE, DestinationType.EXCHANGE
     dead_letter = topology.dead_letter
-    yield dead_letter.exchange, (queue, dead_letter.queue), "#", ALL_KEYS
+    yield dead_letter.exchange, (queue, dead_letter.queue), "#"
     for declared in topology.queues.values():
         for name in declared.messages:
             if (message := topology.messages.get(name)) is not None:
-                key = message.key.binding_key
-                yield message.exchange, (queue, declared.name), key, KeyFamily.of_binding(key)
+                yield message.exchange, (queue, declared.name), message.key.binding_key
         if declared.has_rejected_queue:
             rejected = names.rejected_queue(declared.name)
-            yield dead_letter.retry_exchange, (queue, rejected), rejected, KeyFamily.of_binding(rejected)
+            yield dead_letter.retry_exchange, (queue, rejected), rejected
     for binding in topology.bindings:
         to_queue = binding.destination_type is DestinationType.QUEUE
         destination = (queue if to_queue else exchange, binding.destination)
-        yield binding.source, destination, binding.routing_key, KeyFamily.of_binding(binding.routing_key)
+        yield binding.source, destination, binding.routing_key

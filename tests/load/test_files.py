@@ -211,6 +211,13 @@ def test_what_is_not_there_is_not_judged_while_parts_are_unreadable() -> None:
     assert [item.rule for item in diagnostics(text)] == ["wrong-type"]
 
 
+def test_names_are_not_looked_up_in_a_section_that_is_unreadable() -> None:
+    """One mistake at the head of a section does not make every use of it wrong."""
+    text = HEADER + "exchanges: [x]\nmessages: {a.b: {exchange: x, lifetime: 1s}}\nqueues: {q: {messages: [a.c]}}\n"
+
+    assert [item.rule for item in diagnostics(text)] == ["wrong-type", "undeclared-message"]
+
+
 def test_two_missing_keys_are_two_problems() -> None:
     """Both are named, although they are missing at the same place."""
     assert [item.rule for item in diagnostics("topology: 1\n")] == ["missing-key", "missing-key"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from letrade_topo.model.rules import (
     arguments,
@@ -32,10 +32,18 @@ RULES: tuple[Rule, ...] = (
 """Every rule, in the order of the reference page."""
 
 
-def broken_rules(topology: Topology, *, whole: bool = True) -> Iterator[Problem]:
-    """The problems of a topology; unless it is `whole`, only those that need not see all of it."""
+def broken_rules(
+    topology: Topology, *, whole: bool = True, unreadable: Collection[str] = frozenset()
+) -> Iterator[Problem]:
+    """The problems of a topology.
+
+    Args:
+        topology: the model.
+        whole: all of the file could be read; otherwise rules that need to see all of it are left out.
+        unreadable: sections of which nothing could be read; rules that look names up in them are left out.
+    """
     for rule in RULES:
-        if whole or not rule.needs_whole:
+        if (whole or not rule.needs_whole) and rule.looks_up not in unreadable:
             text = rule.text
             for breach in rule.check(topology):
                 yield Problem(

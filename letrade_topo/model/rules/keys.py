@@ -67,6 +67,12 @@ class _Tree:
 
 def _words_overlap(one: str, other: str) -> bool:
     """Whether two words of templates, each on its own, have a text in common."""
+    begin, other_begin = one.partition("{")[0], other.partition("{")[0]
+    end, other_end = one.rpartition("}")[2], other.rpartition("}")[2]
+    if not (begin.startswith(other_begin) or other_begin.startswith(begin)):
+        return False
+    if not (end.endswith(other_end) or other_end.endswith(end)):
+        return False
     return KeyFamily.of_template(KeyTemplate(one, (one,))).overlaps(KeyFamily.of_template(KeyTemplate(other, (other,))))
 
 

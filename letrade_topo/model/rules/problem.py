@@ -65,11 +65,13 @@ class Rule:
         text: what people read.
         check: yields where it is broken.
         needs_whole: it judges what is *not* there, so it is silent about a file of which parts were unreadable.
+        looks_up: the section in which it looks for names; it is silent when that was unreadable.
     """
 
     text: RuleText
     check: Check
     needs_whole: bool = False
+    looks_up: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +88,34 @@ class Problem:
 
 
 def rule(
-    rule_id: str, title: str, explanation: str, *, severity: Severity = Severity.ERROR, needs_whole: bool = False
+    rule_id: str,
+    title: str,
+    explanation: str,
+    *,
+    severity: Severity = Severity.ERROR,
+    needs_whole: bool = False,
+    looks_up: str = "",
 ) -> Callable[[Check], Rule]:
     """Make a rule of the function that checks it."""
 
     def made(check: Check) -> Rule:
-        return Rule(RuleText(rule_id, severity, title, explanation), check, needs_whole)
+        return Rule(RuleText(rule_id, severity, title, explanation), check, needs_whole, looks_up)
 
     return made
 
 
+MOST_CANDIDATES = 100
+
+
 def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
     """A suggestion from `known`, or else another advice."""
-    close = get_close_matches(name, list(known), 1, 0.6)
+    candidates = list(known)
+    if len(candidates) > MOST_CANDIDATES:  # difflib takes milliseconds for each thousand
+        candidates = [one for one in candidates if _is_alike(name, one)][:MOST_CANDIDATES]
+    close = get_close_matches(name, candidates, 1, 0.6)
     return f"Did you mean {close[0]!r}?" if close else otherwise
+
+
+def _is_alike(name: str, other: str) -> bool:
+    """A cheap sign that one may be the other misspelt."""
+    return abs(len(name) - len(other)) <= 2 and (name[:4] == other[:4] or name[-4:] == other[-4:])

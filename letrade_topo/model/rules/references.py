@@ -48,6 +48,7 @@ def _named_exchanges(topology: Topology) -> Iterator[tuple[Path, str]]:
     "Message types, alternate exchanges, dead-letter targets, bindings and topic permissions name an exchange. It is "
     "declared under `exchanges`, or one of the two of `dead_letter`, or one that every vhost has (`amq.topic` and its "
     "like). The broker would refuse the binding; a dead-letter exchange that is missing loses messages silently.",
+    looks_up="exchanges",
 )
 def undeclared_exchange(topology: Topology) -> Iterator[Breach]:
     """Exchanges that are named but not declared."""
@@ -63,6 +64,7 @@ def undeclared_exchange(topology: Topology) -> Iterator[Breach]:
     "undeclared message type",
     "What services publish and consume and what queues receive are message types by name, declared under `messages`. A "
     "word of a service's `consumes` that is `*` or `#` makes it a pattern, which needs no declaration.",
+    looks_up="messages",
 )
 def undeclared_message(topology: Topology) -> Iterator[Breach]:
     """Message types that are named but not declared."""
@@ -95,6 +97,7 @@ def _declare_message(name: str, topology: Topology) -> str:
     "undeclared-service",
     "undeclared service",
     "A queue's `service` is the one that consumes from it and may read it; it is declared under `services`.",
+    looks_up="services",
 )
 def undeclared_service(topology: Topology) -> Iterator[Breach]:
     """Services that are named but not declared."""
@@ -109,6 +112,7 @@ def undeclared_service(topology: Topology) -> Iterator[Breach]:
     "undeclared queue",
     "A binding leads to a queue that is declared under `queues`, or to the queue of dead letters. A dead-letter target "
     'on the default exchange (`exchange: ""`) has the name of such a queue as its routing key.',
+    looks_up="queues",
 )
 def undeclared_queue(topology: Topology) -> Iterator[Breach]:
     """Queues that are named but not declared."""
