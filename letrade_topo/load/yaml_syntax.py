@@ -53,6 +53,19 @@ _EXPLANATIONS: tuple[tuple[str, str, str, str], ...] = (
         "Indent the line as what it belongs to, or begin it with `- `.",
     ),
     (
+        "block collection: expected <block end>",  # PyYAML's own parser, where libyaml is not there
+        "a line does not belong to the list above it",
+        "At this indentation YAML expects the next `- item`.",
+        "Indent the line as what it belongs to, or begin it with `- `.",
+    ),
+    (
+        "expected <block end>",
+        "a line does not fit the mapping that it stands in",
+        "YAML expects `key: value` here: the indentation differs from the neighbours', or a quote or bracket "
+        "before this place is missing or one too many.",
+        "Align the line with its neighbours, and check the line before it.",
+    ),
+    (
         "expected key",
         "a line does not fit the mapping that it stands in",
         "YAML expects `key: value` here: the indentation differs from the neighbours', or a quote or bracket "
@@ -91,9 +104,9 @@ def explain(error: yaml.YAMLError, source: SourceText) -> tuple[Location, str, s
     problem = str(getattr(error, "problem", None) or "").strip()
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     location = _location(source, mark.line, mark.column) if mark else Location(source.name)
-    what, why, fix = _words(problem, source, location)
-    begin = getattr(error, "context_mark", None)
     context = str(getattr(error, "context", None) or "")
+    what, why, fix = _words(context, problem, source, location)
+    begin = getattr(error, "context_mark", None)
     if begin is not None and (begin.line + 1, begin.column + 1) != (location.line, location.column) and context:
         beginning = Location(source.name, begin.line + 1, begin.column + 1)
         why = f"{why} The reader was {context.removeprefix('while ')} that begins at {beginning}."
@@ -112,11 +125,11 @@ def _location(source: SourceText, line: int, column: int) -> Location:
     return Location(source.name, line + 1, len(source.lines[line].rstrip()) + 1)
 
 
-def _words(problem: str, source: SourceText, location: Location) -> tuple[str, str, str]:
+def _words(context: str, problem: str, source: SourceText, location: Location) -> tuple[str, str, str]:
     if "cannot start any token" in problem:
         return _token(source, location)
     for piece, what, why, fix in _EXPLANATIONS:
-        if piece in problem:
+        if piece in f"{context}: {problem}":
             return what, why, fix
     return "this is not YAML", f"The YAML reader says: {problem or 'unknown problem'}.", "Correct the syntax here."
 
