@@ -62,7 +62,7 @@ def test_an_operator_policy_on_a_queue_of_ours_is_found() -> None:
     ("listener", "address"),
     [
         (Listener("amqp", "::", 5672, "rabbit@one"), "listener:amqp:5672"),
-        (Listener("http", "0.0.0.0", 15672), "listener:http:15672"),
+        (Listener("http", "192.0.2.1", 15672), "listener:http:15672"),
         (Listener("mqtt", "::", 1883), "listener:mqtt:1883"),
         (Listener("stream", "::", 5552), "listener:stream:5552"),
     ],

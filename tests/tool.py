@@ -1,0 +1,85 @@
+"""The command line as its users run it: a process, its exit code, what it says where."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.brokers import RunningBroker
+
+LONGEST_RUN_SECONDS = 120
+INHERITED = ("PATH", "HOME", "LANG")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a run ended; `check` also makes sure that no traceback reached the user."""
+
+    code: int
+    out: str
+    err: str
+
+    def check(self, code: int) -> Answer:
+        """Assert the exit code, with everything that was said in the failure's text."""
+        assert self.code == code, f"exit code {self.code}, expected {code}\n{self.out}\n{self.err}"
+        assert "Traceback" not in self.out + self.err, self.err
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """`letrade-topo` with an environment of its own.
+
+    Args:
+        environment: variables besides the inherited ones.
+        folder: the working folder.
+    """
+
+    environment: dict[str, str] = field(default_factory=dict)
+    folder: Path = Path()
+
+    @classmethod
+    def at(cls, broker: RunningBroker, folder: Path) -> Tool:
+        """The tool as the administrator of a broker."""
+        settings = {
+            "LETRADE_TOPO_MANAGEMENT": broker.management_url,
+            "LETRADE_TOPO_USERNAME": broker.username,
+            "LETRADE_TOPO_PASSWORD_FILE": str(broker.password_file),
+            "LETRADE_TOPO_CA_FILE": str(broker.ca_file),
+        }
+        return cls(settings, folder)
+
+    def having(self, **environment: str) -> Tool:
+        """The same with further variables."""
+        return Tool(self.environment | environment, self.folder)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start it and do not wait."""
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        return subprocess.Popen(
+            [sys.executable, "-m", "letrade_topo", *arguments],
+            env=inherited | self.environment,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str) -> Answer:
+        """Run it to its end."""
+        return ended(self.start(*arguments))
+
+
+def ended(process: subprocess.Popen[str]) -> Answer:
+    """Wait for a started process; kill it when it takes unreasonably long."""
+    try:
+        out, err = process.communicate(timeout=LONGEST_RUN_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        raise AssertionError(f"still running after {LONGEST_RUN_SECONDS} s\n{out}\n{err}") from None
+    return Answer(process.returncode, out, err)
