@@ -1,0 +1,133 @@
+"""The headers that carry tokens: gathering them from a message, reading and writing their texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from letrade_topo.keys import base64url
+from letrade_topo.keys.jws import Malformed
+
+JWS_HEADER: Final = b"letrade-jws"
+PROOF_HEADER: Final = b"letrade-proof"
+TO_HEADER: Final = b"letrade-to"
+HOP_HEADER: Final = b"letrade-hop"
+COPY_HEADERS: Final = (b"CC", b"BCC")
+
+RESERVED_HEADERS: Final = frozenset((b"x-death", b"x-delivery-count", b"x-acquired-count"))
+RESERVED_PREFIXES: Final = (b"letrade-", b"x-first-death-", b"x-last-death-")
+"""A publisher's own copies of these are stripped: they are the agent's, or the broker's."""
+
+LONGEST_PROOF_BYTES = 1024
+_LONGEST_TO_BYTES = 2 * 340 + 1
+"""Two AMQP short strings of 255 bytes, in base64url."""
+
+_MOST_INDEX_DIGITS = 4
+
+
+class TokenHeaders(NamedTuple):
+    """What a message carries; each header as often as it is there.
+
+    A value is None when its AMQP type is neither long string nor binary (brokers may convert one to the other).
+
+    Args:
+        jws: values of `letrade-jws`.
+        to: values of `letrade-to`.
+        proof: values of `letrade-proof`.
+        hop: values of `letrade-hop`.
+        has_copies: whether there is a header `CC` or `BCC`.
+    """
+
+    jws: tuple[bytes | None, ...] = ()
+    to: tuple[bytes | None, ...] = ()
+    proof: tuple[bytes | None, ...] = ()
+    hop: tuple[bytes | None, ...] = ()
+    has_copies: bool = False
+
+    @classmethod
+    def gather(cls, entries: Iterable[tuple[bytes, bytes | None]]) -> TokenHeaders:
+        """Pick them from all headers of a message, given as name and value (None: of another AMQP type)."""
+        found: dict[bytes, tuple[bytes | None, ...]] = {}
+        for name, value in entries:
+            found[name] = (*found.get(name, ()), value)
+        return cls(
+            found.get(JWS_HEADER, ()),
+            found.get(TO_HEADER, ()),
+            found.get(PROOF_HEADER, ()),
+            found.get(HOP_HEADER, ()),
+            any(name in found for name in COPY_HEADERS),
+        )
+
+
+class SignedHeaders(NamedTuple):
+    """What is added to a message when it is published; long strings."""
+
+    jws: bytes
+    to: bytes
+    proof: bytes | None = None
+
+    def entries(self) -> tuple[tuple[bytes, bytes], ...]:
+        """As header names and values."""
+        if self.proof is None:
+            return (JWS_HEADER, self.jws), (TO_HEADER, self.to)
+        return (JWS_HEADER, self.jws), (TO_HEADER, self.to), (PROOF_HEADER, self.proof)
+
+
+class Destination(NamedTuple):
+    """Where a message was published to, as its `letrade-to` says."""
+
+    exchange: bytes
+    routing_key: bytes
+
+
+class Proof(NamedTuple):
+    """The place of a message in its batch, and the hashes beside its way to the root."""
+
+    leaf_index: int
+    path: bytes
+
+
+def is_reserved(name: bytes) -> bool:
+    """Whether a publisher may not set this header."""
+    return name in RESERVED_HEADERS or name.startswith(RESERVED_PREFIXES)
+
+
+@lru_cache(maxsize=4096)
+def write_to(exchange: bytes, routing_key: bytes) -> bytes:
+    """The text of `letrade-to`. Cached: a service publishes to few destinations."""
+    return base64url.encode(exchange) + b"." + base64url.encode(routing_key)
+
+
+def parse_to(text: bytes) -> Destination | Malformed:
+    """Read a `letrade-to`."""
+    if len(text) > _LONGEST_TO_BYTES:
+        return Malformed(f"letrade-to has {len(text)} bytes, and at most {_LONGEST_TO_BYTES} are possible")
+    return _parse_to(text)
+
+
+@lru_cache(maxsize=4096)
+def _parse_to(text: bytes) -> Destination | Malformed:
+    exchange, separator, routing_key = text.partition(b".")
+    parts = base64url.decode(exchange), base64url.decode(routing_key)
+    if not separator or parts[0] is None or parts[1] is None:
+        return Malformed("letrade-to is not two base64url texts, joined by a dot")
+    return Destination(parts[0], parts[1])
+
+
+def write_proof(index: int, path: bytes) -> bytes:
+    """The text of `letrade-proof`."""
+    return b"%d." % index + base64url.encode(path)
+
+
+def parse_proof(text: bytes) -> Proof | Malformed:
+    """Read a `letrade-proof`."""
+    if len(text) > LONGEST_PROOF_BYTES:
+        return Malformed(f"letrade-proof has {len(text)} bytes, and at most {LONGEST_PROOF_BYTES} are possible")
+    digits, separator, encoded = text.partition(b".")
+    path = base64url.decode(encoded)
+    if not separator or path is None:
+        return Malformed("letrade-proof is not an index and a base64url text, joined by a dot")
+    if not digits.isdigit() or len(digits) > _MOST_INDEX_DIGITS or (len(digits) > 1 and digits.startswith(b"0")):
+        return Malformed("letrade-proof does not begin with an index in decimal")
+    return Proof(int(digits), path)

@@ -1,0 +1,312 @@
+"""Checking an arriving message: a delivery in, a verdict out, the checks in their fixed order.
+
+Cheap and certain checks come first. A verdict is a value whatever the input. What the topology says is asked of
+a `TokenPolicy`; repeats are `letrade_topo.keys.replay`'s business, after everything here. No clock: `now` is
+passed in, in seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hmac import compare_digest
+from typing import NamedTuple, TypeAlias
+
+from letrade_topo.keys.claims import (
+    MESSAGE_TYP,
+    HopClaims,
+    HopRole,
+    MessageClaims,
+    parse_message_claims,
+)
+from letrade_topo.keys.headers import (
+    Destination,
+    TokenHeaders,
+    parse_proof,
+    parse_to,
+)
+from letrade_topo.keys.hop import HopRules, verify_hop
+from letrade_topo.keys.jwk import Role
+from letrade_topo.keys.jws import Malformed, parse_compact, signature_holds
+from letrade_topo.keys.keyset import KeySet
+from letrade_topo.keys.leaf import Message, SignedProperties, leaf_hash
+from letrade_topo.keys.merkle import root_of_path
+from letrade_topo.keys.policy import Route, TokenPolicy
+from letrade_topo.keys.reasons import Reason, Refused
+
+LEEWAY_SECONDS = 5.0
+CACHED_TOKENS = 1024
+
+
+class Arrival(NamedTuple):
+    """A delivery, as it arrived. A named tuple, as one is made for each message.
+
+    Args:
+        queue: the queue that it was consumed from.
+        exchange: of the delivery.
+        routing_key: of the delivery.
+        headers: those that carry tokens.
+        properties: those that the leaf covers.
+        body: the bytes on the wire.
+    """
+
+    queue: str
+    exchange: bytes
+    routing_key: bytes
+    headers: TokenHeaders
+    properties: SignedProperties
+    body: bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token whose signature, claims, issuer and audience are right."""
+
+    kid: str
+    claims: MessageClaims
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose message it is and where it was published: proven, whatever has become of it since.
+
+    Args:
+        token: the token.
+        leaf: of the message.
+        leaf_index: its place in the batch.
+        destination: exchange and routing key that it was published with.
+    """
+
+    token: Token
+    leaf: bytes
+    leaf_index: int
+    destination: Destination
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A message that may go to the service, unless it is a repeat.
+
+    Args:
+        origin: whose it is.
+        route: what the topology says about it.
+        hop: how it came here, unless straight from its publisher.
+        valid_until: seconds since the epoch; from then on it would be refused by its times alone.
+    """
+
+    origin: Origin
+    route: Route
+    hop: HopClaims | None
+    valid_until: float
+
+    @property
+    def attempt(self) -> int:
+        """0 for the first, n for the nth retry."""
+        return 0 if self.hop is None else self.hop.attempt
+
+
+Verdict: TypeAlias = Accepted | Refused
+
+
+class Verifier:
+    """Checks what arrives for one service.
+
+    Args:
+        keys: the public keys; a new key set takes a new verifier.
+        policy: what the topology says.
+        leeway_seconds: the clock difference that is tolerated.
+        cached_tokens: tokens of batches whose signature is remembered; a batch pays for it once.
+    """
+
+    __slots__ = ("_cache", "_cached_tokens", "_keys", "_leeway", "_policy")
+
+    def __init__(
+        self,
+        keys: KeySet,
+        policy: TokenPolicy,
+        *,
+        leeway_seconds: float = LEEWAY_SECONDS,
+        cached_tokens: int = CACHED_TOKENS,
+    ) -> None:
+        self._keys = keys
+        self._policy = policy
+        self._leeway = leeway_seconds
+        self._cached_tokens = cached_tokens
+        self._cache: OrderedDict[bytes, Token] = OrderedDict()
+
+    def verify(self, arrival: Arrival, now: float) -> Verdict:
+        """Check a delivery. `repeat` and what comes behind it are not checked here."""
+        found = self._token(arrival.headers, now)
+        if isinstance(found, Refused):
+            return found
+        token, destination = found
+        hop = self._hop(arrival, now) if arrival.headers.hop else None
+        if isinstance(hop, Refused):
+            return hop
+        judged_at = _judged_at(hop, now)
+        untimely = self._untimely(token, hop, judged_at, now)
+        if untimely is not None:
+            return untimely
+        origin = _origin(token, destination, arrival.headers.proof, arrival.properties, arrival.body)
+        if isinstance(origin, Refused):
+            return origin
+        if hop is not None and not _is_about(hop, origin):
+            return _refuse(token, Reason.CONTENT, "the hop is for another message")
+        return self._placed(arrival, origin, hop, judged_at)
+
+    def authenticate(
+        self, headers: TokenHeaders, properties: SignedProperties, body: bytes | bytearray | memoryview, now: float
+    ) -> Origin | Refused:
+        """Whose message it is, wherever it is found and however old it is: for the router, and for people.
+
+        Token, claims, issuer, audience and content are checked; times, route and permission are not.
+        """
+        found = self._token(headers, now)
+        if isinstance(found, Refused):
+            return found
+        return _origin(*found, headers.proof, properties, body)
+
+    def _token(self, headers: TokenHeaders, now: float) -> tuple[Token, Destination] | Refused:
+        if len(headers.jws) != 1:
+            if headers.jws:
+                return Refused(Reason.TOKEN_DUPLICATE, f"letrade-jws is there {len(headers.jws)} times")
+            return Refused(Reason.TOKEN_MISSING, "there is no letrade-jws")
+        if len(headers.to) != 1:
+            return Refused(Reason.TOKEN_MALFORMED, f"letrade-to is there {len(headers.to)} times")
+        jws, to = headers.jws[0], headers.to[0]
+        if jws is None or to is None:
+            return Refused(Reason.TOKEN_MALFORMED, "letrade-jws or letrade-to is neither long string nor binary")
+        destination = parse_to(to)
+        if isinstance(destination, Malformed):
+            return Refused(Reason.TOKEN_MALFORMED, destination.why)
+        token = self._cache.get(jws)
+        if token is not None:
+            self._cache.move_to_end(jws)
+            return token, destination
+        checked = self._check(jws, now)
+        if isinstance(checked, Refused):
+            return checked
+        if checked.claims.count > 1:  # a token of one message is not seen again
+            self._cache[jws] = checked
+            if len(self._cache) > self._cached_tokens:
+                self._cache.popitem(last=False)
+        return checked, destination
+
+    def _check(self, jws: bytes, now: float) -> Token | Refused:
+        """The checks that are the same for every message of a batch."""
+        compact = parse_compact(jws)
+        if isinstance(compact, Malformed):
+            return Refused(Reason.TOKEN_MALFORMED, f"the token is malformed: {compact.why}")
+        header = compact.header
+        key = self._keys.verifying_key(header.kid, now)
+        if key is None:
+            return Refused(Reason.KEY_UNKNOWN, f"the key {header.kid} is unknown", hold=True)
+        if header.alg != key.algorithm:
+            why = f"the key {key.kid} signs with {key.algorithm} and nothing else"
+            return Refused(Reason.ALGORITHM, why, kid=key.kid)
+        if header.typ != MESSAGE_TYP:
+            return Refused(Reason.TYPE, f"the token is not of the type {MESSAGE_TYP}", kid=key.kid)
+        if not signature_holds(key.key, compact.signature, compact.signing_input):
+            return Refused(Reason.SIGNATURE, f"the signature is not of the key {key.kid}", kid=key.kid)
+        claims = parse_message_claims(compact.payload)
+        if isinstance(claims, Malformed):
+            return Refused(Reason.CLAIMS, f"the claims are malformed: {claims.why}", kid=key.kid)
+        if claims.issuer != key.issuer or key.role is not Role.SERVICE:
+            return Refused(Reason.ISSUER, f"the key {key.kid} does not belong to the token's issuer", kid=key.kid)
+        token = Token(key.kid, claims)
+        if key.validity.is_retired(claims.issued_at):
+            return _refuse(token, Reason.ISSUER, f"the key {key.kid} was retired when the token was signed")
+        if claims.audience != self._policy.audience:
+            return _refuse(token, Reason.AUDIENCE, "the token is for another environment, topology or vhost")
+        return token
+
+    def _hop(self, arrival: Arrival, now: float) -> HopClaims | Refused:
+        rules = HopRules(self._keys, self._policy.audience, self._policy.service, arrival.queue)
+        return verify_hop(arrival.headers.hop, rules, now)
+
+    def _untimely(self, token: Token, hop: HopClaims | None, judged_at: float, now: float) -> Refused | None:
+        claims, leeway = token.claims, self._leeway
+        if judged_at > claims.expires_at + leeway:
+            late = judged_at - claims.expires_at
+            return _refuse(token, Reason.EXPIRED, f"the token had expired {late:.0f} s before")
+        if hop is not None and now > hop.expires_at + leeway:
+            return _refuse(token, Reason.EXPIRED, f"the hop had expired {now - hop.expires_at:.0f} s before")
+        issued_at = claims.issued_at if hop is None else max(claims.issued_at, hop.issued_at)
+        if issued_at > now + leeway:
+            why = f"it was signed {issued_at - now:.0f} s in the future; a clock is wrong"
+            return _refuse(token, Reason.NOT_YET_VALID, why)
+        return None
+
+    def _placed(self, arrival: Arrival, origin: Origin, hop: HopClaims | None, judged_at: float) -> Verdict:
+        """Whether this message may be here, and may be at all."""
+        token, destination = origin.token, origin.destination
+        if hop is None and (arrival.exchange, arrival.routing_key) != destination:
+            return _refuse(token, Reason.DESTINATION, "it arrived elsewhere than it was published, without a hop")
+        route = self._policy.route(*destination)
+        if route is None:
+            why = "no message type of this topology has its exchange and routing key"
+            return _refuse(token, Reason.DESTINATION, why, hold=True)
+        if not self._policy.reaches(route, arrival.queue):
+            return _refuse(token, Reason.DESTINATION, f"the topology does not route {route.message_type} to this queue")
+        if token.claims.issuer not in route.publishers:
+            why = f"{token.claims.issuer} may not publish {route.message_type}"
+            return _refuse(token, Reason.NOT_ALLOWED, why)
+        if arrival.headers.has_copies:
+            return _refuse(token, Reason.NOT_ALLOWED, "CC and BCC are not allowed")
+        end = token.claims.issued_at + route.lifetime_seconds + self._leeway
+        if judged_at > end:
+            why = f"{route.message_type} lives {route.lifetime_seconds:g} s, and it is {judged_at - end:.0f} s too old"
+            return _refuse(token, Reason.LIFETIME, why)
+        return Accepted(origin, route, hop, end if hop is None else hop.expires_at + self._leeway)
+
+
+def _judged_at(hop: HopClaims | None, now: float) -> float:
+    """The moment at which the lifetime had to last: a retry came in time if the first attempt did."""
+    if hop is None:
+        return now
+    return hop.first_failure if hop.role is HopRole.SELF else hop.issued_at
+
+
+def _origin(
+    token: Token,
+    destination: Destination,
+    proofs: Sequence[bytes | None],
+    properties: SignedProperties,
+    body: bytes | bytearray | memoryview,
+) -> Origin | Refused:
+    claims = token.claims
+    leaf = leaf_hash(Message(destination.exchange, destination.routing_key, properties, body))
+    if claims.count == 1:
+        if proofs:
+            return _refuse(token, Reason.CONTENT, "there is a letrade-proof, and the token is of one message")
+        index, root = 0, leaf
+    else:
+        if len(proofs) != 1 or proofs[0] is None:
+            return _refuse(token, Reason.CONTENT, "there is not exactly one letrade-proof, a long string")
+        proof = parse_proof(proofs[0])
+        if isinstance(proof, Malformed):
+            return _refuse(token, Reason.CONTENT, proof.why)
+        index = proof.leaf_index
+        found = root_of_path(leaf, index, claims.count, proof.path)
+        if found is None:
+            return _refuse(token, Reason.CONTENT, "letrade-proof does not fit the batch")
+        root = found
+    if not compare_digest(root, claims.root):
+        why = "it is not the message that was signed: body, exchange, routing key or a property differs"
+        return _refuse(token, Reason.CONTENT, why)
+    return Origin(token, leaf, index, destination)
+
+
+def _is_about(hop: HopClaims, origin: Origin) -> bool:
+    if not compare_digest(hop.leaf, origin.leaf):
+        return False
+    exchange, routing_key = origin.destination
+    try:
+        return (exchange.decode(), routing_key.decode()) == (hop.exchange, hop.routing_key)
+    except UnicodeDecodeError:
+        return False
+
+
+def _refuse(token: Token, reason: Reason, detail: str, *, hold: bool = False) -> Refused:
+    return Refused(reason, detail, hold, token.claims.issuer, token.kid)
