@@ -15,6 +15,8 @@ Knows no clock and no thread: to renew in time is the caller's business.
 
 from __future__ import annotations
 
+import re
+
 from letrade_topo.management.client import ManagementClient
 from letrade_topo.management.errors import BrokerRefused
 from letrade_topo.model.names import ARGUMENT_QUEUE_TYPE
@@ -22,8 +24,9 @@ from letrade_topo.model.names import ARGUMENT_QUEUE_TYPE
 LARGEST_NONCE = 2**31
 """Accepted as a length by every version."""
 
-_HELD_BY_ANOTHER = "inequivalent arg 'x-max-length'"
-"""How RabbitMQ names the argument that differs (rabbit_misc:assert_args_equivalence)."""
+_HELD_BY_ANOTHER = re.compile("inequivalent arg 'x-(max-length|expires)'")
+"""How RabbitMQ names the argument that differs (rabbit_misc:assert_args_equivalence); a holder of another
+version of this tool may have a lease of another length."""
 
 
 class Lease:
