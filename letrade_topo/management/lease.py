@@ -61,7 +61,7 @@ class Lease:
         try:
             self._client.put_queue(self._vhost, self._queue_name, self._declaration)
         except BrokerRefused as refused:
-            if refused.status == 400 and _HELD_BY_ANOTHER in refused.reason:
+            if refused.status == 400 and _HELD_BY_ANOTHER.search(refused.reason):
                 return False
             raise
         return True
