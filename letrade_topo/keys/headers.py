@@ -14,6 +14,9 @@ PROOF_HEADER: Final = b"letrade-proof"
 TO_HEADER: Final = b"letrade-to"
 HOP_HEADER: Final = b"letrade-hop"
 COPY_HEADERS: Final = (b"CC", b"BCC")
+"""A copy would reach a queue under the original key, past what the token says."""
+
+_PLACES = {JWS_HEADER: 0, TO_HEADER: 1, PROOF_HEADER: 2, HOP_HEADER: 3} | dict.fromkeys(COPY_HEADERS, 4)
 
 RESERVED_HEADERS: Final = frozenset((b"x-death", b"x-delivery-count", b"x-acquired-count"))
 RESERVED_PREFIXES: Final = (b"letrade-", b"x-first-death-", b"x-last-death-")
@@ -48,16 +51,13 @@ class TokenHeaders(NamedTuple):
     @classmethod
     def gather(cls, entries: Iterable[tuple[bytes, bytes | None]]) -> TokenHeaders:
         """Pick them from all headers of a message, given as name and value (None: of another AMQP type)."""
-        found: dict[bytes, tuple[bytes | None, ...]] = {}
+        found: list[tuple[bytes | None, ...]] = [(), (), (), (), ()]
         for name, value in entries:
-            found[name] = (*found.get(name, ()), value)
-        return cls(
-            found.get(JWS_HEADER, ()),
-            found.get(TO_HEADER, ()),
-            found.get(PROOF_HEADER, ()),
-            found.get(HOP_HEADER, ()),
-            any(name in found for name in COPY_HEADERS),
-        )
+            place = _PLACES.get(name)
+            if place is not None:
+                found[place] += (value,)
+        jws, to, proof, hop, copies = found
+        return cls(jws, to, proof, hop, bool(copies))
 
 
 class SignedHeaders(NamedTuple):

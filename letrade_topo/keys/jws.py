@@ -58,9 +58,8 @@ class Header:
     typ: str
 
 
-@dataclass(frozen=True, slots=True)
-class Compact:
-    """A token, taken apart and not yet verified.
+class Compact(NamedTuple):
+    """A token, taken apart and not yet verified. A named tuple, as one is made for each message.
 
     Args:
         header: the JOSE header.

@@ -67,12 +67,11 @@ def root_of_path(leaf: bytes, index: int, count: int, path: bytes) -> bytes | No
         return None
     result, last, offset = leaf, count - 1, 0
     while last:
-        if index & 1 or index < last:  # else it is a left-over node and rises unchanged
+        is_right = index & 1
+        if is_right or index < last:  # else it is a left-over node and rises unchanged
             sibling = path[offset : offset + HASH_BYTES]
-            if not sibling:
-                return None
             offset += HASH_BYTES
-            result = node_hash(sibling, result) if index & 1 else node_hash(result, sibling)
+            result = sha256(NODE_PREFIX + (sibling + result if is_right else result + sibling)).digest()
         index >>= 1
         last >>= 1
-    return result if offset == len(path) else None
+    return result if offset == len(path) else None  # a path that ended too early went on with nothing

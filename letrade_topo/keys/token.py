@@ -67,8 +67,7 @@ class Token:
     claims: MessageClaims
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Whose message it is and where it was published: proven, whatever has become of it since.
 
     Args:
@@ -84,8 +83,7 @@ class Origin:
     destination: Destination
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """A message that may go to the service, unless it is a repeat.
 
     Args:
