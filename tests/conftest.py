@@ -1,3 +1,15 @@
-"""What every test can use: real brokers (see `tests/brokers.py`)."""
+"""What every test can use: real brokers (see `tests/brokers.py`), and the size of campaigns."""
+
+from __future__ import annotations
+
+import pytest
 
 pytest_plugins = ["tests.brokers"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The size of campaigns; `script/soak` asks for the long form."""
+    group = parser.getgroup("campaigns")
+    group.addoption("--kills", type=int, default=2, help="how often apply is killed")
+    group.addoption("--objects", type=int, default=200, help="expanded objects of the topology that is applied")
+    group.addoption("--seed", type=int, default=20_261_123, help="of the random moments")

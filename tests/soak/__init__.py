@@ -1,0 +1,1 @@
+"""Campaigns: what a short test cannot show. `script/soak` runs the long forms."""
