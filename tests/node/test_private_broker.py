@@ -189,6 +189,7 @@ def test_crash_restart_stop_delete(broker_version: str, folder_factory: Callable
     folder = folder_factory(broker_version)
     folder.ok("start")
     folder.ok("ctl", "--", "-q", "add_vhost", "kept")
+    folder.ok("ctl", "--", "-q", "eval", "mnesia:sync_log().")
     url = folder.status()["management"]
     os.kill(folder.status()["pid"], signal.SIGKILL)
 
@@ -232,7 +233,9 @@ def begin_start(folder: Folder) -> tuple[subprocess.Popen[str], list[ProcessIden
     starting = folder.begin("start")
     deadline = time.monotonic() + 30
     while len(folder.processes()) < 2:
-        assert time.monotonic() < deadline
+        if time.monotonic() > deadline:
+            starting.kill()
+            pytest.fail("nothing was started: " + starting.communicate()[1])
         time.sleep(0.005)
     return starting, folder.processes()
 

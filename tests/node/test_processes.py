@@ -110,7 +110,7 @@ from letrade_topo.node.node import Lifetime
 from letrade_topo.node.processes import spawn
 folder, root, lifetime = Path(sys.argv[1]), sys.argv[2], Lifetime[sys.argv[3]]
 inside = enclose(Installation("", Path(root) if root else None), folder)
-argv = inside.command(*lifetime.value, "sleep", "1000")
+argv = inside.command(*lifetime.command, "sleep", "1000")
 print(spawn(argv, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, folder / "output").pid, flush=True)
 time.sleep(1000)
 """
@@ -124,22 +124,22 @@ def test_whose_life_it_depends_on(broker_version: str, tmp_path: Path, lifetime:
     """
     root = installation_of(broker_version).root
     arguments = [str(tmp_path), str(root or ""), lifetime.name]
-    starter = subprocess.Popen([sys.executable, "-c", STARTER, *arguments], stdout=subprocess.PIPE, text=True)
-    assert starter.stdout is not None
-    process = ProcessIdentity.of(int(starter.stdout.readline()))
-    try:
-        wait_for(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n")
+    with subprocess.Popen([sys.executable, "-c", STARTER, *arguments], stdout=subprocess.PIPE, text=True) as starter:
+        assert starter.stdout is not None
+        process = ProcessIdentity.of(int(starter.stdout.readline()))
+        try:
+            wait_for(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n")
 
-        starter.kill()
-        starter.wait()
+            starter.kill()
+            starter.wait()
 
-        if lifetime is Lifetime.CALLER:
-            assert process.wait(10)
-        else:
-            assert not process.wait(0.5)
-    finally:
-        process.kill()
-        starter.stdout.close()
+            if lifetime is Lifetime.CALLER:
+                assert process.wait(10)
+            else:
+                assert not process.wait(0.5)
+        finally:
+            starter.kill()
+            process.kill()
 
 
 def test_a_root_folder_is_left_as_it_was(one_broker_version: str, tmp_path: Path) -> None:

@@ -169,6 +169,7 @@ def test_a_restart_keeps_data_and_ports(start_broker: BrokerFactory, broker_vers
     assert broker.api("PUT", "/api/vhosts/kept").status_code == 201
     queue = "/api/queues/kept/q"
     assert broker.api("PUT", queue, json={"durable": True}).status_code == 201
+    broker.sync_metadata()
 
     broker.node.crash()
     assert not broker.node.is_running
