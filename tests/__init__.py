@@ -1,0 +1,1 @@
+"""The tests; `tests/brokers.py` has the brokers that they talk to."""
