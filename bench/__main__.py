@@ -22,14 +22,27 @@ PAGE = Path(__file__).parent.parent / "docs" / "reference" / "performance.md"
 SIZES = (100, 1_000, 10_000)
 VERSIONS = ("3.10", "4.0")
 HELP_RUNS = 5
+COLUMNS = (
+    "objects",
+    "bulk import",
+    "`apply`",
+    "limit",
+    "raw reads",
+    "`plan`",
+    "`drift`",
+    "own CPU",
+    "limit",
+    "calls",
+    "peak memory",
+)
 
 HEAD = """# Measured speed
 
 Measured by `bench/run`: each size on a fresh private broker, the broker's own work and the tool's in turns, whole
 processes, medians. Ratios count; seconds depend on the machine.
 
-- `apply`: on an empty broker, verification included, beside the broker's own `POST /api/definitions` of the same objects
-  in one body. Limit: 1.5 × that, plus 2 s.
+- `apply`: on an empty broker, verification included, beside the broker's own `POST /api/definitions` of the same
+  objects in one body. Limit: 1.5 × that, plus 2 s.
 - `plan`, `drift`: with nothing to do, beside raw reads of the same listings, one after the other. Limit: 2 × that, plus
   3 s of own CPU at 10,000 objects; at most 15 HTTP calls.
 - Peak memory: resident, of the largest of them. Limit: 300 MB at 10,000 objects.
@@ -56,8 +69,8 @@ def _section(version: str, sizes: Sequence[int]) -> str:
     lines = [
         f"## RabbitMQ {installation.version}",
         "",
-        "| objects | bulk import | `apply` | limit | raw reads | `plan` | `drift` | own CPU | limit | calls | peak memory |",
-        "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+        f"| {' | '.join(COLUMNS)} |",
+        f"|{'--:|' * len(COLUMNS)}",
     ]
     for size in sizes:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:

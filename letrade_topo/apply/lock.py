@@ -6,6 +6,7 @@ the broker deletes the queue. A run that cannot renew in time must stop, because
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 import time
@@ -58,19 +59,11 @@ class BrokerLock:
         self._thread = threading.Thread(target=self._keep, name="lock-renewal", daemon=True)
 
     def __enter__(self) -> Self:
-        deadline = time.monotonic() + self._timeout_seconds
-        while True:
-            asked_at = time.monotonic()
-            if self._lease.try_acquire():
-                break
-            if time.monotonic() + POLL_SECONDS > deadline:
-                raise LockHeld(
-                    f"another run of topology {self._topology!r} holds the lock",
-                    why=f"waited {self._timeout_seconds:g} s; a run that died frees it after {LEASE_SECONDS:g} s",
-                    fix="try again, or wait longer with --lock-timeout",
-                )
-            self._stop.wait(POLL_SECONDS)
-        self._renewed_at = asked_at
+        try:
+            self._acquire()
+        except KeyboardInterrupt:
+            self._release()  # the broker may have given it just before
+            raise
         self._thread.start()
         return self
 
@@ -80,10 +73,7 @@ class BrokerLock:
         self._stop.set()
         self._thread.join()
         if self._lost is None:
-            try:
-                self._lease.release()
-            except TopoError:
-                return  # the lease ends by itself; an error of the run itself matters more
+            self._release()
 
     def check(self) -> None:
         """Make sure that the lock is still ours.
@@ -100,6 +90,25 @@ class BrokerLock:
                 why=self._lost,
                 fix="run apply again: it finishes what is left",
             )
+
+    def _acquire(self) -> None:
+        deadline = time.monotonic() + self._timeout_seconds
+        while True:
+            self._renewed_at = time.monotonic()
+            if self._lease.try_acquire():
+                return
+            if time.monotonic() + POLL_SECONDS > deadline:
+                raise LockHeld(
+                    f"another run of topology {self._topology!r} holds the lock",
+                    why=f"waited {self._timeout_seconds:g} s; a run that died frees it after {LEASE_SECONDS:g} s",
+                    fix="try again, or wait longer with --lock-timeout",
+                )
+            self._stop.wait(POLL_SECONDS)
+
+    def _release(self) -> None:
+        """Give it back; where that fails, the lease ends by itself, and an error of the run matters more."""
+        with contextlib.suppress(TopoError):
+            self._lease.release()
 
     def _keep(self) -> None:
         while not self._stop.wait(LEASE_SECONDS / RENEWALS_PER_LEASE):
