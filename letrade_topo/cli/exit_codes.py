@@ -45,6 +45,8 @@ BY_ERROR = {
     "InvalidTopology": ExitCode.INVALID_FILE,
     "MissingSecret": ExitCode.INVALID_FILE,
     "InvalidPlanFile": ExitCode.INVALID_FILE,
+    "InvalidKeySet": ExitCode.INVALID_FILE,
+    "UnsuitableName": ExitCode.INVALID_FILE,
     "InvalidEndpoint": ExitCode.USAGE,
     "InvalidAllowance": ExitCode.USAGE,
     "Usage": ExitCode.USAGE,
@@ -56,6 +58,7 @@ BY_ERROR = {
     "LockHeld": ExitCode.LOCKED,
     "LockLost": ExitCode.LOCKED,
     "UnsafePlan": ExitCode.REFUSED,
+    "RotationUnderWay": ExitCode.REFUSED,
 }
 
 

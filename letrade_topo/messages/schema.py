@@ -88,7 +88,8 @@ class PayloadSchema:
                 expected = _NO_FURTHER_MEMBERS
             # names that the schema does not know belong to the value
             known = set(error.schema_path)
-            path = [*path[:hidden], *(token if token in known or token.isdigit() else "…" for token in path[hidden:])]
+            inside = error.instance_path[hidden:]
+            path[hidden:] = [str(token) if token in known or isinstance(token, int) else "…" for token in inside]
             return SchemaProblem(_pointer(path), f"{expected} (its value is sensitive)")
         if isinstance(error.instance, (dict, list)):
             return SchemaProblem(_pointer(path), expected)
