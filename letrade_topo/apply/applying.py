@@ -107,8 +107,8 @@ def apply(client: ManagementClient, request: Request, run: Run) -> Result:
         raise Declined("nothing was changed", why="the plan was declined")
     refuse(plan)
     if plan.destroys and not plan.vhost_exists:
-        _delete_record(client, plan)
-        return Result(plan)
+        # Only users are left, and no place for the lock; to delete them twice does no harm.
+        return _perform(client, request, run, plan, lambda: None, ())
     made = _make_vhost(client, plan)
     with (
         ManagementClient(client.endpoint, timeout_seconds=CALL_SECONDS, pool_size=1) as lock_client,
@@ -137,19 +137,29 @@ def _locked(
     client: ManagementClient, request: Request, run: Run, first: Plan, lock: BrokerLock, made: tuple[Outcome, ...]
 ) -> Result:
     plan = prepare(client, request)
-    if plan.fingerprint != first.fingerprint:
-        if run.reviewed or run.fingerprint is not None:
-            raise _stale("the plan was reviewed")
-        refuse(plan)
-    changes = tuple(change for change in plan.changes if change.kind is not Kind.VHOST)
-    intent = plan.record.intending((change.address for change in changes), plan.broker.username)
+    if plan.fingerprint != first.fingerprint and (run.reviewed or run.fingerprint is not None):
+        raise _stale("the plan was reviewed")
+    refuse(plan)  # again: messages may have come while a person was asked, and no fingerprint shows them
+    intent = plan.record.intending(_ours_to_be(plan), plan.broker.username)
     intent = replace(intent, vhost_created=intent.vhost_created or bool(made))
     lock.check()
     client.put_global_parameter(plan.scope.record_name, intent.to_json())
-    execution = Execution(client, plan.scope.vhost, plan.allowances, lock.check, run.progress)
+    return _perform(client, request, run, plan, lock.check, made)
+
+
+def _perform(
+    client: ManagementClient,
+    request: Request,
+    run: Run,
+    plan: Plan,
+    check_lock: Callable[[], None],
+    made: tuple[Outcome, ...],
+) -> Result:
+    changes = _inside(plan)
+    execution = Execution(client, plan.scope.vhost, plan.allowances, check_lock, run.progress)
     try:
         execution.run(changes)
-        lock.check()
+        check_lock()
         run.progress.say("reading back")
         after = prepare(client, request)
         _settle(client, plan, after)
@@ -158,6 +168,21 @@ def _locked(
     except TopoError as error:
         raise Broken(error, Result(plan, (*made, *execution.outcomes.values()))) from error
     return Result(plan, (*made, *_verified(plan, changes, execution.outcomes, after)))
+
+
+def _ours_to_be(plan: Plan) -> list[Address]:
+    """What a run makes because it is declared.
+
+    Not what it deletes, which is ours already or somebody else's and then stays so if the deletion fails; nor
+    an undeclared binding that it makes again beside a replaced queue.
+    """
+    made = (change.address for change in _inside(plan) if change.action is not Action.DELETE)
+    return [address for address in made if address in plan.desired.objects]
+
+
+def _inside(plan: Plan) -> tuple[Change, ...]:
+    """All changes but those of the vhost, which is made before the lock and deleted after it."""
+    return tuple(change for change in plan.changes if change.kind is not Kind.VHOST)
 
 
 def _verified(plan: Plan, changes: tuple[Change, ...], outcomes: dict[Address, Outcome], after: Plan) -> list[Outcome]:

@@ -8,6 +8,7 @@ back, never from the broker's answer, which skips conflicting objects silently.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -17,7 +18,7 @@ from letrade_topo.broker.objects import Address, Binding, Kind, Queue
 from letrade_topo.broker.order import Stage
 from letrade_topo.errors import TopoError
 from letrade_topo.management.client import ManagementClient
-from letrade_topo.management.errors import BrokerRefused, BrokerUnreachable, MissingRight
+from letrade_topo.management.errors import BrokerRefused, BrokerUnreachable, MissingRight, NotFound
 from letrade_topo.management.perform import bulk_create, create, delete, update
 from letrade_topo.management.reading import STATISTICS_DELAY_SECONDS, QueueCounts, read_queue_counts
 from letrade_topo.model.names import ARGUMENT_QUEUE_TYPE
@@ -152,7 +153,8 @@ class Execution:
         create(self._client, self._vhost, change.object)
         for rebind in rebinds:
             if isinstance(rebind.object, Binding) and change.address in ends_of(rebind.object):
-                create(self._client, self._vhost, rebind.object)
+                with contextlib.suppress(NotFound):  # the other end is being replaced too: the bindings' stage follows
+                    create(self._client, self._vhost, rebind.object)
 
     def _delete(self, change: Change) -> None:
         thing = change.before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -63,5 +64,6 @@ class TerminalProgress:
         return f"{self._title}: {self._done:,}/{self._total:,}"
 
     def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        with contextlib.suppress(OSError, ValueError):  # a reader that went away ends no run half-way
+            self._stream.write(text)
+            self._stream.flush()
