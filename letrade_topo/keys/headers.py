@@ -23,8 +23,11 @@ RESERVED_PREFIXES: Final = (b"letrade-", b"x-first-death-", b"x-last-death-")
 """A publisher's own copies of these are stripped: they are the agent's, or the broker's."""
 
 LONGEST_PROOF_BYTES = 1024
+_LONGEST_NAME_BYTES = 255
+"""An AMQP short string."""
+
 _LONGEST_TO_BYTES = 2 * 340 + 1
-"""Two AMQP short strings of 255 bytes, in base64url."""
+"""Two of them in base64url, and the dot."""
 
 _MOST_INDEX_DIGITS = 4
 
@@ -112,6 +115,8 @@ def _parse_to(text: bytes) -> Destination | Malformed:
     parts = base64url.decode(exchange), base64url.decode(routing_key)
     if not separator or parts[0] is None or parts[1] is None:
         return Malformed("letrade-to is not two base64url texts, joined by a dot")
+    if len(parts[0]) > _LONGEST_NAME_BYTES or len(parts[1]) > _LONGEST_NAME_BYTES:
+        return Malformed(f"letrade-to has a name of more than {_LONGEST_NAME_BYTES} bytes")
     return Destination(parts[0], parts[1])
 
 
