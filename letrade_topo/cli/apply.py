@@ -26,7 +26,7 @@ def apply(
     lock_timeout: float,
     output_format: str,
 ) -> int:
-    """Make the broker match FILE, a topology or a saved plan.
+    """Make the broker match FILE: a topology, by default topology.yaml, or a saved plan.
 
     Shows the plan, asks, takes the lock, writes in stages and reads everything back. Safe to run again after
     any failure. A saved plan is refused when the broker has changed since.

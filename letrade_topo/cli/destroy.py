@@ -24,7 +24,7 @@ def destroy(
     lock_timeout: float,
     output_format: str,
 ) -> int:
-    """Delete what this tool made for FILE's topology; the vhost only when nothing else is in it.
+    """Delete what this tool made for FILE's topology, by default topology.yaml; the vhost only when nothing else is in it.
 
     Queues with messages or consumers are refused unless allowed by name.
     """

@@ -35,7 +35,7 @@ def plan(
     output_format: str,
     output: Path | None,
 ) -> int:
-    """Show what would change on the broker. Exit code 2 when there are changes."""
+    """Show what FILE, by default topology.yaml, would change on the broker. Exit code 2 when there are changes."""
     from letrade_topo.cli.session import job_of_topology
     from letrade_topo.plan import saved
     from letrade_topo.plan.prepare import prepare
