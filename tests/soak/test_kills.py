@@ -6,124 +6,131 @@ The short form runs with the other tests; `script/soak` sets `--kills 20 --objec
 from __future__ import annotations
 
 import contextlib
-import json
 import random
+import re
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bench.topology import letrade_like
 from tests.brokers import RunningBroker
-from tests.tool import Tool, ended
+from tests.soak.campaign import Campaign, last_stage
+from tests.soak.conftest import Summarise
+from tests.tool import ended
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(3600)]
-
-FOREIGN_QUEUE = "somebody.else"
-BROKER_RESTARTS = 1
-"""In the short form; the long form restarts a quarter as often as it kills."""
+KILLS_PER_BROKER_KILL = 4
+"""The long form kills the broker a quarter as often as it kills apply, the short form once."""
 
 
-class Campaign:
-    """One topology that is applied again and again, sometimes grown, sometimes shrunk.
+def test_apply_is_killed(
+    broker: RunningBroker,
+    vhost_name: str,
+    tmp_path: Path,
+    pytestconfig: pytest.Config,
+    moments: random.Random,
+    summarise: Summarise,
+) -> None:
+    """Half of the kills meet an apply that only creates, half one that updates, creates and deletes.
 
-    Args:
-        broker: where.
-        folder: for the file.
-        name: of topology and vhost.
-        objects: how many, expanded.
+    Each is in a fresh vhost; the moments are spread over the whole of such an apply.
     """
-
-    def __init__(self, broker: RunningBroker, folder: Path, name: str, objects: int) -> None:
-        self.broker, self.name, self.objects = broker, name, objects
-        self.file = folder / "topology.yaml"
-        self.tool = Tool.at(broker, folder)
-
-    def write(self, share: float) -> None:
-        """Write the file with a share of all objects, shared ownership so that a foreign queue may stay."""
-        objects = max(100, int(self.objects * share))
-        text = letrade_like(objects, self.broker.version, name=self.name)
-        self.file.write_text(text.replace("ownership: exclusive", "ownership: shared"), encoding="utf-8")
-
-    def begin(self) -> None:
-        """An empty vhost but for a queue of somebody else."""
-        self.broker.api("PUT", f"/api/vhosts/{self.name}")
-        self.broker.api("PUT", f"/api/queues/{self.name}/{FOREIGN_QUEUE}", json={"durable": True})
-
-    def end(self) -> None:
-        """Take everything away."""
-        self.write(0.0)
-        self.tool.run("destroy", "--yes")
-        self.broker.api("DELETE", f"/api/vhosts/{self.name}")
-
-    def finish(self) -> None:
-        """The next apply finishes, without help, and then nothing differs."""
-        self.tool.run("apply", "--yes", "--allow", "delete-many").check(0)
-        self.tool.run("drift").check(0)
-        record: dict[str, Any] = self.broker.api(
-            "GET", f"/api/global-parameters/letrade-topo.{self.name}.{self.name}"
-        ).json()["value"]
-        assert record["pending"] == []
-        assert self.broker.api("GET", f"/api/queues/{self.name}/{FOREIGN_QUEUE}").status_code == 200
-
-    def duration(self) -> float:
-        """How long a whole apply takes now, in seconds."""
-        begin = time.monotonic()
-        self.tool.run("apply", "--yes", "--allow", "delete-many").check(0)
-        return time.monotonic() - begin
-
-
-def test_apply_is_killed(broker: RunningBroker, vhost_name: str, tmp_path: Path, pytestconfig: pytest.Config) -> None:
-    """Kills are spread over the whole of an apply that creates, and of one that also deletes."""
-    kills, seed = pytestconfig.getoption("kills"), pytestconfig.getoption("seed")
-    moments = random.Random(seed)  # noqa: S311  # not a secret
-    campaign = Campaign(broker, tmp_path, vhost_name, pytestconfig.getoption("objects"))
-    campaign.begin()
-    hit = 0
-    try:
-        campaign.write(1.0)
-        seconds = campaign.duration()
-        for number in range(kills):
-            campaign.write((0.5, 1.0)[number % 2])
-            process = campaign.tool.start("apply", "--yes", "--allow", "delete-many")
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=moments.uniform(0.0, seconds))
-            hit += process.poll() is None
-            process.kill()
-            process.communicate()
-            campaign.finish()
-            print(f"kill {number + 1}/{kills}: finished", flush=True)
-    finally:
+    kills, objects = pytestconfig.getoption("kills"), pytestconfig.getoption("objects")
+    whole = _durations(broker, tmp_path, f"{vhost_name}-0", objects)
+    print(f"\nundisturbed: creating {whole[0]:.1f} s, changing {whole[1]:.1f} s", flush=True)
+    hit = locked = begun = 0
+    slowest = 0.0
+    stages: Counter[str] = Counter()
+    for number in range(kills):
+        changes = number % 2 == 1
+        campaign = Campaign(broker, tmp_path, f"{vhost_name}-{number + 1}", objects)
+        file = campaign.write()
+        if changes:
+            campaign.apply(file)
+            file = campaign.write("changed")
+        share = (number // 2 + moments.random()) / ((kills + 1 - changes) // 2)
+        process = campaign.start(file)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=share * whole[changes])
+        at_work = process.poll() is None
+        process.kill()
+        stage = last_stage(ended(process))
+        trace = campaign.trace()
+        seconds = campaign.finish(file)
+        print(
+            f"kill {number + 1}/{kills}: {'changing' if changes else 'creating'}, after {share * whole[changes]:.2f} s"
+            f" ({stage}{'' if at_work else '; it had ended'}), lock {'held' if trace.held_lock else 'free'},"
+            f" {trace.pending} pending; the next apply took {seconds:.1f} s",
+            flush=True,
+        )
         campaign.end()
-    print(json.dumps({"broker": broker.version, "seed": seed, "kills": kills, "still at work when killed": hit}))
+        hit, locked, begun = hit + at_work, locked + trace.held_lock, begun + (trace.pending > 0)
+        slowest = max(slowest, seconds)
+        stages[re.split(r"[\d:…]", stage)[0].strip()] += 1
+    summarise(
+        "kill -9 of apply",
+        broker.version,
+        f"{kills} kills, {objects} objects: {hit} met it at work, {locked} left the lock, {begun} left work; each next "
+        f"apply finished (slowest {slowest:.1f} s), drift clean; last progress: "
+        + ", ".join(f"{stage} {count}" for stage, count in stages.most_common()),
+    )
 
 
 def test_the_broker_is_killed(
-    start_broker: Callable[..., RunningBroker], broker_version: str, tmp_path: Path, pytestconfig: pytest.Config
+    start_broker: Callable[..., RunningBroker],
+    broker_version: str,
+    tmp_path: Path,
+    pytestconfig: pytest.Config,
+    moments: random.Random,
+    summarise: Summarise,
 ) -> None:
-    """The broker dies during apply and comes back: one message, and the next apply finishes."""
-    kills, seed = pytestconfig.getoption("kills"), pytestconfig.getoption("seed")
-    rounds = max(BROKER_RESTARTS, kills // 4) if kills > 3 else BROKER_RESTARTS
-    moments = random.Random(seed)  # noqa: S311
+    """The broker dies during apply and comes back: one message, an exit code, and the next apply finishes."""
+    objects = pytestconfig.getoption("objects")
+    rounds = max(1, pytestconfig.getoption("kills") // KILLS_PER_BROKER_KILL)
     broker = start_broker(broker_version)
-    campaign = Campaign(broker, tmp_path, "soak", pytestconfig.getoption("objects"))
-    campaign.begin()
-    broker.sync_metadata()
-    campaign.write(1.0)
-    seconds = campaign.duration()
+    whole = _durations(broker, tmp_path, "soak-0", objects)
+    codes: Counter[int] = Counter()
+    slowest = 0.0
     for number in range(rounds):
-        campaign.write((0.5, 1.0)[number % 2])
+        changes = number % 2 == 1
+        campaign = Campaign(broker, tmp_path, f"soak-{number + 1}", objects)
+        file = campaign.write()
+        if changes:
+            campaign.apply(file)
+            file = campaign.write("changed")
         broker.sync_metadata()
-        process = campaign.tool.start("apply", "--yes", "--allow", "delete-many")
-        time.sleep(moments.uniform(0.3, max(0.4, seconds)))  # the moment is the point: nothing to wait for
+        moment = (number + moments.random()) / rounds * whole[changes]
+        process = campaign.start(file)
+        time.sleep(moment)  # the moment is the point: nothing to wait for
         broker.node.crash()
         answer = ended(process)
-        assert answer.code in {0, 3, 69}, answer.err
-        assert "Traceback" not in answer.err
+        assert answer.code in {0, 3, 69}, f"{answer.code}\n{answer.err}"
+        assert "Traceback" not in answer.err, answer.err
         broker.node.start()
-        campaign.tool = Tool.at(broker, tmp_path)
-        campaign.finish()
-        print(f"broker kill {number + 1}/{rounds}: exit code {answer.code}, finished", flush=True)
+        campaign.follow(broker)
+        seconds = campaign.finish(file)
+        print(
+            f"broker kill {number + 1}/{rounds}: {'changing' if changes else 'creating'}, after {moment:.2f} s"
+            f" ({last_stage(answer)}), exit code {answer.code}; the next apply took {seconds:.1f} s",
+            flush=True,
+        )
+        campaign.end()
+        codes[answer.code] += 1
+        slowest = max(slowest, seconds)
+    summarise(
+        "kill -9 of the broker",
+        broker.version,
+        f"{rounds} kills, {objects} objects: exit codes "
+        + ", ".join(f"{code} {count}×" for code, count in sorted(codes.items()))
+        + f"; each next apply finished (slowest {slowest:.1f} s), drift clean",
+    )
+
+
+def _durations(broker: RunningBroker, folder: Path, name: str, objects: int) -> tuple[float, float]:
+    """How long an apply takes that creates everything, and then one that changes it; seconds."""
+    campaign = Campaign(broker, folder, name, objects)
+    creating, changing = campaign.apply(campaign.write()), campaign.apply(campaign.write("changed"))
+    campaign.end()
+    return creating, changing
