@@ -24,9 +24,9 @@ def destroy(
     lock_timeout: float,
     output_format: str,
 ) -> int:
-    """Delete what this tool made for FILE's topology, by default topology.yaml; the vhost only when nothing else is in it.
+    """Delete what this tool made for FILE's topology, by default topology.yaml.
 
-    Queues with messages or consumers are refused unless allowed by name.
+    The vhost goes only when nothing else is in it. Queues with messages or consumers are refused unless allowed by name.
     """
     from letrade_topo.cli.running import Asking, run_job
     from letrade_topo.cli.session import job_of_topology

@@ -18,7 +18,7 @@ from letrade_topo.cli.topology_options import TopologyOptions, topology_options
 @connection_options
 @format_option("text", "json", "markdown", "sarif", "junit", "github")
 def drift(topology: TopologyOptions, connection: ConnectionOptions, output_format: str) -> int:
-    """Compare the broker with FILE, by default topology.yaml, in full. Exit code 0 when they agree, 2 when not; changes nothing.
+    """Compare the broker with FILE, by default topology.yaml, in full; change nothing. Exit code 2 when they differ.
 
     Sees what writing again would not: unknown arguments, policies in effect, passwords, limits, permissions
     beyond the declared, objects made by hand, plain-text listeners where TLS is required.
