@@ -26,7 +26,8 @@ def destroy(
 ) -> int:
     """Delete what this tool made for FILE's topology, by default topology.yaml.
 
-    The vhost goes only when nothing else is in it. Queues with messages or consumers are refused unless allowed by name.
+    The vhost goes only when nothing else is in it. A queue with messages or consumers is refused unless
+    allowed by name.
     """
     from letrade_topo.cli.running import Asking, run_job
     from letrade_topo.cli.session import job_of_topology
