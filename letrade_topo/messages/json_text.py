@@ -102,7 +102,7 @@ def _may_be_deep(body: bytes | bytearray | memoryview) -> bool:
 
 def _depth_exceeds(value: Json, limit: int) -> bool:
     level: list[Json] = [value]
-    for _ in range(limit + 1):
+    for _ in range(limit):
         below: list[Json] = []
         for item in level:
             if isinstance(item, dict):

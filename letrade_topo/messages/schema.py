@@ -13,7 +13,8 @@ quotes a value only where the topology does not call it sensitive.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 from jsonschema_rs import Draft202012Validator, FancyRegexOptions, ValidationError, ValidationErrorKind
@@ -28,6 +29,7 @@ MOST_PROBLEMS = 10
 _BACKTRACK_LIMIT = 100_000
 """A pattern that takes longer on some text refuses that text, instead of stopping the agent."""
 
+_NUMBER = re.compile(r"\+?[0-9]+")
 _LONGEST_LIST = 10
 _NO_FURTHER_MEMBERS = "may not have further members"
 _NAMING_MEMBERS = (ValidationErrorKind.AdditionalProperties, ValidationErrorKind.UnevaluatedProperties)
@@ -74,22 +76,19 @@ class PayloadSchema:
             return ()
         problems = []
         for error in self._validator.iter_errors(payload):
-            problems.append(self._problem(error))
+            problems.append(self._problem(error, payload))
             if len(problems) == MOST_PROBLEMS:
                 break
         return tuple(problems) or (SchemaProblem("", "does not match its schema"),)
 
-    def _problem(self, error: ValidationError) -> SchemaProblem:
+    def _problem(self, error: ValidationError, payload: Mapping[str, Json]) -> SchemaProblem:
         path = [str(token) for token in error.instance_path]
         hidden = next((len(pointer) for pointer in self._sensitive if tuple(path[: len(pointer)]) == pointer), None)
         expected = _expected(error)
         if hidden is not None:
             if isinstance(error.kind, _NAMING_MEMBERS):
                 expected = _NO_FURTHER_MEMBERS
-            # names that the schema does not know belong to the value
-            known = set(error.schema_path)
-            inside = error.instance_path[hidden:]
-            path[hidden:] = [str(token) if token in known or isinstance(token, int) else "…" for token in inside]
+            path = _without_names(path, hidden, payload, known={str(token) for token in error.schema_path})
             return SchemaProblem(_pointer(path), f"{expected} (its value is sensitive)")
         if isinstance(error.instance, (dict, list)):
             return SchemaProblem(_pointer(path), expected)
@@ -173,6 +172,20 @@ def _expected(error: ValidationError) -> str:
             return f"does not satisfy `{kind.name}` of its schema"
 
 
+def _without_names(path: list[str], shown: int, payload: Mapping[str, Json], *, known: Set[str]) -> list[str]:
+    """A path of which, behind its first tokens, only indexes and names that the schema knows are left.
+
+    Names that the schema does not know belong to the value. The validator gives a name of digits as an index.
+    """
+    result = []
+    value: object = payload
+    for place, token in enumerate(path):
+        is_name = not isinstance(value, list)
+        result.append(token if place < shown or not is_name or token in known else "…")
+        value = value.get(token) if isinstance(value, dict) else value[int(token)] if isinstance(value, list) else None
+    return result
+
+
 def _list(values: Sequence[object]) -> str:
     shown = ", ".join(_scalar(value) for value in values[:_LONGEST_LIST])
     return shown if len(values) <= _LONGEST_LIST else f"{shown} and {len(values) - _LONGEST_LIST} more"
@@ -192,4 +205,9 @@ def _pointer(path: Sequence[str]) -> str:
 
 
 def _tokens(pointer: str) -> tuple[str, ...]:
-    return tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:])
+    return tuple(_as_reported(token.replace("~1", "/").replace("~0", "~")) for token in pointer.split("/")[1:])
+
+
+def _as_reported(token: str) -> str:
+    """The validator reports a name that looks like a number as that number: `007` as 7."""
+    return str(int(token)) if _NUMBER.fullmatch(token) else token
