@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 pytest_plugins = ["tests.brokers"]
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C, and let what the tests start hear it.
+
+    A shell begins what runs in its background with SIGINT ignored, and everything below it inherits that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
