@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from .faults import AmqpFault, ReplyCode
-from .wire import long_string, short_string, value_end
+from .wire import FIXED_SIZES, long_string, short_string, value_end
 
 Entry = tuple[bytes, bytes]
 """A name, and the whole entry as it stands on the wire: name, tag and value."""
@@ -39,29 +39,8 @@ class HeaderTable:
             AmqpFault: SYNTAX_ERROR, the length is not that of the data, an entry overruns the table, a field
                 type is unknown, or the nesting is too deep.
         """
-        entries: list[Entry] = []
-        append = entries.append
-        unpack_long = _LONG.unpack_from
-        try:
-            end: int = unpack_long(encoded)[0] + 4
-            if end != len(encoded):
-                raise AmqpFault(
-                    ReplyCode.SYNTAX_ERROR, f"a table of {end - 4} bytes where there are {len(encoded) - 4}"
-                )
-            position = 4
-            while position < end:
-                tag_at = position + 1 + encoded[position]
-                if encoded[tag_at] == _STRING_TAG:
-                    following: int = tag_at + 5 + unpack_long(encoded, tag_at + 1)[0]
-                else:
-                    following = value_end(encoded, tag_at)
-                append((encoded[position + 1 : tag_at], encoded[position:following]))
-                position = following
-        except (IndexError, struct.error):
-            position = -1
-        if position != end:
-            raise AmqpFault(ReplyCode.SYNTAX_ERROR, "an entry of a table is longer than the table")
-        return cls(tuple(entries), encoded)
+        taken, _ = take_entries(encoded, _EVERYTHING)
+        return cls(tuple(taken), encoded)
 
     def encode(self) -> bytes:
         """The table with its length; the very bytes that were parsed, if nothing was changed."""
@@ -114,7 +93,64 @@ class HeaderTable:
         return f"HeaderTable({', '.join(repr(name) for name in self)})"
 
 
-EMPTY_TABLE = HeaderTable()
+_EVERYTHING: Final = (b"",)
+EMPTY_TABLE: Final = HeaderTable()
+EMPTY_ENCODED: Final = EMPTY_TABLE.encode()
+
+
+def take_entries(encoded: bytes, prefixes: tuple[bytes, ...]) -> tuple[list[Entry], bytes]:
+    """Take the entries out of a table whose name begins with one of the prefixes, in one pass.
+
+    Every message comes by here, on publish to drop what only agents may say and on delivery to find what they said.
+
+    Returns:
+        What was taken, in its order, and the table without it: the very same bytes if nothing was taken.
+
+    Raises:
+        AmqpFault: SYNTAX_ERROR, the length is not that of the data, an entry overruns the table, a field type is
+            unknown, or the nesting is too deep.
+    """
+    taken: list[Entry] = []
+    kept: list[bytes] = []
+    kept_from = 4
+    unpack_long = _LONG.unpack_from
+    try:
+        end: int = unpack_long(encoded)[0] + 4
+        if end != len(encoded):
+            raise AmqpFault(ReplyCode.SYNTAX_ERROR, f"a table of {end - 4} bytes where there are {len(encoded) - 4}")
+        position = 4
+        while position < end:
+            tag_at = position + 1 + encoded[position]
+            tag = encoded[tag_at]
+            if tag == _STRING_TAG:
+                following: int = tag_at + 5 + unpack_long(encoded, tag_at + 1)[0]
+            elif tag in FIXED_SIZES:
+                following = tag_at + 1 + FIXED_SIZES[tag]
+            else:
+                following = value_end(encoded, tag_at)
+            name = encoded[position + 1 : tag_at]
+            if name.startswith(prefixes):
+                taken.append((name, encoded[position:following]))
+                kept.append(encoded[kept_from:position])
+                kept_from = following
+            position = following
+    except (IndexError, struct.error):
+        position = -1
+    if position != end:
+        raise AmqpFault(ReplyCode.SYNTAX_ERROR, "an entry of a table is longer than the table")
+    if not taken:
+        return taken, encoded
+    kept.append(encoded[kept_from:])
+    content = b"".join(kept)
+    return taken, _LONG.pack(len(content)) + content
+
+
+def append_entries(encoded: bytes, *entries: Entry) -> bytes:
+    """Add entries behind those of an encoded table, which is not looked into."""
+    content = encoded[4:]
+    for _, entry in entries:
+        content += entry
+    return _LONG.pack(len(content)) + content
 
 
 def raw_entry(name: bytes, value: bytes) -> Entry:

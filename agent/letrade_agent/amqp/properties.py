@@ -134,21 +134,15 @@ class ContentHeader:
         field = self._fields[position]
         return field[1:] if _TYPES[position] == "shortstr" else field
 
-    def _text(self, position: int) -> bytes | None:
-        return self._fields[position][1:] if self.flags & 1 << (15 - position) else None
-
-    def _number(self, position: int) -> int | None:
-        return int.from_bytes(self._fields[position], "big") if self.flags & 1 << (15 - position) else None
-
     @property
     def content_type(self) -> bytes | None:
         """MIME type of the body; None if absent, as with every property."""
-        return self._text(0)
+        return self._fields[0][1:] if self.flags & 0x8000 else None
 
     @property
     def content_encoding(self) -> bytes | None:
         """How the body is packed."""
-        return self._text(1)
+        return self._fields[1][1:] if self.flags & 0x4000 else None
 
     @property
     def headers(self) -> HeaderTable | None:
@@ -160,58 +154,63 @@ class ContentHeader:
         return HeaderTable.parse(self._fields[_HEADERS]) if self.flags & _HEADERS_FLAG else None
 
     @property
+    def encoded_headers(self) -> bytes | None:
+        """The headers table as it stands on the wire, length included; not looked into yet."""
+        return self._fields[2] if self.flags & 0x2000 else None
+
+    @property
     def delivery_mode(self) -> int | None:
         """2 for a message that survives a restart of the broker."""
-        return self._number(3)
+        return int.from_bytes(self._fields[3], "big") if self.flags & 0x1000 else None
 
     @property
     def priority(self) -> int | None:
         """Priority in the queue."""
-        return self._number(4)
+        return int.from_bytes(self._fields[4], "big") if self.flags & 0x0800 else None
 
     @property
     def correlation_id(self) -> bytes | None:
         """Which request this answers."""
-        return self._text(5)
+        return self._fields[5][1:] if self.flags & 0x0400 else None
 
     @property
     def reply_to(self) -> bytes | None:
         """Where an answer shall go; the broker rewrites it for direct reply-to."""
-        return self._text(6)
+        return self._fields[6][1:] if self.flags & 0x0200 else None
 
     @property
     def expiration(self) -> bytes | None:
         """Lifetime in milliseconds, as decimal digits."""
-        return self._text(7)
+        return self._fields[7][1:] if self.flags & 0x0100 else None
 
     @property
     def message_id(self) -> bytes | None:
         """The sender's name for the message."""
-        return self._text(_MESSAGE_ID)
+        return self._fields[8][1:] if self.flags & 0x0080 else None
 
     @property
     def timestamp(self) -> int | None:
         """Seconds since 1970."""
-        return self._number(_TIMESTAMP)
+        return int.from_bytes(self._fields[9], "big") if self.flags & 0x0040 else None
 
     @property
     def type(self) -> bytes | None:
         """The sender's name for the kind of message."""
-        return self._text(10)
+        return self._fields[10][1:] if self.flags & 0x0020 else None
 
     @property
     def user_id(self) -> bytes | None:
         """The broker's user that sent it."""
-        return self._text(11)
+        return self._fields[11][1:] if self.flags & 0x0010 else None
 
     @property
     def app_id(self) -> bytes | None:
         """The application that sent it."""
-        return self._text(_APP_ID)
+        return self._fields[12][1:] if self.flags & 0x0008 else None
 
     def rewrite(
         self,
-        headers: HeaderTable | Keep | None = Keep.HEADERS,
+        headers: bytes | Keep | None = Keep.HEADERS,
         *,
         message_id: bytes | None = None,
         timestamp: int | None = None,
@@ -222,7 +221,7 @@ class ContentHeader:
         """A new payload: everything else byte for byte as it came.
 
         Arguments:
-            headers: the new table; None for no headers property at all.
+            headers: the new table, encoded; None for no headers property at all.
             message_id, timestamp, app_id: added only where absent; a client's own is never overwritten.
             replace: short string properties by name with a new value, or None for taking any property out.
             body_size: the size of another body, in bytes.
@@ -236,7 +235,7 @@ class ContentHeader:
             fields[_HEADERS] = b""
             flags &= ~_HEADERS_FLAG
         elif headers is not Keep.HEADERS:
-            fields[_HEADERS] = headers.encode()
+            fields[_HEADERS] = headers
             flags |= _HEADERS_FLAG
         if message_id is not None and not flags & _MESSAGE_ID_FLAG:
             fields[_MESSAGE_ID] = short_string(message_id)

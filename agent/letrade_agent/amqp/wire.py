@@ -37,6 +37,8 @@ COUNTED_TAGS = frozenset(b"SxFA")
 
 _TABLE, _ARRAY = ord("F"), ord("A")
 
+_LENGTHS = tuple(bytes((length,)) for length in range(MAX_SHORT_STRING + 1))
+
 _INTEGER_FORMATS = {
     ord("b"): struct.Struct(">b"),
     ord("B"): struct.Struct(">B"),
@@ -55,9 +57,10 @@ def short_string(text: bytes) -> bytes:
     Raises:
         ValueError: more than 255 bytes; a bug of the caller, who has to look first.
     """
-    if len(text) > MAX_SHORT_STRING:
-        raise ValueError(f"a short string holds at most {MAX_SHORT_STRING} bytes, this one has {len(text)}")
-    return bytes((len(text),)) + text
+    try:
+        return _LENGTHS[len(text)] + text
+    except IndexError:
+        raise ValueError(f"a short string holds at most {MAX_SHORT_STRING} bytes, this one has {len(text)}") from None
 
 
 def long_string(text: bytes) -> bytes:
