@@ -137,6 +137,7 @@ def _locked(
     client: ManagementClient, request: Request, run: Run, first: Plan, lock: BrokerLock, made: tuple[Outcome, ...]
 ) -> Result:
     plan = prepare(client, request)
+    plan = replace(plan, changes=(*(outcome.change for outcome in made), *plan.changes))
     if plan.fingerprint != first.fingerprint and (run.reviewed or run.fingerprint is not None):
         raise _stale("the plan was reviewed")
     refuse(plan)  # again: messages may have come while a person was asked, and no fingerprint shows them

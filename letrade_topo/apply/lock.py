@@ -15,6 +15,7 @@ from typing import Self
 
 from letrade_topo.errors import TopoError
 from letrade_topo.management.client import ManagementClient
+from letrade_topo.management.errors import MissingRight
 from letrade_topo.management.lease import Lease
 from letrade_topo.model import names
 
@@ -24,6 +25,10 @@ CALL_SECONDS = 4.0
 
 RENEWALS_PER_LEASE = 3
 POLL_SECONDS = 0.5
+GRANT_SECONDS = 3.0
+"""RabbitMQ makes a vhost first and gives its maker the permissions after: when another run has just made it, ours
+may come between."""
+
 NONCE_BITS = 31
 """x-max-length is compared as an integer; 31 bits are accepted by every version."""
 
@@ -92,11 +97,16 @@ class BrokerLock:
             )
 
     def _acquire(self) -> None:
-        deadline = time.monotonic() + self._timeout_seconds
+        start = time.monotonic()
+        deadline = start + self._timeout_seconds
         while True:
             self._renewed_at = time.monotonic()
-            if self._lease.try_acquire():
-                return
+            try:
+                if self._lease.try_acquire():
+                    return
+            except MissingRight:
+                if self._renewed_at > start + GRANT_SECONDS:
+                    raise
             if time.monotonic() + POLL_SECONDS > deadline:
                 raise LockHeld(
                     f"another run of topology {self._topology!r} holds the lock",

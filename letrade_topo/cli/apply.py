@@ -8,6 +8,7 @@ import click
 
 from letrade_topo.cli.connection import ConnectionOptions, connection_options
 from letrade_topo.cli.options import allow_option, format_option, lock_timeout_option, yes_option
+from letrade_topo.cli.terminal import say
 from letrade_topo.cli.topology_options import TopologyOptions, topology_options
 
 
@@ -36,6 +37,8 @@ def apply(
     from letrade_topo.plan import saved
 
     if saved.is_saved_plan(Path(topology.file)):
+        if topology.overlays or topology.variables:
+            say("note: --overlay and --var are not looked at; the saved plan was made with its own")
         job = job_of_saved_plan(Path(topology.file), allow)
     else:
         job = job_of_topology(topology.load(), allow)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -37,6 +38,7 @@ def plan(
 ) -> int:
     """Show what FILE, by default topology.yaml, would change on the broker. Exit code 2 when there are changes."""
     from letrade_topo.cli.session import job_of_topology
+    from letrade_topo.model.topology import BrokerAccess
     from letrade_topo.plan import saved
     from letrade_topo.plan.prepare import prepare
     from letrade_topo.render import plan_json, plan_markdown, plan_text
@@ -44,7 +46,7 @@ def plan(
     job = job_of_topology(topology.load(), allow)
     with connection.connect(job.access) as client:
         planned = prepare(client, job.request)
-        management = client.endpoint.url
+        access = replace(job.access or BrokerAccess(), management=client.endpoint.url)
     report = plan_json.plan_to_json(planned) if output or output_format == "json" else {}
     match output_format:
         case "json":
@@ -54,7 +56,7 @@ def plan(
         case _:
             click.echo(plan_text.render_plan(planned, plan_text.Style(wants_colour(sys.stdout))))
     if output is not None:
-        saved.save(output, planned, report, tls_required=job.request.tls_required, management=management)
+        saved.save(output, planned, report, tls_required=job.request.tls_required, access=access)
         say(f"saved to {output}; `letrade-topo apply {output}` does this, or nothing")
     if output_format != "text":
         say(plan_text.summary(planned))

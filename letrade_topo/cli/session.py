@@ -88,4 +88,4 @@ def job_of_saved_plan(path: Path, allow: Sequence[str] = ()) -> Job:
         allowances=replace(plan.allowances, given=plan.allowances.given | Allowances.parse(allow).given),
         tls_required=plan.tls_required,
     )
-    return Job(request, BrokerAccess(management=plan.management), plan.fingerprint)
+    return Job(request, plan.access, plan.fingerprint)

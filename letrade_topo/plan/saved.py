@@ -33,7 +33,7 @@ from letrade_topo.errors import TopoError
 from letrade_topo.expand.desired import Desired, DesiredState, Notice, by_address
 from letrade_topo.model.messages import Json
 from letrade_topo.model.security import SecretReference, SecretSource
-from letrade_topo.model.topology import Ownership
+from letrade_topo.model.topology import BrokerAccess, Ownership
 from letrade_topo.plan.guards import Allowances
 from letrade_topo.plan.plan import Plan
 from letrade_topo.plan.scope import Scope
@@ -71,7 +71,7 @@ class SavedPlan:
         allowances: what was allowed when it was saved.
         fingerprint: of the live state it was made for.
         tls_required: plain-text listeners are findings.
-        management: where it was made.
+        access: where and as whom it was made, as far as the topology said so; of a password only the reference.
     """
 
     scope: Scope
@@ -79,7 +79,7 @@ class SavedPlan:
     allowances: Allowances
     fingerprint: str
     tls_required: bool
-    management: str
+    access: BrokerAccess
 
 
 def is_saved_plan(path: Path) -> bool:
@@ -91,7 +91,7 @@ def is_saved_plan(path: Path) -> bool:
         return False
 
 
-def save(path: Path, plan: Plan, report: Mapping[str, Json], *, tls_required: bool, management: str) -> None:
+def save(path: Path, plan: Plan, report: Mapping[str, Json], *, tls_required: bool, access: BrokerAccess) -> None:
     """Write a plan, whole or not at all.
 
     Args:
@@ -99,7 +99,7 @@ def save(path: Path, plan: Plan, report: Mapping[str, Json], *, tls_required: bo
         plan: the plan.
         report: what `plan --format json` shows of it; begins with `format_version`.
         tls_required: as planned.
-        management: the URL of the management API, without credentials.
+        access: where and as whom, as far as the topology says so; the URL of the management API as it was used.
     """
     content: dict[str, Json] = dict(report)
     content["apply"] = {
@@ -111,7 +111,12 @@ def save(path: Path, plan: Plan, report: Mapping[str, Json], *, tls_required: bo
         "allowances": list[Json](plan.allowances.texts),
         "fingerprint": plan.fingerprint,
         "tls_required": tls_required,
-        "management": management,
+        "access": {
+            "management": access.management,
+            "username": access.username,
+            "password": _reference_to_json(access.password),
+            "ca_file": access.ca_file,
+        },
     }
     content["digest"] = _digest(content)
     partial = path.with_name(path.name + ".partial")
@@ -164,7 +169,12 @@ def load(path: Path) -> SavedPlan:
         allowances=Allowances.parse(stored["allowances"]),
         fingerprint=stored["fingerprint"],
         tls_required=stored["tls_required"],
-        management=stored["management"],
+        access=BrokerAccess(
+            stored["access"]["management"],
+            stored["access"]["username"],
+            _reference_from_json(stored["access"]["password"]),
+            stored["access"]["ca_file"],
+        ),
     )
 
 
@@ -205,7 +215,7 @@ def _desired_to_json(one: Desired) -> Json:
         if field.name in SECRET_FIELDS:
             continue
         if isinstance(value, SecretReference):
-            value = {"source": str(value.source), "name": value.name}
+            value = _reference_to_json(value)
         values[field.name] = list(value) if isinstance(value, tuple) else value
     return {"object": values, "path": list(one.path)}
 
@@ -214,9 +224,14 @@ def _desired_from_json(stored: dict[str, Any]) -> Desired:
     values = dict(stored["object"])
     made = CLASSES[Kind(values.pop("kind"))]
     if made is User:
-        reference = values.get("password")
         values["tags"] = tuple(values["tags"])
-        values["password"] = (
-            SecretReference(SecretSource(reference["source"]), reference["name"]) if reference else None
-        )
+        values["password"] = _reference_from_json(values.get("password"))
     return Desired(made(**values), tuple(stored["path"]))
+
+
+def _reference_to_json(reference: SecretReference | None) -> Json:
+    return None if reference is None else {"source": str(reference.source), "name": reference.name}
+
+
+def _reference_from_json(stored: dict[str, Any] | None) -> SecretReference | None:
+    return SecretReference(SecretSource(stored["source"]), stored["name"]) if stored else None

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from letrade_topo.broker.objects import Queue
 from letrade_topo.broker.state import Listener
+from letrade_topo.model.security import SecretReference, SecretSource
+from letrade_topo.model.topology import BrokerAccess
 from letrade_topo.plan import saved
 from letrade_topo.plan.plan import Plan
 from letrade_topo.plan.prepare import Request, plan_for
@@ -18,6 +20,8 @@ from letrade_topo.plan.saved import InvalidPlanFile
 from letrade_topo.render.plan_json import plan_to_json
 from tests.plan.worlds import World
 from tests.topologies import Document, orders
+
+ACCESS = BrokerAccess("https://broker:15671", "admin", SecretReference(SecretSource.FILE, "/run/password"), "ca.pem")
 
 
 def busy() -> Document:
@@ -49,7 +53,7 @@ def planned(here: World) -> Plan:
 
 def save(file: Path, plan: Plan) -> Path:
     """Save a plan as the command line does."""
-    saved.save(file, plan, plan_to_json(plan), tls_required=True, management="https://broker:15671")
+    saved.save(file, plan, plan_to_json(plan), tls_required=True, access=ACCESS)
     return file
 
 
@@ -85,7 +89,7 @@ def test_a_saved_plan_makes_the_same_plan_again(tmp_path: Path) -> None:
     ]
     assert again.findings == plan.findings
     assert again.desired.policies == plan.desired.policies
-    assert back.management == "https://broker:15671"
+    assert back.access == ACCESS
     assert back.scope == plan.scope
 
 

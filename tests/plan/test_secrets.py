@@ -10,6 +10,7 @@ import pytest
 
 from letrade_topo.broker.objects import Address, User
 from letrade_topo.model.security import SecretReference
+from letrade_topo.model.topology import BrokerAccess
 from letrade_topo.plan import saved
 from letrade_topo.plan.plan import Plan
 from letrade_topo.render import plan_json, plan_markdown, plan_text
@@ -88,7 +89,7 @@ def test_no_password_and_no_hash_is_shown_anywhere(user: User, tmp_path: Path) -
     planned = plan(world)
     report = plan_json.plan_to_json(planned)
     file = tmp_path / "plan"
-    saved.save(file, planned, report, tls_required=True, management="https://broker")
+    saved.save(file, planned, report, tls_required=True, access=BrokerAccess("https://broker"))
     formats = ("text", "json", "markdown", "sarif", "junit", "github")
     texts = [
         plan_json.dumps(report),

@@ -114,8 +114,9 @@ def take_entries(encoded: bytes, prefixes: tuple[bytes, ...]) -> tuple[list[Entr
     kept: list[bytes] = []
     kept_from = 4
     unpack_long = _LONG.unpack_from
+    end = position = 0
     try:
-        end: int = unpack_long(encoded)[0] + 4
+        end = unpack_long(encoded)[0] + 4
         if end != len(encoded):
             raise AmqpFault(ReplyCode.SYNTAX_ERROR, f"a table of {end - 4} bytes where there are {len(encoded) - 4}")
         position = 4
