@@ -1,0 +1,237 @@
+"""What filters answer, and what they are to those who ask: values and protocols, no decision.
+
+Whoever relays messages (see `letrade_agent.relay`) knows only this module of the filters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, TypeAlias
+
+from letrade_agent.amqp.basic import Publish
+from letrade_agent.amqp.command import Command
+from letrade_agent.amqp.faults import ReplyCode
+from letrade_agent.amqp.properties import ContentHeader
+from letrade_topo.keys.replay import Identity
+
+
+class Refusal(NamedTuple):
+    """A publish or another command of the client that does not go upstream.
+
+    Attributes:
+        code: as the broker would give it, of a channel: 403, 404 or 406.
+        reason: the word for logs and metrics; bounded, never a name from a message.
+        text: a sentence that says what was wrong, with which figures. Holds no secret and no part of a body.
+    """
+
+    code: ReplyCode
+    reason: str
+    text: str
+
+
+class Approved(NamedTuple):
+    """A publish that may go upstream once it is sealed.
+
+    Attributes:
+        publish: where it goes.
+        header: as the client sent it.
+        body: as it goes over the wire.
+        destination: the label of metrics: the declared exchange, or "_other".
+        lifetime_seconds: of its message type; None: it goes as it is, unsigned.
+    """
+
+    publish: Publish
+    header: ContentHeader
+    body: bytes
+    destination: str
+    lifetime_seconds: float | None
+
+
+class Outbound(Protocol):
+    """Filters of what the client publishes."""
+
+    def admit(self, publish: Publish, header: ContentHeader) -> Refusal | None:
+        """Decide what can be decided before any byte of the body: destination, size, copies (CC, BCC)."""
+
+    def approve(self, publish: Publish, header: ContentHeader, body: bytes) -> Approved | Refusal:
+        """Decide on the whole: envelope, schema."""
+
+    def seal(self, batch: Sequence[Approved], now: float) -> Sequence[bytes | Refusal]:
+        """The content header payload of each, in order: reserved headers stripped, properties added, signed.
+
+        Args:
+            batch: what one read of the client held; the filter decides how many one signature covers.
+            now: seconds since the epoch.
+
+        Returns:
+            For each a content header payload, or a Refusal when there is no key to sign with or the header
+            does not fit into a frame upstream.
+        """
+
+    def restore(self, header: ContentHeader) -> bytes:
+        """The header of a returned message as its publisher sent it: what was added at sealing is taken off."""
+
+
+class Delivery(NamedTuple):
+    """What the broker hands to the client, by deliver or get-ok.
+
+    Attributes:
+        queue: what was consumed from.
+        exchange, routing_key: as delivered.
+        redelivered: the broker's own mark.
+        header: of the content.
+        body: of the content.
+    """
+
+    queue: str
+    exchange: bytes
+    routing_key: bytes
+    redelivered: bool
+    header: ContentHeader
+    body: bytes
+
+
+class Remembered(NamedTuple):
+    """What is to be told to `Inbound.settled` when the service has settled a delivery.
+
+    Attributes:
+        queue: what was consumed from.
+        identity: of the delivery; None: it has none (an unsigned one that may pass).
+        valid_until: seconds since the epoch; nothing needs to be remembered for longer.
+    """
+
+    queue: str
+    identity: Identity | None
+    valid_until: float
+
+
+class Shown(NamedTuple):
+    """It goes to the client.
+
+    Attributes:
+        header: the content header payload for the client: tokens stripped, the attempt readable.
+        remembered: to be given back when it is settled.
+        queue_label: the declared queue, or "_other".
+    """
+
+    header: bytes
+    remembered: Remembered
+    queue_label: str
+
+
+class Failed(NamedTuple):
+    """It goes to the dead letters.
+
+    Attributes:
+        reason: the word (token.md), for metrics, logs and the dead letter.
+        detail: what was wrong, with which figures.
+        issuer: whose it is, if that is proven; "" otherwise.
+        queue_label: the declared queue, or "_other".
+    """
+
+    reason: str
+    detail: str
+    issuer: str
+    queue_label: str
+
+
+class Held(NamedTuple):
+    """It may yet become good (a rotation, a roll-out, a full memory): keep it unacknowledged and ask again.
+
+    Attributes:
+        failed: what it is when the time is over.
+        until_over: how long it may be held, in seconds; infinite for a full memory.
+    """
+
+    failed: Failed
+    until_over: float
+
+
+class Repeated(NamedTuple):
+    """The service has settled this very delivery before: acknowledge it, and count it.
+
+    Attributes:
+        queue_label: the declared queue, or "_other".
+    """
+
+    queue_label: str
+
+
+Examined: TypeAlias = Shown | Failed | Held | Repeated
+
+
+class DeadLetter(NamedTuple):
+    """A message as it is handed over to the dead letters: everything needed to publish it.
+
+    Attributes:
+        exchange: where to.
+        routing_key: the original one with `.dead`, at most 255 bytes.
+        header: content header payload; properties kept but for `user_id` and `expiration`, with hop and reason.
+        body: as it was delivered, byte for byte.
+        queue: what it was consumed from, for logs.
+        reason: the word, for logs and metrics.
+        detail: what was wrong.
+    """
+
+    exchange: bytes
+    routing_key: bytes
+    header: bytes
+    body: bytes
+    queue: str
+    reason: str
+    detail: str
+
+
+class Inbound(Protocol):
+    """Filters of what the broker delivers."""
+
+    def examine(self, delivery: Delivery, now: float) -> Examined:
+        """Decide on one delivery: verify, repeat, envelope, schema."""
+
+    def settled(self, remembered: Remembered, now: float) -> None:
+        """The service acknowledged or rejected it (not: gave it back to the queue)."""
+
+    def dead_letter(self, delivery: Delivery, failed: Failed, now: float) -> DeadLetter:
+        """What to hand over of a delivery that failed."""
+
+
+class Pass(NamedTuple):
+    """The command goes upstream as it is."""
+
+
+class Absorbed(NamedTuple):
+    """The command does not go upstream; the client gets this answer (None where it asked for none).
+
+    Attributes:
+        answer: for example queue.declare-ok. For an absorbed queue.declare the relay sends a passive declare
+            upstream instead, so that name and counts are true; `answer` is then None and `replacement` is set.
+        replacement: the command to send upstream in its place.
+    """
+
+    answer: Command | None
+    replacement: Command | None = None
+
+
+Ruling: TypeAlias = Pass | Absorbed | Refusal
+
+
+class Declares(Protocol):
+    """What becomes of declare, bind, unbind, delete, purge and consume."""
+
+    def rule(self, command: Command) -> Ruling:
+        """Decide on one command of the classes exchange, queue, or basic.consume and basic.get."""
+
+
+class Filters:
+    """The filters in force. Shared by all connections; a new key set or topology puts new ones in place.
+
+    Attributes:
+        outbound, inbound, declares: as named.
+    """
+
+    __slots__ = ("declares", "inbound", "outbound")
+
+    def __init__(self, outbound: Outbound, inbound: Inbound, declares: Declares) -> None:
+        self.outbound = outbound
+        self.inbound = inbound
+        self.declares = declares
