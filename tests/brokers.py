@@ -52,10 +52,12 @@ def _chosen_versions(config: pytest.Config) -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses by marker
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs a broker, and leave it out with `--fast`."""
+    """Mark what needs a broker, and leave it out with `--fast`; with xdist, one process has all of a version."""
     for item in items:
         if _FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("broker")
+            parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+            item.add_marker(pytest.mark.xdist_group(f"broker {parameters.get('broker_version', '')}"))
     if config.getoption("--fast"):
         left_out = [item for item in items if item.get_closest_marker("broker")]
         config.hook.pytest_deselected(items=left_out)
