@@ -8,7 +8,6 @@ import click
 
 from letrade_topo.cli.connection import ConnectionOptions, connection_options
 from letrade_topo.cli.options import allow_option, format_option, lock_timeout_option, yes_option
-from letrade_topo.cli.terminal import say
 from letrade_topo.cli.topology_options import TopologyOptions, topology_options
 
 
@@ -38,7 +37,7 @@ def apply(
 
     if saved.is_saved_plan(Path(topology.file)):
         if topology.overlays or topology.variables:
-            say("note: --overlay and --var are not looked at; the saved plan was made with its own")
+            raise click.UsageError("--overlay and --var do not go with a saved plan: it was made with its own")
         job = job_of_saved_plan(Path(topology.file), allow)
     else:
         job = job_of_topology(topology.load(), allow)

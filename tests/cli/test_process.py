@@ -143,7 +143,8 @@ def test_a_reader_that_has_seen_enough(tool: Tool) -> None:
     assert process.stdout.read(1) == "{"
     process.stdout.close()
     assert process.stderr is not None
-    said = process.stderr.read()
+    with process.stderr:
+        said = process.stderr.read()
     process.wait(LONGEST_RUN_SECONDS)
     assert "Traceback" not in said
     assert "BrokenPipe" not in said
