@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from letrade_topo.cli.secrets import MissingSecret, read_secret_file, resolve
+from letrade_topo.secrets import MissingSecret, read_secret_file, resolve
 
 if TYPE_CHECKING:  # imported when a command runs, not for `--help`
     from letrade_topo.management.client import ManagementClient

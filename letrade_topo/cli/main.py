@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import click
 
-from letrade_topo.cli.exit_codes import ExitCode, exit_code_of
+from letrade_topo.exit_codes import ExitCode, exit_code_of
 from letrade_topo.errors import TopoError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {

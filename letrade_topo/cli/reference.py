@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from letrade_topo.cli.exit_codes import BY_ERROR, ExitCode
+from letrade_topo.exit_codes import BY_ERROR, ExitCode
 from letrade_topo.cli.main import letrade_topo
 
 WIDTH = 100

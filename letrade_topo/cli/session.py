@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from letrade_topo.broker.capabilities import Capabilities
-from letrade_topo.cli.secrets import resolve
+from letrade_topo.secrets import resolve
 from letrade_topo.cli.terminal import say
 from letrade_topo.expand.desired import DesiredState, DocumentPath
 from letrade_topo.expand.expansion import expand

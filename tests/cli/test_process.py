@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from letrade_topo.cli.exit_codes import ExitCode
+from letrade_topo.exit_codes import ExitCode
 from letrade_topo.node.settings import Listener
 from tests.brokers import RunningBroker
 from tests.tool import INHERITED, LONGEST_RUN_SECONDS, Tool
