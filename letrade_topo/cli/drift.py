@@ -7,10 +7,10 @@ import sys
 import click
 
 from letrade_topo.cli.connection import ConnectionOptions, connection_options
-from letrade_topo.exit_codes import ExitCode
 from letrade_topo.cli.options import format_option
 from letrade_topo.cli.terminal import say, wants_colour
 from letrade_topo.cli.topology_options import TopologyOptions, topology_options
+from letrade_topo.exit_codes import ExitCode
 
 
 @click.command()

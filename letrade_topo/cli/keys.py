@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from letrade_topo.exit_codes import ExitCode
 from letrade_topo.cli.options import format_option
 from letrade_topo.cli.terminal import say
 from letrade_topo.cli.topology_options import TopologyOptions, topology_options
+from letrade_topo.exit_codes import ExitCode
 from letrade_topo.model.units import Duration, UnitError
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 
 import click
 
-from letrade_topo.exit_codes import ExitCode, exit_code_of
 from letrade_topo.errors import TopoError
+from letrade_topo.exit_codes import ExitCode, exit_code_of
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "validate": ("letrade_topo.cli.validate:validate", "Check a topology file, without a broker."),

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import click
 
-from letrade_topo.exit_codes import BY_ERROR, ExitCode
 from letrade_topo.cli.main import letrade_topo
+from letrade_topo.exit_codes import BY_ERROR, ExitCode
 
 WIDTH = 100
 

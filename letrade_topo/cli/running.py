@@ -10,9 +10,9 @@ import click
 from letrade_topo.apply.applying import Broken, Interrupted, Result, Run, apply
 from letrade_topo.apply.outcome import Status
 from letrade_topo.cli.connection import ConnectionOptions, Usage
-from letrade_topo.exit_codes import ExitCode, exit_code_of
 from letrade_topo.cli.session import Job
 from letrade_topo.cli.terminal import MOST_CREATES_SHOWN, TerminalProgress, say, wants_colour
+from letrade_topo.exit_codes import ExitCode, exit_code_of
 from letrade_topo.plan.plan import Plan
 from letrade_topo.render import plan_json, plan_markdown, plan_text
 

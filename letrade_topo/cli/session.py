@@ -9,7 +9,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from letrade_topo.broker.capabilities import Capabilities
-from letrade_topo.secrets import resolve
 from letrade_topo.cli.terminal import say
 from letrade_topo.expand.desired import DesiredState, DocumentPath
 from letrade_topo.expand.expansion import expand
@@ -20,6 +19,7 @@ from letrade_topo.plan import saved
 from letrade_topo.plan.guards import Allowances
 from letrade_topo.plan.prepare import Request
 from letrade_topo.plan.scope import Scope
+from letrade_topo.secrets import resolve
 
 
 @dataclass(frozen=True, slots=True)
