@@ -1,10 +1,26 @@
-"""Every setting of the agent, in one place; read from flags and environment by the command line."""
+"""Every setting of the agent, in one place: what values they have and which go together.
+
+Read from flags and environment by the command line; nothing here touches a file or a socket.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Self
+from urllib.parse import SplitResult, urlsplit
+
+from letrade_topo.errors import TopoError
+
+DEFAULT_PORTS = {"amqps": 5671, "amqp": 5672}
+_LARGEST_PORT = 65_535
+
+
+class InvalidSetting(TopoError):
+    """A setting cannot be used, or two of them not together."""
 
 
 class LogFormat(StrEnum):
@@ -31,7 +47,7 @@ class DeclareMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host and a port."""
+    """A host and a port; port 0 lets the system choose one that is free."""
 
     host: str
     port: int
@@ -39,6 +55,35 @@ class Address:
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str, setting: str) -> Self:
+        """Read `HOST:PORT`, for example `127.0.0.1:5672` or `[::1]:5672`.
+
+        Args:
+            text: what was written.
+            setting: the flag that it is for; named in the error.
+
+        Raises:
+            InvalidSetting: it is not an address.
+        """
+        host, separator, port = text.strip().rpartition(":")
+        bare = host.removeprefix("[").removesuffix("]")
+        bracketed = host != bare
+        if not separator or not bare or (":" in bare) != bracketed or not _is_port(port):
+            raise InvalidSetting(
+                f"{setting} {text!r} is not an address",
+                fix="write HOST:PORT, for example 127.0.0.1:5672 or [::1]:5672",
+            )
+        return cls(bare, int(port))
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can be meant; a name is not looked up."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host.lower() == "localhost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +97,37 @@ class UpstreamNode:
 
     address: Address
     tls: bool = True
+
+    def __str__(self) -> str:
+        return f"{'amqps' if self.tls else 'amqp'}://{self.address}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `amqps://HOST:PORT` or, for loopback only, `amqp://HOST:PORT`.
+
+        Raises:
+            InvalidSetting: it is not such a URL; the text is not repeated when there may be a password in it.
+        """
+        url = text.strip()
+        if "@" in url:
+            raise InvalidSetting(
+                "--upstream holds a user name or a password",
+                why="arguments are seen by everybody on this machine",
+                fix="write amqps://HOST:PORT there, and give --username and --password-file, or a client certificate",
+            )
+        parts, port = _split(url)
+        if parts is None or parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+            raise InvalidSetting(
+                f"--upstream {text!r} is not the URL of a broker",
+                fix="write amqps://HOST:PORT, several of them with commas between",
+            )
+        if parts.path not in ("", "/") or parts.query or parts.fragment:
+            raise InvalidSetting(
+                f"--upstream {text!r} has more than a host and a port",
+                why="the virtual host is the topology's, and everything else has a flag",
+                fix=f"write {parts.scheme}://{parts.netloc}",
+            )
+        return cls(Address(parts.hostname, port or DEFAULT_PORTS[parts.scheme]), parts.scheme == "amqps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +151,8 @@ class Settings:
         undeclared: what becomes of destinations that the topology does not know.
         declares: what becomes of the client's declares.
         insecure_loopback: plain-text upstream to loopback is allowed.
+        overlays: files that change the topology, in this order.
+        variables: values for variables that the topology declares, by name.
     """
 
     service: str
@@ -94,3 +172,66 @@ class Settings:
     undeclared: Undeclared = Undeclared.REFUSE
     declares: DeclareMode = DeclareMode.ABSORB
     insecure_loopback: bool = False
+    overlays: tuple[Path, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+def parse_upstream(text: str) -> tuple[UpstreamNode, ...]:
+    """Read `amqps://HOST:PORT[,…]`.
+
+    Raises:
+        InvalidSetting: one of them is not the URL of a broker.
+    """
+    nodes = tuple(dict.fromkeys(UpstreamNode.parse(url) for url in text.split(",") if url.strip()))
+    if not nodes:
+        raise InvalidSetting("--upstream names no broker", fix="write amqps://HOST:PORT")
+    return nodes
+
+
+def check(settings: Settings) -> Settings:
+    """The same settings, if they can be used together.
+
+    Raises:
+        InvalidSetting: the first thing that is wrong.
+    """
+    if not settings.listen.is_loopback:
+        raise InvalidSetting(
+            f"--listen {settings.listen} is not on loopback",
+            why="whoever reaches this port speaks with the signature of the service",
+            fix="listen on 127.0.0.1 or [::1]; other containers of one pod share it",
+        )
+    for node in settings.upstream:
+        _check_upstream(node, insecure_loopback=settings.insecure_loopback)
+    if (settings.cert_file is None) != (settings.key_file is None):
+        given, missing = ("--cert-file", "--key-file") if settings.key_file is None else ("--key-file", "--cert-file")
+        raise InvalidSetting(
+            f"{given} without {missing}", fix="a client certificate takes both: the certificate and its private key"
+        )
+    return settings
+
+
+def _check_upstream(node: UpstreamNode, *, insecure_loopback: bool) -> None:
+    if node.tls:
+        return
+    if not node.address.is_loopback:
+        raise InvalidSetting(
+            f"--upstream {node} is plain text over the network", fix=f"use TLS: amqps://{node.address.host}:5671"
+        )
+    if not insecure_loopback:
+        raise InvalidSetting(
+            f"--upstream {node} is plain text",
+            fix="use amqps://, or give --insecure-loopback for a broker on this machine",
+        )
+
+
+def _split(url: str) -> tuple[SplitResult | None, int | None]:
+    """The parts of a URL and its port; None for what is no URL."""
+    try:
+        parts = urlsplit(url)
+        return parts, parts.port
+    except ValueError:  # brackets that do not close, a port that is no number
+        return None, None
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and int(text) <= _LARGEST_PORT
