@@ -59,6 +59,8 @@ class Measures:
         messages: `messages_total` by (direction: publish, deliver, get, return; destination; outcome: forwarded,
             rejected).
         refused: `messages_rejected_total` by (direction: publish, deliver; reason).
+        warned: `messages_warned_total` by (direction; reason): in mode `warn`, what would have been refused.
+        unverified: `messages_unverified_total` by (direction; cause: undeclared, off): what passed unsigned.
         repeats: `repeats_total` by queue: deliveries that the service had settled before.
         sizes: `message_size_bytes` by direction.
         added_latency: `added_latency_seconds` by direction: from the read that ended a message to its write.
@@ -88,6 +90,8 @@ class Measures:
     def __init__(self) -> None:
         self.messages: Counter[tuple[str, str, str]] = Counter()
         self.refused: Counter[tuple[str, str]] = Counter()
+        self.warned: Counter[tuple[str, str]] = Counter()
+        self.unverified: Counter[tuple[str, str]] = Counter()
         self.repeats: Counter[str] = Counter()
         self.sizes: defaultdict[str, Histogram] = defaultdict(_size)
         self.added_latency: defaultdict[str, Histogram] = defaultdict(_latency)

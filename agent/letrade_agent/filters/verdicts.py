@@ -13,6 +13,7 @@ from letrade_agent.amqp.command import Command
 from letrade_agent.amqp.faults import ReplyCode
 from letrade_agent.amqp.properties import ContentHeader
 from letrade_topo.keys.replay import Identity
+from letrade_topo.messages.envelope import EnvelopeProperties
 
 
 class Refusal(NamedTuple):
@@ -21,7 +22,8 @@ class Refusal(NamedTuple):
     Attributes:
         code: as the broker would give it, of a channel: 403, 404 or 406.
         reason: the word for logs and metrics; bounded, never a name from a message.
-        text: a sentence that says what was wrong, with which figures. Holds no secret and no part of a body.
+        text: a sentence that says what was wrong, with which figures. Holds no secret and no sensitive part of a
+            body. Without the code's name, which is put before it as in `AmqpFault.reply_text`.
     """
 
     code: ReplyCode
@@ -38,6 +40,9 @@ class Approved(NamedTuple):
         body: as it goes over the wire.
         destination: the label of metrics: the declared exchange, or "_other".
         lifetime_seconds: of its message type; None: it goes as it is, unsigned.
+        headers: the headers table without what is reserved to agents and brokers; None: there is none.
+        added: the properties that the envelope gives where the client set none; None: nothing is added.
+        must_be_signed: without a key to sign with it is refused, else it goes unsigned.
     """
 
     publish: Publish
@@ -45,16 +50,27 @@ class Approved(NamedTuple):
     body: bytes
     destination: str
     lifetime_seconds: float | None
+    headers: bytes | None = None
+    added: EnvelopeProperties | None = None
+    must_be_signed: bool = True
 
 
 class Outbound(Protocol):
     """Filters of what the client publishes."""
 
     def admit(self, publish: Publish, header: ContentHeader) -> Refusal | None:
-        """Decide what can be decided before any byte of the body: destination, size, copies (CC, BCC)."""
+        """Decide what can be decided before any byte of the body: destination, size, copies (CC, BCC).
+
+        Raises:
+            AmqpFault: SYNTAX_ERROR, the client's headers table is malformed.
+        """
 
     def approve(self, publish: Publish, header: ContentHeader, body: bytes) -> Approved | Refusal:
-        """Decide on the whole: envelope, schema."""
+        """Decide on the whole: envelope, schema. `admit` has let it through.
+
+        Raises:
+            AmqpFault: SYNTAX_ERROR, the client's headers table is malformed.
+        """
 
     def seal(self, batch: Sequence[Approved], now: float) -> Sequence[bytes | Refusal]:
         """The content header payload of each, in order: reserved headers stripped, properties added, signed.
@@ -112,11 +128,15 @@ class Shown(NamedTuple):
         header: the content header payload for the client: tokens stripped, the attempt readable.
         remembered: to be given back when it is settled.
         queue_label: the declared queue, or "_other".
+        exchange, routing_key: where it was first published, for the deliver or get-ok that the client gets, when it
+            arrived by another way (a retry, a replay); None: as delivered.
     """
 
     header: bytes
     remembered: Remembered
     queue_label: str
+    exchange: bytes | None = None
+    routing_key: bytes | None = None
 
 
 class Failed(NamedTuple):
@@ -205,7 +225,7 @@ class Absorbed(NamedTuple):
     Attributes:
         answer: for example queue.declare-ok. For an absorbed queue.declare the relay sends a passive declare
             upstream instead, so that name and counts are true; `answer` is then None and `replacement` is set.
-        replacement: the command to send upstream in its place.
+        replacement: the command to send upstream in its place; the broker's answer goes to the client.
     """
 
     answer: Command | None
@@ -219,7 +239,13 @@ class Declares(Protocol):
     """What becomes of declare, bind, unbind, delete, purge and consume."""
 
     def rule(self, command: Command) -> Ruling:
-        """Decide on one command of the classes exchange, queue, or basic.consume and basic.get."""
+        """Decide on one command of the classes exchange, queue, or basic.consume and basic.get.
+
+        Args:
+            command: with the queue's name in it: where the client left it empty, the one that was declared last on
+                this channel (AMQP 0-9-1, 1.7.2.4), as the broker or the agent named it. Left empty it means that
+                no queue was declared there, but for queue.declare, where it asks for a name.
+        """
 
 
 class Filters:
