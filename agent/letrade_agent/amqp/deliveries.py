@@ -5,7 +5,8 @@ handed over) has a tag at the broker and none at the client. An upstream `multip
 which loses messages; so what the client settles with `multiple` goes upstream as one `multiple` only as far as no
 withheld delivery lies in between, and tag by tag beyond.
 
-The rule that keeps it simple: deliveries are decided in order, so both tags rise together.
+The rule that keeps it simple: deliveries are decided in order, so both tags rise together. The exception are
+deliveries that are shown after having been withheld: they come late, and a `multiple` passes around them.
 """
 
 from __future__ import annotations
@@ -37,13 +38,14 @@ class Settlement(NamedTuple, Generic[Note]):
 class DeliveryLedger(Generic[Note]):
     """Which delivery of the client is which delivery upstream, and what is withheld."""
 
-    __slots__ = ("_held", "_last_client", "_last_upstream", "_visible")
+    __slots__ = ("_held", "_last_client", "_last_upstream", "_late", "_visible")
 
     def __init__(self) -> None:
         self._last_client = 0
         self._last_upstream = 0
         self._visible: OrderedDict[int, tuple[int, Note]] = OrderedDict()  # a dict's front slows down as it is emptied
         self._held: set[int] = set()
+        self._late: set[int] = set()
 
     @property
     def visible(self) -> int:
@@ -90,6 +92,23 @@ class DeliveryLedger(Generic[Note]):
         self._rises(upstream_tag)
         self._held.add(upstream_tag)
 
+    def show(self, upstream_tag: int, note: Note | None) -> int:
+        """A withheld delivery goes to the client after all. Gives its tag there: the next one, as with all others.
+
+        Arguments:
+            upstream_tag: of a delivery that is withheld.
+            note: as with `forward`; None for a no-ack consumer's, which the client never settles.
+
+        Raises:
+            KeyError: it is not withheld; a bug of the caller.
+        """
+        self._held.remove(upstream_tag)
+        client_tag = self._last_client = self._last_client + 1
+        if note is not None:
+            self._visible[client_tag] = (upstream_tag, note)
+            self._late.add(upstream_tag)
+        return client_tag
+
     def release(self, upstream_tag: int) -> bool:
         """A withheld delivery was handed over. Whether it may now be acknowledged upstream, alone.
 
@@ -113,6 +132,7 @@ class DeliveryLedger(Generic[Note]):
             raise ClientFault(ReplyCode.PRECONDITION_FAILED, f"unknown delivery tag {client_tag}")
         if not multiple:
             upstream_tag, note = visible.pop(client_tag)
+            self._late.discard(upstream_tag)
             return Settlement(((upstream_tag, False),), (note,))
         return self._settle_front(client_tag)
 
@@ -132,6 +152,7 @@ class DeliveryLedger(Generic[Note]):
         """The channel is closed: the broker takes back all that is unsettled, and counts from 1 on the next one."""
         self._visible.clear()
         self._held.clear()
+        self._late.clear()
         self._last_client = self._last_upstream = 0
 
     def _rises(self, upstream_tag: int) -> None:
@@ -149,12 +170,18 @@ class DeliveryLedger(Generic[Note]):
             _, (upstream_tag, note) = visible.popitem(last=False)
             tags.append(upstream_tag)
             notes.append(note)
+        if self._late:
+            tags.sort()
+            self._late.difference_update(tags)
         return Settlement(self._expand(tags), tuple(notes))
 
     def _expand(self, tags: list[int]) -> UpstreamTags:
-        """One `multiple` for all below the first withheld tag, single ones above it."""
-        if self._held:
-            barrier = min(self._held)
+        """One `multiple` for all below the first tag that has to stay open, single ones above it.
+
+        Of those the client sees, only late ones can stay open below others: what is on time came in order.
+        """
+        if self._held or self._late:
+            barrier = min(*self._held, *self._late, 1 << 64)
             below = [tag for tag in tags if tag < barrier]
         else:
             below = tags
