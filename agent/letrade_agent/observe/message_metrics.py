@@ -1,0 +1,135 @@
+"""Metrics of messages: how many, refused for what, how big, how long it took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Final
+
+from prometheus_client.core import Metric
+
+from letrade_agent.measures import LATENCY_BOUNDS, SIZE_BOUNDS, WAITING_BOUNDS, Measures
+from letrade_agent.observe.families import Labels, by_one, counter, gauge, histogram
+from letrade_agent.observe.labels import (
+    MOST_DESTINATIONS,
+    MOST_REASONS,
+    OTHER,
+    Bounded,
+    declared_destinations,
+    own_destinations,
+    summed,
+)
+from letrade_agent.state import AgentState, InForce
+from letrade_topo.keys.reasons import Reason
+from letrade_topo.model.security import JwtAlgorithm
+
+DIRECTIONS: Final = ("publish", "deliver")
+ALL: Final = "_all"
+"""The destination of what is neither published nor delivered."""
+OUTCOMES: Final = ("forwarded", "rejected")
+UNVERIFIED_CAUSES: Final = ("undeclared", "off")
+PUBLISH_REASONS: Final = ("undeclared", "not_allowed", "oversize", "copies", "envelope", "schema", "no_key")
+DELIVER_REASONS: Final = tuple(reason.value for reason in Reason if reason is not Reason.REPEAT)
+
+
+class MessageMetrics:
+    """What the relays counted, with labels that the topology bounds.
+
+    Args:
+        measures: the counts.
+        state: which topology is in force.
+    """
+
+    def __init__(self, measures: Measures, state: AgentState) -> None:
+        self._measures = measures
+        self._state = state
+        self._destinations = Bounded(MOST_DESTINATIONS)
+        self._reasons = Bounded(MOST_REASONS)
+        self._reasons.allow((*PUBLISH_REASONS, *DELIVER_REASONS))
+        self._admitted: InForce | None = None
+        self._exchanges: list[str] = []
+        self._queues: list[str] = []
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric, now."""
+        self._admit_declared()
+        yield from self._counts()
+        yield from self._refusals()
+        yield from self._settling()
+        yield from self._durations()
+
+    def _admit_declared(self) -> None:
+        """The service's own names get their labels before others can fill the bound."""
+        in_force = self._state.in_force
+        if in_force is self._admitted:
+            return
+        self._admitted = in_force
+        self._destinations.allow(declared_destinations(in_force.topology))
+        self._exchanges, self._queues = own_destinations(in_force.topology, self._state.service)
+        for name in (*self._exchanges, *self._queues):
+            self._destinations.label(name)
+
+    def _counts(self) -> Iterator[Metric]:
+        known = [
+            *product(("publish",), map(self._destinations.label, self._exchanges), OUTCOMES),
+            *product(("deliver",), map(self._destinations.label, self._queues), OUTCOMES),
+        ]
+        counts: dict[Labels, float] = dict.fromkeys(known, 0)
+        overflow = 0
+        for (direction, destination, outcome), count in list(self._measures.messages.items()):
+            label = self._destinations.label(destination) if direction in DIRECTIONS else ALL
+            key = (direction, label, outcome)
+            counts[key] = counts.get(key, 0) + count
+            overflow += count if label == OTHER else 0
+        labels = ("direction", "destination", "outcome")
+        yield counter("messages", "Messages relayed or refused.", labels, counts)
+        yield counter("destination_overflow", "Messages counted under the destination `_other`.", (), overflow)
+        sizes = self._measures.sizes
+        yield histogram("message_size_bytes", "Bodies.", SIZE_BOUNDS, ("direction",), sizes, DIRECTIONS)
+
+    def _refusals(self) -> Iterator[Metric]:
+        counts = self._measures
+        known = [*product(("publish",), PUBLISH_REASONS), *product(("deliver",), DELIVER_REASONS)]
+        zeros: dict[Labels, float] = dict.fromkeys(known, 0)
+        labels = ("direction", "reason")
+        refused = zeros | summed(counts.refused, {1: self._reasons})
+        yield counter("messages_rejected", "Messages refused, by the first check that failed.", labels, refused)
+        warned = zeros | summed(counts.warned, {1: self._reasons})
+        yield counter("messages_warned", "Messages that mode `warn` let through.", labels, warned)
+        passed: dict[Labels, float] = dict.fromkeys(product(DIRECTIONS, UNVERIFIED_CAUSES), 0)
+        passed |= dict(counts.unverified.items())
+        text = "Messages let through without a token: undeclared, or mode `off`."
+        yield counter("messages_unverified", text, ("direction", "cause"), passed)
+        queues: dict[Labels, float] = {(self._destinations.label(queue),): 0 for queue in self._queues}
+        queues |= summed({(queue,): count for queue, count in list(counts.repeats.items())}, {0: self._destinations})
+        yield counter("repeats", "Deliveries that the service had settled before.", ("queue",), queues)
+
+    def _settling(self) -> Iterator[Metric]:
+        counts = self._measures
+        confirms = by_one(counts.confirms, ("ack", "nack", "lost"))
+        yield counter("publish_confirms", "What became of publishes on confirm channels.", ("outcome",), confirms)
+        yield gauge("unsettled_deliveries", "Deliveries that the service has not settled.", (), counts.unsettled)
+        yield gauge("held_deliveries", "Deliveries kept back: handed over, or waiting for a key.", (), counts.held)
+        text = "Hand-overs to the dead letters that the broker did not confirm."
+        yield counter("hand_over_failures", text, (), counts.hand_over_failures)
+        yield gauge("hand_overs_in_flight", "Hand-overs under way.", (), counts.hand_overs_in_flight)
+
+    def _durations(self) -> Iterator[Metric]:
+        counts = self._measures
+        text = "From reading the end of a message to writing it."
+        latency = counts.added_latency
+        yield histogram("added_latency_seconds", text, LATENCY_BOUNDS, ("direction",), latency, DIRECTIONS)
+        algorithm = (self._state.in_force.topology.security.jwt.algorithm.value,)
+        for name, text, seconds in (
+            ("sign_duration_seconds", "Signing one batch.", counts.sign_seconds),
+            ("verify_duration_seconds", "Verifying one delivery.", counts.verify_seconds),
+        ):
+            found = {str(name): seconds[name] for name in JwtAlgorithm if name in seconds}
+            yield histogram(name, text, LATENCY_BOUNDS, ("alg",), found, algorithm)
+        text = "From writing a publish to the broker's confirm."
+        yield histogram("publish_confirm_duration_seconds", text, WAITING_BOUNDS, (), counts.confirm_seconds)
+        text = "From writing a delivery to the service settling it."
+        name, known = "delivery_settle_duration_seconds", ("ack", "nack", "reject")
+        yield histogram(name, text, WAITING_BOUNDS, ("outcome",), counts.settle_seconds, known)
+        text = "From refusing a delivery to the broker's confirm that it is among the dead letters."
+        yield histogram("hand_over_duration_seconds", text, WAITING_BOUNDS, (), counts.hand_over_seconds)
