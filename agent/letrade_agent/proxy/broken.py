@@ -1,0 +1,92 @@
+"""Why there is no connection to the broker, and what the client is told."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from enum import StrEnum
+
+from letrade_agent.amqp.connection_commands import ConnectionClose
+from letrade_agent.amqp.faults import AmqpFault, ReplyCode, readable, shorten
+from letrade_agent.proxy.leg import LegLost
+
+
+class Outcome(StrEnum):
+    """The label of `broker_connect_attempts_total`."""
+
+    OK = "ok"
+    DNS = "dns"
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    TLS = "tls"
+    AUTH = "auth"
+    VHOST = "vhost"
+    PROTOCOL = "protocol"
+
+
+class UpstreamBroken(Exception):
+    """No connection to the broker.
+
+    Attributes:
+        outcome: what kind of failure.
+        close: what the client is to be told; the broker's own words if it said any.
+        is_nodes_fault: whether another node, or the same one later, may do better.
+    """
+
+    def __init__(self, outcome: Outcome, close: ConnectionClose, *, is_nodes_fault: bool) -> None:
+        super().__init__(readable(close.reply_text))
+        self.outcome = outcome
+        self.close = close
+        self.is_nodes_fault = is_nodes_fault
+
+
+def forced(text: str) -> ConnectionClose:
+    """connection.close 320, in the agent's words."""
+    return ConnectionClose(
+        reply_code=ReplyCode.CONNECTION_FORCED, reply_text=shorten(f"CONNECTION_FORCED - letrade-agent: {text}")
+    )
+
+
+def unreachable(problem: str, outcome: Outcome = Outcome.REFUSED) -> UpstreamBroken:
+    """No node answers."""
+    return UpstreamBroken(outcome, forced(f"no broker node can be reached ({problem})"), is_nodes_fault=True)
+
+
+def from_error(error: Exception) -> UpstreamBroken:
+    """What went wrong with a socket, with TLS, or with what came over it."""
+    outcome, text = _classified(error)
+    return UpstreamBroken(outcome, forced(f"the broker cannot be used: {text}"), is_nodes_fault=True)
+
+
+def _classified(error: Exception) -> tuple[Outcome, str]:
+    match error:
+        case LegLost():
+            return (
+                _classified(error.cause) if error.cause else (Outcome.PROTOCOL, "it closed the connection at the login")
+            )
+        case AmqpFault():
+            return Outcome.PROTOCOL, f"it does not speak AMQP 0-9-1 as expected: {error}"
+        case TimeoutError():
+            return Outcome.TIMEOUT, "it did not answer in time"
+        case socket.gaierror():
+            return Outcome.DNS, f"its name cannot be resolved: {error.strerror}"
+        case ssl.SSLCertVerificationError():
+            return Outcome.TLS, f"its certificate is not trusted: {error.verify_message}"
+        case ssl.SSLError():
+            return Outcome.TLS, f"TLS failed: {error.reason or error}"
+        case _:
+            return Outcome.REFUSED, f"no connection: {getattr(error, 'strerror', None) or error}"
+
+
+def from_close(close: ConnectionClose) -> UpstreamBroken:
+    """The broker refused, and said why: a login, a vhost, too many connections, or that it is going down."""
+    match close.reply_code:
+        case ReplyCode.ACCESS_REFUSED:
+            outcome = Outcome.AUTH
+        case ReplyCode.NOT_ALLOWED | ReplyCode.NOT_FOUND | ReplyCode.INVALID_PATH:
+            outcome = Outcome.VHOST
+        case ReplyCode.CONNECTION_FORCED:
+            outcome = Outcome.REFUSED
+        case _:
+            outcome = Outcome.PROTOCOL
+    return UpstreamBroken(outcome, close, is_nodes_fault=outcome in (Outcome.REFUSED, Outcome.PROTOCOL))

@@ -1,0 +1,286 @@
+"""The hand-over: messages that failed go to the dead letters, over a connection of the agent's own.
+
+A connection of its own, because a broker under alarm blocks whoever publishes: a service that only consumes must not
+be blocked for it. Nothing is dropped: what is not confirmed is published again, so a dead letter may come twice.
+
+Theory of operation. An entry waits, is in flight, or comes later (after a failure, each with its own back-off). A
+return says that a message reached no queue, but not which one of those with that exchange and key; so all of them in
+flight count as returned. A channel that the broker closes names no culprit either: from there on one message at a
+time is in flight, until one is confirmed, so that one bad message delays nobody but itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from letrade_agent.amqp.faults import AmqpFault
+from letrade_agent.filters.verdicts import DeadLetter
+from letrade_agent.measures import Measures
+from letrade_agent.proxy.broken import UpstreamBroken, from_error
+from letrade_agent.proxy.leg import LegLost
+from letrade_agent.proxy.log import Log
+from letrade_agent.proxy.publisher import Publisher
+from letrade_agent.proxy.upstream import Upstream
+
+IN_FLIGHT: Final = 64
+"""Messages published and not confirmed."""
+FIRST_RETRY_SECONDS: Final = 0.5
+LONGEST_RETRY_SECONDS: Final = 60.0
+LONGEST_REDIAL_SECONDS: Final = 10.0
+OVERDUE_SECONDS: Final = 30.0
+"""A confirm that takes longer is worth a line in the log; it is still waited for."""
+
+
+class HandingOver:
+    """One message on its way to the dead letters.
+
+    Attributes:
+        letter: what is published.
+        since: when it was submitted, by the monotonic clock.
+        failures: attempts that were not confirmed.
+        returned: it may be one that the broker returned.
+        is_abandoned: nobody waits for it any more, and it is still in its queue.
+    """
+
+    __slots__ = ("confirmed", "failures", "is_abandoned", "is_overdue", "letter", "retry_at", "returned", "since")
+
+    def __init__(self, letter: DeadLetter, confirmed: Callable[[], None], since: float) -> None:
+        self.letter = letter
+        self.confirmed = confirmed
+        self.since = since
+        self.failures = 0
+        self.retry_at = 0.0
+        self.returned = False
+        self.is_abandoned = False
+        self.is_overdue = False
+
+
+class DeadLetters:
+    """Publishes dead letters until the broker has confirmed each.
+
+    Args:
+        upstream: where its connection comes from.
+        service: for the name of the connection at the broker.
+        measures: what becomes of hand-overs.
+        log: told about the first failure, and the first success after it.
+        monotonic: seconds.
+        jitter: a number between its two arguments.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        *,
+        service: str,
+        measures: Measures,
+        log: Log,
+        monotonic: Callable[[], float],
+        jitter: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._upstream = upstream
+        self._service = service
+        self._measures = measures
+        self._log = log
+        self._monotonic = monotonic
+        self._jitter = jitter
+        self._waiting: deque[HandingOver] = deque()
+        self._later: list[HandingOver] = []
+        self._in_flight: dict[int, HandingOver] = {}
+        self._window = IN_FLIGHT
+        self._publisher: Publisher | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._wanted = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._is_failing = False
+        self._has_worked = False
+
+    def submit(self, letter: DeadLetter, confirmed: Callable[[], None]) -> HandingOver:
+        """Publish it, now or later; `confirmed` is called once, when the broker has it."""
+        entry = HandingOver(letter, confirmed, self._monotonic())
+        self._waiting.append(entry)
+        self._idle.clear()
+        self._wanted.set()
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+        self._pump()
+        return entry
+
+    def abandon(self, entry: HandingOver) -> None:
+        """Its connection is gone, so the broker has the message in its queue again: publishing it would be a copy."""
+        entry.is_abandoned = True
+        self._pump()
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many are not confirmed."""
+        return len(self._waiting) + len(self._later) + len(self._in_flight)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether its channel is open."""
+        return self._publisher is not None and self._publisher.is_open
+
+    def tick(self, now: float) -> None:
+        """Once a second: heartbeats, and what is due again."""
+        if self._publisher is not None:
+            self._publisher.tick(now)
+        if self._later:
+            due = [entry for entry in self._later if entry.retry_at <= now or entry.is_abandoned]
+            self._later = [entry for entry in self._later if entry.retry_at > now and not entry.is_abandoned]
+            self._waiting.extend(due)
+        for entry in self._in_flight.values():
+            if not entry.is_overdue and now - entry.since > OVERDUE_SECONDS:
+                entry.is_overdue = True
+                self._failing("no confirm from the broker", entry)
+        self._pump()
+
+    async def finish(self, timeout_seconds: float) -> bool:
+        """Wait until all are confirmed; whether they are."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """End its connection. What is not confirmed stays with the broker, unacknowledged."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+        if self._publisher is not None:
+            self._publisher.close()
+            self._publisher = None
+
+    # The connection.
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            await self._wanted.wait()
+            try:
+                publisher = await Publisher.open(self._upstream, self._service, self)
+            except (UpstreamBroken, AmqpFault, LegLost, OSError, TimeoutError) as error:
+                broken = error if isinstance(error, UpstreamBroken) else from_error(error)
+                self._failing(str(broken), None)
+                failures += 1
+                await asyncio.sleep(self._back_off(failures, LONGEST_REDIAL_SECONDS))
+                continue
+            failures = 0
+            self._publisher = publisher
+            self._pump()
+            problem = await publisher.until_lost()
+            self._publisher = None
+            if self._in_flight:
+                self._failing(problem, None)
+                self._again(list(self._in_flight.values()))
+                self._in_flight.clear()
+            self._pump()
+            if self._waiting or self._later:
+                await asyncio.sleep(self._back_off(1, LONGEST_REDIAL_SECONDS))
+
+    def _back_off(self, failures: int, longest: float) -> float:
+        seconds = min(longest, FIRST_RETRY_SECONDS * 2.0 ** min(failures, 16))
+        return self._jitter(seconds / 2, seconds)
+
+    # What the publisher calls.
+
+    def acknowledged(self, tag: int, *, multiple: bool, positive: bool) -> None:
+        """The broker confirmed, or refused, what was published under this number (and, `multiple`, before it)."""
+        tags = [each for each in self._in_flight if each <= tag] if multiple else [tag]
+        for each in tags:
+            entry = self._in_flight.pop(each, None)
+            if entry is None:
+                continue
+            if positive and not entry.returned:
+                self._confirmed(entry)
+            else:
+                why = "it reached no queue" if entry.returned else "the broker refused it"
+                self._failing(why, entry)
+                self._put_off(entry)
+        self._pump()
+
+    def returned(self, exchange: bytes, routing_key: bytes) -> None:
+        """A message with this exchange and key reached no queue."""
+        for entry in self._in_flight.values():
+            if entry.letter.exchange == exchange and entry.letter.routing_key == routing_key:
+                entry.returned = True
+
+    def channel_closed(self, problem: str) -> None:
+        """The broker closed the channel over one of those in flight."""
+        entries = list(self._in_flight.values())
+        self._in_flight.clear()
+        self._window = 1
+        self._failing(problem, entries[0] if len(entries) == 1 else None)
+        if len(entries) == 1:
+            self._put_off(entries[0])
+        else:
+            self._again(entries)
+        self._pump()
+
+    def writable(self) -> None:
+        """The socket takes more, or the channel is open again."""
+        self._pump()
+
+    # Entries.
+
+    def _again(self, entries: list[HandingOver]) -> None:
+        for entry in reversed(entries):
+            entry.failures += 1
+            entry.returned = False
+            self._waiting.appendleft(entry)
+
+    def _put_off(self, entry: HandingOver) -> None:
+        entry.failures += 1
+        entry.returned = False
+        entry.retry_at = self._monotonic() + self._back_off(entry.failures, LONGEST_RETRY_SECONDS)
+        self._later.append(entry)
+
+    def _confirmed(self, entry: HandingOver) -> None:
+        self._measures.hand_over_seconds.observe(self._monotonic() - entry.since)
+        self._window = min(IN_FLIGHT, self._window * 2)
+        if self._is_failing or not self._has_worked:
+            self._is_failing, self._has_worked = False, True
+            self._log("info", "dead letters are handed over", {"queue": entry.letter.queue})
+        if not entry.is_abandoned:
+            entry.confirmed()
+
+    def _failing(self, problem: str, entry: HandingOver | None) -> None:
+        self._measures.hand_over_failures += 1
+        if not self._is_failing:
+            self._is_failing = True
+            particulars: dict[str, object] = {"problem": problem, "waiting": self.unconfirmed}
+            if entry is not None:
+                particulars |= {"queue": entry.letter.queue, "reason": entry.letter.reason}
+            self._log("error", "dead letters cannot be handed over; they are kept and tried again", particulars)
+
+    def _pump(self) -> None:
+        publisher = self._publisher
+        while self._waiting:
+            if self._waiting[0].is_abandoned:
+                self._waiting.popleft()
+            elif publisher is not None and publisher.can_publish and len(self._in_flight) < self._window:
+                self._publish(publisher, self._waiting.popleft())
+            else:
+                break
+        self._measures.hand_overs_in_flight = self.unconfirmed
+        if self.unconfirmed:
+            self._idle.clear()
+        else:
+            self._idle.set()
+            self._wanted.clear()
+
+    def _publish(self, publisher: Publisher, entry: HandingOver) -> None:
+        try:
+            tag = publisher.publish(entry.letter)
+        except ValueError as error:  # a header that no frame can hold; kept, like everything that fails
+            self._failing(str(error), entry)
+            self._put_off(entry)
+            return
+        self._in_flight[tag] = entry
