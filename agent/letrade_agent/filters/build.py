@@ -1,0 +1,147 @@
+"""All filters of one service, put together from topology, keys and settings; made anew at every reload."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol
+
+from letrade_agent.config import DeclareMode, Undeclared
+from letrade_agent.filters.dead_letters import DeadLetters, HandingOver
+from letrade_agent.filters.declared import Declared
+from letrade_agent.filters.declares import DeclareFilter
+from letrade_agent.filters.destinations import Destinations
+from letrade_agent.filters.inbound import Checks, InboundFilter
+from letrade_agent.filters.outbound import FRAME_OVERHEAD_BYTES, OutboundFilter, Signing
+from letrade_agent.filters.verdicts import Filters
+from letrade_agent.measures import Measures
+from letrade_topo.errors import TopoError
+from letrade_topo.keys.hop import HopRules
+from letrade_topo.keys.jws import SigningKey
+from letrade_topo.keys.keyset import KeySet
+from letrade_topo.keys.policy import TopologyPolicy
+from letrade_topo.keys.replay import Replay
+from letrade_topo.keys.token import Verifier
+from letrade_topo.messages.schema import compile_schemas
+from letrade_topo.model.topology import Topology
+
+UPSTREAM_FRAME_MAX = 131_072
+"""RabbitMQ's own default, in bytes."""
+
+NO_KEYS = KeySet(None, MappingProxyType({}))
+"""Of an agent without a key folder: nothing can be signed and nothing verified."""
+
+
+class UnknownService(TopoError):
+    """The topology has no such service."""
+
+
+class FilterSettings(Protocol):
+    """What of the agent's settings the filters need."""
+
+    @property
+    def service(self) -> str:
+        """The service beside which the agent runs."""
+
+    @property
+    def undeclared(self) -> Undeclared:
+        """What becomes of what the topology does not know."""
+
+    @property
+    def declares(self) -> DeclareMode:
+        """What becomes of declares of what it owns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """What filters take from outside beside messages.
+
+    Args:
+        random_bytes: gives so many random bytes, fit for secrets.
+        clock: seconds, for measuring alone.
+    """
+
+    random_bytes: Callable[[int], bytes] = secrets.token_bytes
+    clock: Callable[[], float] = time.perf_counter
+
+
+REAL_CHANCE = Chance()
+
+
+def build_filters(
+    topology: Topology,
+    keys: KeySet | None,
+    settings: FilterSettings,
+    replay: Replay,
+    measures: Measures,
+    upstream_frame_max: int = UPSTREAM_FRAME_MAX,
+    chance: Chance = REAL_CHANCE,
+) -> Filters:
+    """Make the filters of a service.
+
+    Args:
+        topology: a valid one.
+        keys: the service's key set; None: it has none, so that what has to be signed is refused, and what has to be
+            verified goes to the dead letters.
+        settings: of the agent.
+        replay: the memory against repeats, which outlives the filters.
+        measures: what is counted, likewise.
+        upstream_frame_max: of the connection to the broker, in bytes; 0: unlimited.
+        chance: randomness and the measuring clock.
+
+    Raises:
+        UnknownService: the topology does not have the service.
+        InvalidSchema: the schema of a message type cannot be compiled.
+    """
+    service = topology.services.get(settings.service)
+    if service is None:
+        raise UnknownService(
+            f"the topology {topology.name!r} has no service {settings.service!r}",
+            why=f"its services are {', '.join(topology.services)}",
+            fix="give --service one of these names, or declare the service",
+        )
+    declared = Declared(topology, service)
+    policy = TopologyPolicy(topology, service.name)
+    schemas = compile_schemas(topology.messages)
+    known_keys = NO_KEYS if keys is None else keys
+    key_at = _key_of(known_keys, service.name)
+    verifier = Verifier(known_keys, policy, leeway_seconds=topology.security.jwt.leeway.seconds)
+    outbound = OutboundFilter(
+        service.name,
+        Destinations(declared, policy, schemas, settings.undeclared),
+        Signing(key_at, policy.audience, chance.random_bytes, chance.clock),
+        measures,
+        message_size=topology.limits.message_size.bytes,
+        upstream_frame_max=upstream_frame_max,
+    )
+    handing_over = HandingOver(
+        key_at,
+        HopRules(known_keys, policy.audience, service.name, ""),
+        int(topology.security.jwt.outage_tolerance.seconds),
+        chance.random_bytes,
+    )
+    largest_header = upstream_frame_max - FRAME_OVERHEAD_BYTES if upstream_frame_max else None
+    inbound = InboundFilter(
+        declared,
+        Checks(known_keys, verifier, schemas, replay, chance.clock),
+        DeadLetters(topology.dead_letter.exchange, verifier, handing_over, largest_header=largest_header),
+        measures,
+        undeclared=settings.undeclared,
+    )
+    declares = DeclareFilter(
+        declared, mode=settings.declares, undeclared=settings.undeclared, random_bytes=chance.random_bytes
+    )
+    return Filters(outbound, inbound, declares)
+
+
+def _key_of(keys: KeySet, service: str) -> Callable[[float], SigningKey | None]:
+    """Signs as this service and as nobody else, whosever private keys these are."""
+
+    def key_at(now: float) -> SigningKey | None:
+        key = keys.signing_key(now)
+        return key if key is not None and key.issuer == service else None
+
+    return key_at

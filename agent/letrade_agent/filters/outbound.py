@@ -1,0 +1,192 @@
+"""What the client publishes: declared, small enough, an envelope, its payload's schema; then signed.
+
+Every check but the size is governed by the exchange's mode: `enforce` refuses, `warn` counts and forwards, `off`
+forwards. The size limit and the stripping of reserved headers hold in every mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from letrade_agent.amqp.basic import Publish
+from letrade_agent.amqp.faults import ReplyCode
+from letrade_agent.amqp.header_table import HeaderTable
+from letrade_agent.amqp.properties import ContentHeader
+from letrade_agent.filters.destinations import Destination, Destinations
+from letrade_agent.filters.sealing import missing_properties, plain, restored, sign_batch, strip_reserved
+from letrade_agent.filters.verdicts import Approved, Refusal
+from letrade_agent.filters.words import Word, schema_text
+from letrade_agent.measures import Measures
+from letrade_topo.keys.claims import JTI_BYTES, LARGEST_BATCH
+from letrade_topo.keys.headers import COPY_HEADERS
+from letrade_topo.keys.jws import SigningKey
+from letrade_topo.keys.signer import Signer
+from letrade_topo.messages.envelope import EnvelopeProblem, EnvelopeProperties, check_envelope
+from letrade_topo.model.security import Enforcement
+
+FRAME_OVERHEAD_BYTES = 8
+
+_PUBLISH = "publish"
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """What signing needs.
+
+    Args:
+        key_at: the key to sign with at a moment (seconds since the epoch); None: there is none.
+        audience: of every token.
+        random_bytes: gives so many random bytes.
+        clock: seconds, for measuring alone.
+    """
+
+    key_at: Callable[[float], SigningKey | None]
+    audience: str
+    random_bytes: Callable[[int], bytes]
+    clock: Callable[[], float]
+
+
+class OutboundFilter:
+    """`Outbound` of one service.
+
+    Args:
+        service: its name.
+        destinations: what is decided by exchange and routing key.
+        signing: how messages are signed.
+        measures: what is counted.
+        message_size: largest body in bytes.
+        upstream_frame_max: of the connection to the broker, in bytes; 0: unlimited.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        destinations: Destinations,
+        signing: Signing,
+        measures: Measures,
+        *,
+        message_size: int,
+        upstream_frame_max: int,
+    ) -> None:
+        self._service = service
+        self._find = destinations.find
+        self._signing = signing
+        self._signer: Signer | None = None
+        self._algorithm = ""
+        self._measures = measures
+        self._message_size = message_size
+        self._largest_header = upstream_frame_max - FRAME_OVERHEAD_BYTES if upstream_frame_max else None
+
+    def admit(self, publish: Publish, header: ContentHeader) -> Refusal | None:
+        """Decide by destination, announced size and copies. See `Outbound.admit`."""
+        if header.body_size > self._message_size:
+            text = f"message size {header.body_size} is larger than configured max size {self._message_size}"
+            return Refusal(ReplyCode.PRECONDITION_FAILED, Word.OVERSIZE, text)
+        destination = self._find(publish.exchange, publish.routing_key)
+        refusal = destination.refusal
+        if refusal is not None:
+            return self._unless_warned(destination, refusal)
+        table = header.encoded_headers
+        if table is not None and b"CC" in table and not destination.unverified_as and has_copies(table):
+            text = "the headers CC and BCC are not allowed: a copy would reach a queue past what its token says"
+            return self._unless_warned(destination, Refusal(ReplyCode.ACCESS_REFUSED, Word.COPIES, text))
+        return None
+
+    def approve(self, publish: Publish, header: ContentHeader, body: bytes) -> Approved | Refusal:
+        """Decide by envelope and schema. See `Outbound.approve`."""
+        destination = self._find(publish.exchange, publish.routing_key)
+        table = header.encoded_headers
+        headers = None if table is None else strip_reserved(table)
+        route, schema = destination.route, destination.schema
+        if route is None or schema is None:
+            if destination.refusal is not None and destination.mode is not Enforcement.WARN:
+                return destination.refusal  # nobody asked `admit`
+            if destination.unverified_as:
+                self._measures.unverified[_PUBLISH, destination.unverified_as] += 1
+            return Approved(publish, header, body, destination.label, None, headers)
+        checked = check_envelope(
+            body, EnvelopeProperties(header.message_id, header.timestamp, header.app_id), self._service
+        )
+        refusal, added = None, None
+        if isinstance(checked, EnvelopeProblem):
+            refusal = Refusal(ReplyCode.PRECONDITION_FAILED, Word.ENVELOPE, checked.why)
+        else:
+            problems = schema.check(checked.payload)
+            if problems:
+                text = schema_text(route.message_type, problems)
+                refusal = Refusal(ReplyCode.PRECONDITION_FAILED, Word.SCHEMA, text)
+            if missing_properties(header):
+                added = checked.properties
+        if refusal is not None and self._unless_warned(destination, refusal) is not None:
+            return refusal
+        must_be_signed = destination.mode is Enforcement.ENFORCE
+        return Approved(
+            publish, header, body, destination.label, route.lifetime_seconds, headers, added, must_be_signed
+        )
+
+    def seal(self, batch: Sequence[Approved], now: float) -> Sequence[bytes | Refusal]:
+        """Write the headers. See `Outbound.seal`."""
+        signer = self._signer_at(now)
+        to_sign = [] if signer is None else [one for one in batch if one.lifetime_seconds is not None]
+        signed = iter(self._sign(signer, to_sign, now) if signer is not None and to_sign else ())
+        sealed: list[bytes | Refusal] = []
+        for approved in batch:
+            if approved.lifetime_seconds is None:
+                sealed.append(self._fitting(plain(approved)))
+            elif signer is not None:
+                sealed.append(self._fitting(next(signed)))
+            else:
+                sealed.append(self._unsigned(approved))
+        return sealed
+
+    def restore(self, header: ContentHeader) -> bytes:
+        """Take off what was added. See `Outbound.restore`."""
+        return restored(header)
+
+    def _signer_at(self, now: float) -> Signer | None:
+        key = self._signing.key_at(now)
+        if key is None:
+            return None
+        if self._signer is None or self._signer.kid != key.kid:
+            self._signer = Signer(key, self._signing.audience)
+            self._algorithm = key.algorithm.value
+        return self._signer
+
+    def _sign(self, signer: Signer, batch: Sequence[Approved], now: float) -> list[bytes]:
+        parts = -(-len(batch) // LARGEST_BATCH)
+        jtis = [self._signing.random_bytes(JTI_BYTES) for _ in range(parts)]
+        start = self._signing.clock()
+        payloads = sign_batch(signer, batch, int(now), jtis)
+        if parts:
+            self._measures.sign_seconds[self._algorithm].observe((self._signing.clock() - start) / parts, parts)
+        return payloads
+
+    def _unsigned(self, approved: Approved) -> bytes | Refusal:
+        if not approved.must_be_signed:
+            self._measures.warned[_PUBLISH, Word.NO_KEY] += 1
+            return self._fitting(plain(approved))
+        text = f"the agent has no key to sign messages of {self._service} with: see `letrade-topo keys show`"
+        return Refusal(ReplyCode.PRECONDITION_FAILED, Word.NO_KEY, text)
+
+    def _fitting(self, payload: bytes) -> bytes | Refusal:
+        largest = self._largest_header
+        if largest is None or len(payload) <= largest:
+            return payload
+        text = f"content header of {len(payload)} bytes with its token, and a frame to the broker holds {largest}"
+        return Refusal(ReplyCode.PRECONDITION_FAILED, Word.HEADER_SIZE, text)
+
+    def _unless_warned(self, destination: Destination, refusal: Refusal) -> Refusal | None:
+        if destination.mode is not Enforcement.WARN:
+            return refusal
+        self._measures.warned[_PUBLISH, refusal.reason] += 1
+        return None
+
+
+def has_copies(table: bytes) -> bool:
+    """Whether there is a header that has the broker copy the message.
+
+    Raises:
+        AmqpFault: SYNTAX_ERROR, the table is malformed.
+    """
+    return any(name in COPY_HEADERS for name in HeaderTable.parse(table))

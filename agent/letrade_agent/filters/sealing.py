@@ -1,0 +1,166 @@
+"""The content header of what is published: cleaned, completed, signed; and taken back to what the client sent.
+
+What is added is noted in a header of its own, so that a returned message can be given back as it came, and so that
+a message to which nothing was added carries nothing more.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from math import ceil
+from typing import Final
+
+from letrade_agent.amqp.faults import AmqpFault
+from letrade_agent.amqp.header_table import EMPTY_ENCODED, HeaderTable, integer_entry, take_entries
+from letrade_agent.amqp.properties import ContentHeader
+from letrade_agent.amqp.wire import integer_value, long_string
+from letrade_agent.filters.verdicts import Approved
+from letrade_topo.keys.claims import LARGEST_BATCH
+from letrade_topo.keys.headers import (
+    JWS_HEADER,
+    PROOF_HEADER,
+    RESERVED_HEADERS,
+    RESERVED_PREFIXES,
+    TO_HEADER,
+    SignedHeaders,
+    is_reserved,
+)
+from letrade_topo.keys.leaf import Message, SignedProperties
+from letrade_topo.keys.signer import Signer
+from letrade_topo.messages.envelope import EnvelopeProperties
+
+AGENT_PREFIXES: Final = (b"letrade-",)
+"""Headers that are the agents' own, on both sides."""
+
+ADDED_HEADER: Final = b"letrade-added"
+"""What the publisher's agent added, as a bit mask; absent when that was nothing but headers beside others."""
+
+_MESSAGE_ID, _TIMESTAMP, _APP_ID, _TABLE = 1, 2, 4, 8
+_ADDED_PROPERTIES: Final = ((_MESSAGE_ID, "message_id"), (_TIMESTAMP, "timestamp"), (_APP_ID, "app_id"))
+_FLAGS: Final = ((0x0080, _MESSAGE_ID), (0x0040, _TIMESTAMP), (0x0008, _APP_ID), (0x2000, _TABLE))
+_PROPERTY_FLAGS: Final = 0x00C8
+_STRIPPED_PREFIXES: Final = (*RESERVED_PREFIXES, *RESERVED_HEADERS)
+
+_NOTHING_ADDED: Final = EnvelopeProperties()
+_LONG: Final = struct.Struct(">I")
+_JWS_ENTRY, _TO_ENTRY, _PROOF_ENTRY = (
+    bytes((len(name),)) + name + b"S" for name in (JWS_HEADER, TO_HEADER, PROOF_HEADER)
+)
+_ADDED_ENTRIES: Final = [integer_entry(ADDED_HEADER, mask)[1] if mask else b"" for mask in range(16)]
+
+
+def strip_reserved(encoded: bytes) -> bytes:
+    """A client's headers table without what only agents and brokers may say; the same object if nothing was there.
+
+    Raises:
+        AmqpFault: SYNTAX_ERROR, it is malformed.
+    """
+    taken, rest = take_entries(encoded, _STRIPPED_PREFIXES)
+    if not taken or all(is_reserved(name) for name, _ in taken):
+        return rest
+    return HeaderTable.parse(encoded).without(is_reserved).encode()  # `x-deathly` begins like `x-death` and stays
+
+
+def missing_properties(header: ContentHeader) -> bool:
+    """Whether the envelope has something to add to the properties."""
+    return header.flags & _PROPERTY_FLAGS != _PROPERTY_FLAGS
+
+
+def plain(approved: Approved) -> bytes:
+    """The header of a message that goes unsigned: nothing is added."""
+    header = approved.header
+    if approved.headers is header.encoded_headers or approved.headers == header.encoded_headers:
+        return header.payload
+    return header.rewrite(approved.headers)
+
+
+def sign_batch(signer: Signer, batch: Sequence[Approved], issued_at: int, jtis: Sequence[bytes]) -> list[bytes]:
+    """The headers of messages that are signed together: one signature for every 1024 of them.
+
+    Args:
+        signer: with the key in use.
+        batch: messages with a lifetime.
+        issued_at: now, in whole seconds since the epoch.
+        jtis: 16 random bytes for every 1024 messages.
+    """
+    payloads: list[bytes] = []
+    for start, jti in zip(range(0, len(batch), LARGEST_BATCH), jtis, strict=True):
+        part = batch[start : start + LARGEST_BATCH]
+        lifetime = ceil(max([approved.lifetime_seconds or 0.0 for approved in part]))
+        messages = [_message(approved) for approved in part]
+        signed = signer.sign(messages, lifetime_seconds=lifetime, issued_at=issued_at, jti=jti)
+        jws_entry = _JWS_ENTRY + long_string(signed[0].jws)
+        payloads += [_signed(approved, headers, jws_entry) for approved, headers in zip(part, signed, strict=True)]
+    return payloads
+
+
+def restored(header: ContentHeader) -> bytes:
+    """The header of a returned message as its publisher sent it, but for reserved headers of his, which are gone."""
+    table = header.encoded_headers
+    if table is None:
+        return header.payload
+    try:
+        taken, rest = take_entries(table, AGENT_PREFIXES)
+    except AmqpFault:
+        return header.payload  # the broker's doing: the client gets what there is
+    if not taken:
+        return header.payload
+    mask = _mask(taken)
+    headers = None if mask & _TABLE and rest == EMPTY_ENCODED else rest
+    return header.rewrite(headers, replace={name: None for bit, name in _ADDED_PROPERTIES if mask & bit})
+
+
+def without_agents_headers(header: ContentHeader, taken: Sequence[tuple[bytes, bytes]], rest: bytes) -> bytes:
+    """The header of a delivery for the service.
+
+    Args:
+        header: as delivered.
+        taken: the agents' headers in it.
+        rest: the table without them.
+    """
+    if not taken:
+        return header.payload
+    if rest == EMPTY_ENCODED and _mask(taken) & _TABLE:
+        return header.rewrite(None)
+    return header.rewrite(rest)
+
+
+def _mask(taken: Sequence[tuple[bytes, bytes]]) -> int:
+    for name, entry in taken:
+        if name == ADDED_HEADER:
+            return integer_value(entry[len(name) + 1 :]) or 0
+    return 0
+
+
+def _message(approved: Approved) -> Message:
+    header, publish = approved.header, approved.publish
+    message_id = header.message_id
+    if message_id is None and approved.added is not None:
+        message_id = approved.added.message_id
+    properties = SignedProperties(
+        message_id, header.correlation_id, header.content_type, header.content_encoding, header.type
+    )
+    return Message(publish.exchange, publish.routing_key, properties, approved.body)
+
+
+def _signed(approved: Approved, signed: SignedHeaders, jws_entry: bytes) -> bytes:
+    header, table = approved.header, approved.headers
+    added = _NOTHING_ADDED if approved.added is None else approved.added
+    mask = 0
+    for flag, bit in _FLAGS:
+        if not header.flags & flag:
+            mask |= bit
+    if approved.added is None:
+        mask &= _TABLE
+    content = b"" if table is None else table[4:]
+    content += jws_entry + _TO_ENTRY + long_string(signed.to)
+    if signed.proof is not None:
+        content += _PROOF_ENTRY + long_string(signed.proof)
+    content += _ADDED_ENTRIES[mask]
+    return header.rewrite(
+        _LONG.pack(len(content)) + content,
+        message_id=added.message_id,
+        timestamp=added.timestamp,
+        app_id=added.app_id,
+    )
