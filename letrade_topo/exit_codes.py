@@ -30,11 +30,11 @@ class ExitCode(IntEnum):
 
 MEANINGS = {
     ExitCode.OK: "done, or in sync",
-    ExitCode.FAILED: "failed: the broker refused, or a right is missing",
+    ExitCode.FAILED: "failed: the broker refused, or a right is missing; `letrade-agent verify`: refused",
     ExitCode.CHANGES: "`plan`: there are changes; `drift`: the broker differs",
     ExitCode.PARTLY_APPLIED: "partly applied: some changes are done, some are not; run `apply` again",
     ExitCode.USAGE: "wrong arguments, options or settings",
-    ExitCode.INVALID_FILE: "an invalid topology file, a missing secret, or an edited plan",
+    ExitCode.INVALID_FILE: "an invalid topology, key or message file, a missing secret, or an edited plan",
     ExitCode.UNREACHABLE: "the broker cannot be reached, its certificate is not trusted, or it refused the login",
     ExitCode.LOCKED: "another run holds the lock",
     ExitCode.REFUSED: "a guard refused, or a saved plan is stale; nothing was changed",
@@ -46,6 +46,9 @@ BY_ERROR = {
     "MissingSecret": ExitCode.INVALID_FILE,
     "InvalidPlanFile": ExitCode.INVALID_FILE,
     "InvalidKeySet": ExitCode.INVALID_FILE,
+    "InvalidSchema": ExitCode.INVALID_FILE,
+    "InvalidMessageFile": ExitCode.INVALID_FILE,
+    "NotAMessage": ExitCode.INVALID_FILE,
     "UnsuitableName": ExitCode.INVALID_FILE,
     "InvalidEndpoint": ExitCode.USAGE,
     "InvalidAllowance": ExitCode.USAGE,

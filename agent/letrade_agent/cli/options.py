@@ -1,0 +1,103 @@
+"""Options of more than one command, and how settings are read: flag, then environment, then default.
+
+Each flag has the environment variable LETRADE_AGENT_<FLAG>. Secrets come from files and from the environment, never
+from an argument: everybody on the machine sees those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from letrade_agent.config import Address
+from letrade_topo.model.units import Duration, UnitError
+
+PREFIX = "LETRADE_AGENT_"
+TOPOLOGY_VARIABLE_PREFIX = "LETRADE_TOPO_VAR_"
+"""The same as for `letrade-topo`, so that both programs read one file alike."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def option(flag: str, **attributes: Any) -> Callable[[Command], Command]:
+    """A click option with its environment variable."""
+    variable = PREFIX + flag.removeprefix("--").replace("-", "_").upper()
+    return click.option(flag, envvar=variable, show_envvar=True, **attributes)
+
+
+def address(context: click.Context, parameter: click.Parameter, text: str) -> Address:
+    """Reads HOST:PORT."""
+    return Address.parse(text, _flag(parameter))
+
+
+def seconds(context: click.Context, parameter: click.Parameter, text: str) -> float:
+    """Reads a duration with a unit."""
+    try:
+        return Duration.parse(text).seconds
+    except UnitError as error:
+        raise click.BadParameter(str(error), context, parameter) from None
+
+
+def path(context: click.Context, parameter: click.Parameter, text: str | None) -> Path | None:
+    """Reads a path; an empty variable is one that is not set."""
+    return Path(text) if text else None
+
+
+def secret(file: str | None, flag: str, environment: Mapping[str, str]) -> str | None:
+    """A secret, from the file of a flag, from LETRADE_AGENT_<NAME>, or from the file in LETRADE_AGENT_<FLAG>.
+
+    Args:
+        file: what the flag names, if it was given.
+        flag: for example `--password-file`.
+        environment: variables.
+
+    Raises:
+        MissingSecret: a file that is named cannot be read or is empty.
+    """
+    from letrade_topo.secrets import read_secret_file
+
+    file_variable = PREFIX + flag.removeprefix("--").replace("-", "_").upper()
+    if file:
+        return read_secret_file(Path(file), flag)
+    value = environment.get(file_variable.removesuffix("_FILE"))
+    if value:
+        return value
+    if environment.get(file_variable):
+        return read_secret_file(Path(environment[file_variable]), file_variable)
+    return None
+
+
+def topology_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Values for variables that the topology declares, by upper-case name."""
+    return {
+        name.removeprefix(TOPOLOGY_VARIABLE_PREFIX): value
+        for name, value in environment.items()
+        if name.startswith(TOPOLOGY_VARIABLE_PREFIX) and name != TOPOLOGY_VARIABLE_PREFIX
+    }
+
+
+def _flag(parameter: click.Parameter) -> str:
+    return parameter.opts[0]
+
+
+service_option = option("--service", metavar="NAME", help="The service, as the topology names it.")
+topology_option = option(
+    "--topology", metavar="FILE", default="topology.yaml", show_default=True, callback=path, help="The topology file."
+)
+keys_option = option(
+    "--keys",
+    metavar="DIR",
+    callback=path,
+    help="Key folder, as `letrade-topo keys` makes it: public and own private keys.",
+)
+admin_option = option(
+    "--admin",
+    metavar="HOST:PORT",
+    default="127.0.0.1:9464",
+    show_default=True,
+    callback=address,
+    help="Where metrics, health and the status page are.",
+)

@@ -1,0 +1,161 @@
+"""`letrade-agent run`: from flags and environment to settings, then the agent itself."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from letrade_agent.cli.options import (
+    PREFIX,
+    address,
+    admin_option,
+    keys_option,
+    option,
+    path,
+    seconds,
+    secret,
+    service_option,
+    topology_option,
+    topology_variables,
+)
+from letrade_agent.config import (
+    Address,
+    DeclareMode,
+    InvalidSetting,
+    LogFormat,
+    Settings,
+    Undeclared,
+    check,
+    parse_upstream,
+)
+
+OVERLAY_VARIABLE = "LETRADE_TOPO_OVERLAY"
+"""As for `letrade-topo`: files that change the topology, with `:` between."""
+
+
+@click.command()
+@service_option
+@topology_option
+@option(
+    "--upstream",
+    metavar="amqps://HOST:PORT[,…]",
+    default="amqps://localhost:5671",
+    show_default=True,
+    help="Broker nodes, tried in random order.",
+)
+@option(
+    "--listen",
+    metavar="HOST:PORT",
+    default="127.0.0.1:5672",
+    show_default=True,
+    callback=address,
+    help="Where clients connect, in plain AMQP; loopback only.",
+)
+@admin_option
+@keys_option
+@option(
+    "--ca-file", metavar="FILE", callback=path, help="PEM file of the authorities to trust, instead of the system's."
+)
+@option("--cert-file", metavar="FILE", callback=path, help="Client certificate, PEM; the login is EXTERNAL then.")
+@option("--key-file", metavar="FILE", callback=path, help="Its private key.")
+@option("--username", metavar="NAME", help="Broker user.  [default: the topology's for the service]")
+@click.option(
+    "--password-file",
+    metavar="FILE",
+    help=f"File that holds its password.  [env var: {PREFIX}PASSWORD_FILE, or the password itself in "
+    f"{PREFIX}PASSWORD; default: the topology's reference]",
+)
+@click.option(
+    "--local-password-file",
+    metavar="FILE",
+    help="File that holds what clients must give as password; without one, any login is taken.  [env var: "
+    f"{PREFIX}LOCAL_PASSWORD_FILE, or the password itself in {PREFIX}LOCAL_PASSWORD]",
+)
+@option(
+    "--undeclared",
+    type=click.Choice([mode.value for mode in Undeclared]),
+    default=Undeclared.REFUSE.value,
+    show_default=True,
+    help="What becomes of messages to and from what the topology does not know; `pass`: unsigned and unverified.",
+)
+@option(
+    "--declares",
+    type=click.Choice([mode.value for mode in DeclareMode]),
+    default=DeclareMode.ABSORB.value,
+    show_default=True,
+    help="What becomes of the client's declares of what the topology owns; `absorb`: they are answered as if done.",
+)
+@option(
+    "--drain-timeout",
+    metavar="DURATION",
+    default="25s",
+    show_default=True,
+    callback=seconds,
+    help="After SIGTERM, how long clients may go on; less than the pod's grace period.",
+)
+@option("--insecure-loopback", is_flag=True, help="Allow amqp:// to a broker on this machine.")
+@option(
+    "--log-format",
+    type=click.Choice([form.value for form in LogFormat]),
+    default=LogFormat.JSON.value,
+    show_default=True,
+    help="How log lines look, on stderr.",
+)
+def run(**given: Any) -> int:
+    """Stand between one service and the broker, until SIGTERM.
+
+    Clients connect to --listen with any AMQP 0-9-1 library, unchanged. What they publish is checked against the
+    topology, signed, and goes to the broker over TLS; what they consume has been verified before. The topology file
+    and the keys are read again when they change.
+
+    Variables of the topology are set by LETRADE_TOPO_VAR_NAME, as for letrade-topo.
+    """
+    settings = read_settings(given, dict(os.environ))
+    from letrade_agent.app import run_agent
+
+    return run_agent(settings)
+
+
+def read_settings(given: dict[str, Any], environment: dict[str, str]) -> Settings:
+    """The settings of options and environment.
+
+    Args:
+        given: options by name, the environment variables of flags among them.
+        environment: for secrets and the topology's variables.
+
+    Raises:
+        InvalidSetting: one is missing, wrong, or does not go with another.
+        MissingSecret: a file with a password cannot be read.
+    """
+    if not given["service"]:
+        raise InvalidSetting(
+            "no service", why="the agent signs for exactly one", fix=f"give --service NAME or set {PREFIX}SERVICE"
+        )
+    listen: Address = given["listen"]
+    overlays = tuple(Path(name) for name in environment.get(OVERLAY_VARIABLE, "").split(os.pathsep) if name)
+    return check(
+        Settings(
+            service=given["service"],
+            topology=given["topology"],
+            upstream=parse_upstream(given["upstream"]),
+            listen=listen,
+            admin=given["admin"],
+            keys=given["keys"],
+            ca_file=given["ca_file"],
+            cert_file=given["cert_file"],
+            key_file=given["key_file"],
+            username=given["username"] or None,
+            password=secret(given["password_file"], "--password-file", environment),
+            local_password=secret(given["local_password_file"], "--local-password-file", environment),
+            log_format=LogFormat(given["log_format"]),
+            drain_timeout_seconds=given["drain_timeout"],
+            undeclared=Undeclared(given["undeclared"]),
+            declares=DeclareMode(given["declares"]),
+            insecure_loopback=given["insecure_loopback"],
+            overlays=overlays,
+            variables=topology_variables(environment),
+        )
+    )
