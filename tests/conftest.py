@@ -1,4 +1,4 @@
-"""What every test can use: real brokers (see `tests/brokers.py`), and the size of campaigns."""
+"""What every test can use: real brokers and agents (see `tests/brokers.py`, `tests/agents.py`), and the size of campaigns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import settings
 settings.register_profile("any machine", deadline=None, max_examples=50)
 settings.load_profile("any machine")
 
-pytest_plugins = ["tests.brokers"]
+pytest_plugins = ["tests.brokers", "tests.agents"]
 
 
 def pytest_configure() -> None:
