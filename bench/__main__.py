@@ -63,7 +63,7 @@ def _measure(installation: Installation, size: int, folder: Path | None) -> Meas
 def _report(measured: dict[str, list[Measurement]]) -> Report:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         helped = [run_tool("--help", folder=Path(folder)) for _ in range(HELP_RUNS)]
-    date = datetime.datetime.now(datetime.UTC).strftime("%-d %B %Y")
+    date = datetime.datetime.now(datetime.UTC).date()
     return Report(measured, median(one.cpu_seconds for one in helped), max(one.peak_megabytes for one in helped), date)
 
 

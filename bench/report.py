@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import platform
-from collections.abc import Iterable, Mapping, Sequence
+import datetime
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.broker_side import AS_THE_TOOL
 from bench.measurement import Measurement
+from bench.page import measured_on, table, yes_or_no
 
 BULK_FACTOR = 1.5
 BULK_ALLOWANCE_SECONDS = 2.0
@@ -68,13 +67,13 @@ class Report:
         measurements: by the broker's version.
         help_cpu_seconds: of `--help`.
         help_megabytes: likewise.
-        date: when, as people write it.
+        date: when.
     """
 
     measurements: Mapping[str, Sequence[Measurement]]
     help_cpu_seconds: float
     help_megabytes: float
-    date: str
+    date: datetime.date
 
     def to_markdown(self) -> str:
         """The page."""
@@ -88,12 +87,12 @@ class Report:
             calls=MOST_CALLS,
             megabytes=MOST_MEGABYTES,
             help_seconds=MOST_HELP_SECONDS,
-            machine=self._machine(),
-            making=_table(
+            machine=measured_on(self.date, self.measurements),
+            making=table(
                 ("RabbitMQ", "objects", "rounds", "import", "`apply`", "of it own CPU", "aim", "met"),
                 (_making(version, one) for version, one in rows),
             ),
-            nothing=_table(
+            nothing=table(
                 (
                     "RabbitMQ",
                     "objects",
@@ -108,19 +107,12 @@ class Report:
                 ),
                 (_nothing(version, one) for version, one in rows),
             ),
-            memory=_table(
+            memory=table(
                 ("RabbitMQ", "objects", "`apply`", "`plan`", "`drift`"),
                 (_memory(version, one) for version, one in rows),
             ),
             help_cpu=self.help_cpu_seconds,
             help_megabytes=self.help_megabytes,
-        )
-
-    def _machine(self) -> str:
-        versions = " and ".join(self.measurements)
-        return (
-            f"Measured on {self.date}: {_processor()}, {os.cpu_count()} cores, {_memory_gigabytes():.0f} GB, "
-            f"{_system()}, Python {platform.python_version()}, RabbitMQ {versions}."
         )
 
 
@@ -134,7 +126,7 @@ def _making(version: str, one: Measurement) -> tuple[str, ...]:
         _seconds(one.apply.wall_seconds, one.apply_spread),
         _seconds(one.apply.cpu_seconds),
         _seconds(aim),
-        _met(one.apply.wall_seconds <= aim),
+        yes_or_no(one.apply.wall_seconds <= aim),
     )
 
 
@@ -151,7 +143,7 @@ def _nothing(version: str, one: Measurement) -> tuple[str, ...]:
         _seconds(max(one.plan.cpu_seconds, one.drift.cpu_seconds)),
         str(one.calls),
         _seconds(aim),
-        _met(slower <= aim and one.calls <= MOST_CALLS),
+        yes_or_no(slower <= aim and one.calls <= MOST_CALLS),
     )
 
 
@@ -164,30 +156,3 @@ def _seconds(seconds: float, spread: tuple[float, float] | None = None) -> str:
     digits = 1 if seconds >= 10 else 2
     text = f"{seconds:.{digits}f} s"
     return f"{text} ({spread[0]:.{digits}f} – {spread[1]:.{digits}f})" if spread else text
-
-
-def _met(met: bool) -> str:
-    return "yes" if met else "**no**"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
-
-
-def _memory_gigabytes() -> float:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-
-
-def _system() -> str:
-    try:
-        return platform.freedesktop_os_release()["PRETTY_NAME"]
-    except OSError:
-        return platform.platform(terse=True)

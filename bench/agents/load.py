@@ -111,6 +111,16 @@ def consume(client: RawClient, order: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
+def stall(client: RawClient, order: dict[str, Any]) -> dict[str, Any]:
+    """Subscribe and never read: what a client does whose event loop hangs."""
+    client.consume(QUEUE, order["prefetch"])
+    time.sleep(order["seconds"])  # this is the behaviour
+    return {"messages": 0, "seconds": order["seconds"]}
+
+
+_ENDS = {"publish": publish, "consume": consume, "stall": stall}
+
+
 def main() -> int:
     """Do one end of the load."""
     what, order = sys.argv[1], json.loads(sys.argv[2])
@@ -120,7 +130,7 @@ def main() -> int:
     )
     client = RawClient(target)
     try:
-        print(json.dumps((publish if what == "publish" else consume)(client, order)))
+        print(json.dumps(_ENDS[what](client, order)))
     except Ended as ended:
         print(f"{what}: {ended}", file=sys.stderr)
         return 1
