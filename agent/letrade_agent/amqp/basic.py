@@ -211,3 +211,17 @@ def nack_frame(channel: int, delivery_tag: int, *, multiple: bool = False, reque
 def reject_frame(channel: int, delivery_tag: int, *, requeue: bool) -> bytes:
     """A whole frame with basic.reject."""
     return _TAG_FRAME.pack(METHOD, channel, _SETTLE_SIZE, REJECT, delivery_tag, requeue, FRAME_END)
+
+
+def encode_deliver(deliver: Deliver) -> bytes:
+    """Payload of basic.deliver, for a delivery that is shown under another exchange or key than it came with."""
+    tag_and_bits = _TAG_AND_BITS.pack(deliver.delivery_tag, deliver.redelivered)
+    destination = short_string(deliver.exchange) + short_string(deliver.routing_key)
+    return DELIVER + short_string(deliver.consumer_tag) + tag_and_bits + destination
+
+
+def encode_get_ok(got: GetOk) -> bytes:
+    """Payload of basic.get-ok."""
+    tag_and_bits = _TAG_AND_BITS.pack(got.delivery_tag, got.redelivered)
+    destination = short_string(got.exchange) + short_string(got.routing_key)
+    return GET_OK + tag_and_bits + destination + _LONG.pack(got.message_count)

@@ -1,0 +1,352 @@
+"""What the broker delivers on one channel: shown, withheld, repeated; and what the client settles.
+
+Theory of operation. Every delivery is examined when its last frame has come. What is shown goes to the client at
+once, under tags without gaps. What fails is handed over to the dead letters and acknowledged only when that is
+confirmed. What may yet become good is kept and examined again; it blocks nothing behind it. The client's settlements
+never touch what is withheld: see `letrade_agent.amqp.deliveries`.
+
+A message that basic.get brought cannot be shown later: the answer has been given. If it becomes good while it is
+kept, it goes back to the queue.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from letrade_agent.amqp.basic import (
+    ACK,
+    NACK,
+    Deliver,
+    GetOk,
+    ack_frame,
+    deliver_with_tag,
+    encode_deliver,
+    encode_get_ok,
+    get_ok_with_tag,
+    nack_frame,
+    parse_settle,
+    reject_frame,
+)
+from letrade_agent.amqp.deliveries import DeliveryLedger, Settlement
+from letrade_agent.amqp.faults import AmqpFault, readable
+from letrade_agent.amqp.frames import encode_content
+from letrade_agent.filters.verdicts import Delivery, Examined, Failed, Held, Remembered, Repeated, Shown
+
+from .effects import HandOver, Ticket
+from .requests import Consumer, Get
+from .session import WITHHELD_OVERHEAD, Session
+
+Note = tuple[Remembered, float]
+"""What is remembered of a delivery that the client sees, and when (monotonic seconds) it was shown."""
+
+_new = tuple.__new__
+
+
+class Kept(NamedTuple):
+    """A delivery that may yet become good.
+
+    Attributes:
+        consumer: whose it is; None if basic.get brought it.
+        method: payload of the deliver.
+        deliver: the same, read.
+        delivery: as filters see it.
+        since: monotonic seconds.
+        size: bytes that it takes.
+    """
+
+    consumer: Consumer | None
+    method: bytes
+    deliver: Deliver | None
+    delivery: Delivery
+    since: float
+    size: int
+
+
+class Deliveries:
+    """One channel's deliveries.
+
+    Attributes:
+        ledger: which delivery is which.
+        kept: by upstream tag, oldest first.
+        handing: how many are being handed over and will be acknowledged then.
+    """
+
+    __slots__ = ("_number", "_opening", "_session", "handing", "kept", "ledger")
+
+    def __init__(self, session: Session, number: int, opening: int) -> None:
+        self._session = session
+        self._number = number
+        self._opening = opening
+        self.ledger: DeliveryLedger[Note] = DeliveryLedger()
+        self.kept: dict[int, Kept] = {}
+        self.handing = 0
+
+    # What arrives
+
+    def deliver(self, method: bytes, deliver: Deliver, consumer: Consumer, delivery: Delivery) -> None:
+        """A delivery to a consumer.
+
+        Raises:
+            BrokerFault: its tag does not rise.
+        """
+        verdict = self._examine(delivery)
+        session = self._session
+        tag = deliver[1]
+        if isinstance(verdict, Shown) and len(verdict[0]) <= session.client_room:
+            if consumer.no_ack:
+                client_tag = self.ledger.forward_settled(tag)
+                session.filters.inbound.settled(verdict[1], session.epoch)
+            else:
+                client_tag = self.ledger.forward(tag, (verdict[1], session.started))
+                session.measures.unsettled += 1
+            self._show(method, deliver, verdict, delivery[5], client_tag)
+            return
+        self.ledger.hold(tag)
+        if isinstance(verdict, Held):
+            size = _size(delivery)
+            self.kept[tag] = Kept(consumer, method, deliver, delivery, session.started, size)
+            session.keep(size)
+            session.log("info", "delivery_held", self._about(delivery, verdict.failed))
+        else:
+            self._withhold(delivery, tag, consumer.no_ack, verdict, "deliver")
+
+    def got(self, method: bytes, got: GetOk, get: Get, delivery: Delivery) -> bool:
+        """A message that the client asked for. Whether it was shown; else the answer is still owed.
+
+        Raises:
+            BrokerFault: its tag does not rise.
+        """
+        verdict = self._examine(delivery)
+        session = self._session
+        tag = got.delivery_tag
+        if isinstance(verdict, Shown) and len(verdict.header) <= session.client_room:
+            if get.no_ack:
+                client_tag = self.ledger.forward_settled(tag)
+                session.filters.inbound.settled(verdict.remembered, session.epoch)
+            else:
+                client_tag = self.ledger.forward(tag, (verdict.remembered, session.started))
+                session.measures.unsettled += 1
+            if verdict.exchange is not None or verdict.routing_key is not None:
+                method = encode_get_ok(
+                    got._replace(
+                        exchange=got.exchange if verdict.exchange is None else verdict.exchange,
+                        routing_key=got.routing_key if verdict.routing_key is None else verdict.routing_key,
+                    )
+                )
+            self._write(get_ok_with_tag(method, client_tag), verdict.header, delivery.body)
+            session.measures.messages["get", verdict.queue_label, "forwarded"] += 1
+            return True
+        self.ledger.hold(tag)
+        if isinstance(verdict, Held) and not get.no_ack:
+            size = _size(delivery)
+            self.kept[tag] = Kept(None, method, None, delivery, session.started, size)
+            session.keep(size)
+            session.log("info", "delivery_held", self._about(delivery, verdict.failed))
+        else:
+            self._withhold(delivery, tag, get.no_ack, verdict, "get")
+        return False
+
+    def oversized(self, upstream_tag: int, queue: str, body_size: int, no_ack: bool) -> None:
+        """A delivery that is too large for memory: the broker itself moves it to its dead letters."""
+        self.ledger.hold(upstream_tag)
+        self.ledger.release(upstream_tag)
+        session = self._session
+        if not no_ack:
+            session.to_upstream.append(reject_frame(self._number, upstream_tag, requeue=False))
+        session.measures.refused["deliver", "oversize"] += 1
+        session.measures.messages["deliver", "_other", "rejected"] += 1
+        limit = session.max_delivery_bytes
+        session.log(
+            "warning", "delivery_rejected", {"reason": "oversize", "queue": queue, "bytes": body_size, "limit": limit}
+        )
+
+    def _examine(self, delivery: Delivery) -> Examined:
+        try:
+            return self._session.filters.inbound.examine(delivery, self._session.epoch)
+        except AmqpFault as fault:  # a publisher's fault, not the broker's
+            return Failed("token_malformed", fault.text, "", "_other")
+
+    def _show(self, method: bytes, deliver: Deliver, verdict: Shown, body: bytes, client_tag: int) -> None:
+        if verdict[3] is not None or verdict[4] is not None:
+            method = encode_deliver(
+                deliver._replace(
+                    exchange=deliver.exchange if verdict.exchange is None else verdict.exchange,
+                    routing_key=deliver.routing_key if verdict.routing_key is None else verdict.routing_key,
+                )
+            )
+        session = self._session
+        session.to_client.append(
+            encode_content(
+                self._number, deliver_with_tag(method, client_tag), verdict[0], body, session.client_frame_max
+            )
+        )
+        session.shown += 1
+        session.measures.messages["deliver", verdict[2], "forwarded"] += 1
+
+    def _write(self, method: bytes, header: bytes, body: bytes) -> None:
+        session = self._session
+        session.to_client.append(encode_content(self._number, method, header, body, session.client_frame_max))
+        session.shown += 1
+
+    def _withhold(self, delivery: Delivery, tag: int, no_ack: bool, verdict: Examined, direction: str) -> None:
+        """A delivery that is in the ledger as held, and is not to be kept for later."""
+        if isinstance(verdict, Repeated):
+            self._session.measures.repeats[verdict.queue_label] += 1
+            self._acknowledge(tag, no_ack)
+            return
+        if isinstance(verdict, Held):
+            verdict = verdict.failed
+        elif isinstance(verdict, Shown):
+            limit = self._session.client_frame_max
+            text = f"content header of {len(verdict.header)} bytes does not fit into the client's frames of {limit}"
+            verdict = Failed("frame_size", text, "", verdict.queue_label)
+        self._fail(delivery, tag, no_ack, verdict, direction)
+
+    def _fail(self, delivery: Delivery, tag: int, no_ack: bool, failed: Failed, direction: str) -> None:
+        session = self._session
+        session.measures.messages[direction, failed.queue_label, "rejected"] += 1
+        session.measures.refused["deliver", failed.reason] += 1
+        session.log("warning", "delivery_failed", self._about(delivery, failed))
+        if no_ack:
+            self.ledger.release(tag)
+        else:
+            self.handing += 1
+        ticket = Ticket(self._number, self._opening, None if no_ack else tag)
+        session.effects.append(HandOver(ticket, session.filters.inbound.dead_letter(delivery, failed, session.epoch)))
+        session.hand_over_begins(ticket, _size(delivery))
+
+    def _about(self, delivery: Delivery, failed: Failed) -> dict[str, object]:
+        return {
+            "reason": failed.reason,
+            "text": failed.detail,
+            "issuer": failed.issuer,
+            "queue": delivery.queue,
+            "exchange": readable(delivery.exchange),
+            "routing_key": readable(delivery.routing_key),
+            "channel": self._number,
+        }
+
+    def _acknowledge(self, tag: int, no_ack: bool) -> None:
+        if self.ledger.release(tag) and not no_ack:
+            self._session.to_upstream.append(ack_frame(self._number, tag))
+
+    # What is withheld
+
+    def handed_over(self, upstream_tag: int) -> None:
+        """The broker has confirmed the dead letter: the delivery may be acknowledged."""
+        if self.ledger.release(upstream_tag):
+            self.handing -= 1
+            self._session.to_upstream.append(ack_frame(self._number, upstream_tag))
+
+    def examine_again(self) -> None:
+        """Ask for all that is kept, oldest first: what became good is shown, what took too long has failed."""
+        for tag, kept in tuple(self.kept.items()):
+            verdict = self._examine(kept.delivery)
+            if isinstance(verdict, Held) and self._session.started < kept.since + verdict.until_over:
+                continue
+            del self.kept[tag]
+            self._session.let_go(kept.size)
+            consumer = kept.consumer
+            no_ack = consumer is not None and consumer.no_ack
+            if not isinstance(verdict, Shown) or len(verdict.header) > self._session.client_room:
+                self._withhold(kept.delivery, tag, no_ack, verdict, "get" if consumer is None else "deliver")
+            elif consumer is None or kept.deliver is None:
+                self._give_back(tag)
+            else:
+                self._show_late(tag, kept, kept.deliver, no_ack, verdict)
+
+    def _show_late(self, tag: int, kept: Kept, deliver: Deliver, no_ack: bool, verdict: Shown) -> None:
+        session = self._session
+        if no_ack:
+            client_tag = self.ledger.show(tag, None)
+            session.filters.inbound.settled(verdict.remembered, session.epoch)
+        else:
+            client_tag = self.ledger.show(tag, (verdict.remembered, session.started))
+            session.measures.unsettled += 1
+        self._show(kept.method, deliver, verdict, kept.delivery.body, client_tag)
+
+    def _give_back(self, tag: int) -> None:
+        if self.ledger.release(tag):
+            self._session.to_upstream.append(nack_frame(self._number, tag, requeue=True))
+
+    def cancelled(self, consumer: Consumer) -> None:
+        """A consumer is gone: what is kept for it goes back to the queue, or what cannot go back is handed over."""
+        for tag, kept in tuple(self.kept.items()):
+            if kept.consumer is consumer:
+                self._let_go(tag, kept, give_back=True)
+
+    def stop(self) -> None:
+        """Nothing more is shown on this channel; the broker takes back what it can."""
+        for tag, kept in tuple(self.kept.items()):
+            self._let_go(tag, kept, give_back=False)
+
+    def _let_go(self, tag: int, kept: Kept, *, give_back: bool) -> None:
+        del self.kept[tag]
+        self._session.let_go(kept.size)
+        if kept.consumer is not None and kept.consumer.no_ack:
+            verdict = self._examine(kept.delivery)
+            if isinstance(verdict, Shown):  # good, but nobody is left to see it
+                verdict = Failed("undeliverable", "its no-ack consumer is gone", "", verdict.queue_label)
+            self._withhold(kept.delivery, tag, True, verdict, "deliver")
+        elif give_back:
+            self._give_back(tag)
+
+    # What the client settles
+
+    def settle(self, payload: bytes) -> None:
+        """The client's ack, nack or reject.
+
+        Raises:
+            ClientFault: PRECONDITION_FAILED, an unknown delivery tag.
+        """
+        delivery_tag, multiple, requeue = parse_settle(payload)
+        index = payload[:4]
+        settlement = self.ledger.settle(delivery_tag, multiple)
+        write = self._session.to_upstream.append
+        number = self._number
+        if index == ACK:
+            for tag, many in settlement[0]:
+                write(ack_frame(number, tag, many))
+            self._settled(settlement, "ack", True)
+        elif index == NACK:
+            for tag, many in settlement[0]:
+                write(nack_frame(number, tag, multiple=many, requeue=requeue))
+            self._settled(settlement, "nack", not requeue)
+        else:
+            for tag, _ in settlement[0]:
+                write(reject_frame(number, tag, requeue=requeue))
+            self._settled(settlement, "reject", not requeue)
+
+    def recover(self, requeue: bool) -> None:
+        """The client wants all that it has not settled again.
+
+        Raises:
+            ClientFault: NOT_IMPLEMENTED without `requeue`.
+        """
+        settlement = self.ledger.recover(requeue)
+        for tag, many in settlement.upstream:
+            self._session.to_upstream.append(nack_frame(self._number, tag, multiple=many, requeue=True))
+        self._settled(settlement, "nack", False)
+
+    def _settled(self, settlement: Settlement[Note], outcome: str, done: bool) -> None:
+        session = self._session
+        notes = settlement[1]
+        session.measures.unsettled -= len(notes)
+        observe = session.measures.settle_seconds[outcome].observe
+        settled = session.filters.inbound.settled
+        now = session.started
+        for remembered, shown in notes:
+            observe(now - shown)
+            if done:
+                settled(remembered, session.epoch)
+
+    def end(self) -> None:
+        """The channel is over: the broker takes everything back."""
+        self.stop()
+        self._session.measures.unsettled -= self.ledger.visible
+        self.ledger.clear()
+        self.handing = 0
+
+
+def _size(delivery: Delivery) -> int:
+    return len(delivery.body) + len(delivery.header.payload) + WITHHELD_OVERHEAD

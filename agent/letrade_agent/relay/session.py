@@ -1,0 +1,187 @@
+"""What all parts of one relayed connection share: output, effects, filters, counters, the time of this call.
+
+Output is kept as whole contents and whole method frames. That is why nothing ever comes between the frames of one
+content, whoever writes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from letrade_agent.amqp.content import Content
+from letrade_agent.amqp.faults import BrokerFault, ClientFault, ReplyCode
+from letrade_agent.amqp.frames import FRAME_OVERHEAD, encode_method
+from letrade_agent.filters.verdicts import Approved, Filters, Refusal
+from letrade_agent.measures import Measures
+
+from .effects import Effect, Ticket
+
+if TYPE_CHECKING:
+    from .channel import RelayedChannel
+
+Log = Callable[[str, str, Mapping[str, object]], None]
+"""Takes level, event, and what to say about it."""
+
+Decided = tuple["RelayedChannel", Content[Refusal], Approved | Refusal]
+"""A publish that waits for the end of the client's read, where all are sealed at once."""
+
+WITHHELD_OVERHEAD: Final = 512
+"""Bytes that a withheld delivery takes besides its header and body."""
+
+
+class Session:
+    """The shared state of one connection.
+
+    Attributes:
+        filters, measures, capabilities (the client's), log: as given to the relay.
+        client_frame_max, upstream_frame_max: in bytes, 0 resolved.
+        max_delivery_bytes: a delivery with a larger body is not taken into memory.
+        to_client, to_upstream: what is to be written.
+        effects: what is to be done.
+        decided: publishes of this call, in order.
+        started: monotonic seconds at the begin of this call.
+        epoch: seconds since the epoch at the begin of this call.
+        published, shown: messages forwarded in this call.
+        openings: how many channels were opened.
+        held_bytes: of withheld deliveries.
+        refusing: why every publish is refused, once the connection is to end; None before.
+    """
+
+    __slots__ = (
+        "_handing",
+        "_handing_no_ack",
+        "_monotonic",
+        "_now",
+        "capabilities",
+        "client_frame_max",
+        "client_room",
+        "decided",
+        "effects",
+        "epoch",
+        "filters",
+        "held_bytes",
+        "log",
+        "max_delivery_bytes",
+        "measures",
+        "openings",
+        "published",
+        "refusing",
+        "shown",
+        "started",
+        "to_client",
+        "to_upstream",
+        "upstream_frame_max",
+        "upstream_room",
+    )
+
+    def __init__(
+        self,
+        filters: Filters,
+        measures: Measures,
+        *,
+        client_frame_max: int,
+        upstream_frame_max: int,
+        client_capabilities: frozenset[bytes],
+        max_delivery_bytes: int,
+        now: Callable[[], float],
+        monotonic: Callable[[], float],
+        log: Log,
+    ) -> None:
+        self.filters = filters
+        self.measures = measures
+        self.client_frame_max = client_frame_max or _NO_LIMIT
+        self.upstream_frame_max = upstream_frame_max or _NO_LIMIT
+        self.client_room = self.client_frame_max - FRAME_OVERHEAD
+        self.upstream_room = self.upstream_frame_max - FRAME_OVERHEAD
+        self.capabilities = client_capabilities
+        self.max_delivery_bytes = max_delivery_bytes
+        self.log = log
+        self._now = now
+        self._monotonic = monotonic
+        self.to_client: list[bytes] = []
+        self.to_upstream: list[bytes] = []
+        self.effects: list[Effect] = []
+        self.decided: list[Decided] = []
+        self.published = self.shown = self.openings = self.held_bytes = 0
+        self.refusing: Refusal | None = None
+        self._handing: dict[Ticket, int] = {}
+        self._handing_no_ack: deque[int] = deque()
+        self.started = self.epoch = 0.0
+        self.begin()
+
+    def begin(self) -> None:
+        """A call of the relay begins: what time it is."""
+        self.started = self._monotonic()
+        self.epoch = self._now()
+
+    def end(self) -> None:
+        """It ends: what the agent itself added to each message of it."""
+        if self.published:
+            self.measures.added_latency["publish"].observe(self._monotonic() - self.started, self.published)
+            self.published = 0
+        if self.shown:
+            self.measures.added_latency["deliver"].observe(self._monotonic() - self.started, self.shown)
+            self.shown = 0
+
+    def tell_client(self, number: int, payload: bytes) -> None:
+        """A method frame to the client.
+
+        Raises:
+            BrokerFault: FRAME_ERROR, it came from the broker and does not fit into the client's frames.
+        """
+        if len(payload) > self.client_room:
+            raise BrokerFault(ReplyCode.FRAME_ERROR, _does_not_fit(payload, "the client", self.client_frame_max))
+        self.to_client.append(encode_method(number, payload))
+
+    def tell_upstream(self, number: int, payload: bytes) -> None:
+        """A method frame to the broker.
+
+        Raises:
+            ClientFault: FRAME_ERROR, it came from the client and does not fit into the broker's frames.
+        """
+        if len(payload) > self.upstream_room:
+            raise ClientFault(ReplyCode.FRAME_ERROR, _does_not_fit(payload, "the broker", self.upstream_frame_max))
+        self.to_upstream.append(encode_method(number, payload))
+
+    def hand_over_begins(self, ticket: Ticket, size: int) -> None:
+        """A delivery is kept until it has been handed over; `size` in bytes."""
+        if ticket.upstream_tag is None:
+            self._handing_no_ack.append(size)
+        else:
+            self._handing[ticket] = size
+        self.keep(size)
+
+    def hand_over_ends(self, ticket: Ticket) -> None:
+        """It was handed over, or nobody waits for that any more."""
+        if ticket.upstream_tag is not None:
+            size = self._handing.pop(ticket, None)
+        else:
+            size = self._handing_no_ack.popleft() if self._handing_no_ack else None
+        if size is not None:
+            self.let_go(size)
+
+    def keep(self, size: int) -> None:
+        """A delivery of that size in bytes is withheld."""
+        self.held_bytes += size
+        self.measures.held += 1
+
+    def let_go(self, size: int) -> None:
+        """It is not any more."""
+        self.held_bytes -= size
+        self.measures.held -= 1
+
+    def forget_hand_overs(self) -> None:
+        """The connection is over: nothing is counted as withheld by it any more."""
+        for size in (*self._handing.values(), *self._handing_no_ack):
+            self.let_go(size)
+        self._handing.clear()
+        self._handing_no_ack.clear()
+
+
+_NO_LIMIT: Final = (1 << 32) - 1
+
+
+def _does_not_fit(payload: bytes, whose: str, frame_max: int) -> str:
+    return f"a method of {len(payload)} bytes does not fit into a frame of {whose}, which has at most {frame_max}"
