@@ -1,0 +1,223 @@
+"""Filters of real services with real keys, messages as clients write them, and deliveries as brokers make them."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from types import MappingProxyType
+from typing import Any
+
+from letrade_agent.amqp.basic import Publish
+from letrade_agent.amqp.header_table import Entry, HeaderTable, integer_entry, long_string_entry
+from letrade_agent.amqp.properties import ContentHeader
+from letrade_agent.config import DeclareMode, Undeclared
+from letrade_agent.filters.build import Chance, build_filters
+from letrade_agent.filters.verdicts import Approved, Delivery, Examined, Failed, Filters, Held, Refusal, Shown
+from letrade_agent.measures import Measures
+
+from letrade_topo.keys.jwk import Role
+from letrade_topo.keys.keyset import KeySet
+from letrade_topo.keys.replay import Replay
+from letrade_topo.model.topology import Topology
+from tests.keys.world import NOW, public_key, signing_key, topology
+
+COMMANDS, EXECUTE = b"letrade.commands", b"commands.execute_trade"
+QUEUE = "exchange_connector.execute_trade"
+MESSAGE_ID = "0b7c1f9e-5b0e-4c57-9d5e-0f0d1c2b3a49"
+TIMESTAMP = "2025-06-15T15:06:40.250Z"
+TIMESTAMP_SECONDS = 1_750_000_000
+TRADE = {"strategy_id": 123, "symbol": "BTC/USDT", "side": "buy", "amount": 0.01}
+
+
+@dataclass(frozen=True)
+class Given:
+    """The settings that filters need."""
+
+    service: str
+    undeclared: Undeclared = Undeclared.REFUSE
+    declares: DeclareMode = DeclareMode.ABSORB
+
+
+@dataclass
+class Chances:
+    """Random bytes that count, and a clock that stands still."""
+
+    numbers: count[int] = field(default_factory=lambda: count(1))
+
+    def random_bytes(self, size: int) -> bytes:
+        """Never the same twice."""
+        return next(self.numbers).to_bytes(size, "big")
+
+
+@dataclass
+class Agent:
+    """The filters beside one service, and what they counted and remember."""
+
+    filters: Filters
+    measures: Measures
+    replay: Replay
+
+    def seal(self, *messages: tuple[Publish, ContentHeader, bytes], now: float = NOW) -> list[bytes]:
+        """Publish messages in one batch and give their headers; every one has to be let through."""
+        approved: list[Approved] = []
+        for publish, header, body in messages:
+            assert self.filters.outbound.admit(publish, header) is None
+            one = self.filters.outbound.approve(publish, header, body)
+            assert isinstance(one, Approved), one
+            approved.append(one)
+        sealed = self.filters.outbound.seal(approved, now)
+        payloads = [payload for payload in sealed if isinstance(payload, bytes)]
+        assert len(payloads) == len(messages), sealed
+        return payloads
+
+    def refusal(self, publish: Publish, header: ContentHeader, body: bytes, now: float = NOW) -> Refusal:
+        """Why a message is refused, which it has to be."""
+        outbound = self.filters.outbound
+        verdict: object = outbound.admit(publish, header)
+        if verdict is None:
+            verdict = outbound.approve(publish, header, body)
+        if isinstance(verdict, Approved):
+            verdict = outbound.seal([verdict], now)[0]
+        assert isinstance(verdict, Refusal), verdict
+        return verdict
+
+    def examine(self, delivery: Delivery, now: float = NOW) -> Examined:
+        """The verdict on a delivery."""
+        return self.filters.inbound.examine(delivery, now)
+
+    def shown(self, delivery: Delivery, now: float = NOW) -> Shown:
+        """The delivery as the service sees it, which it has to."""
+        verdict = self.examine(delivery, now)
+        assert isinstance(verdict, Shown), verdict
+        return verdict
+
+    def failed(self, delivery: Delivery, now: float = NOW) -> Failed:
+        """Why it goes to the dead letters, which it has to, at once or after the hold."""
+        verdict = self.examine(delivery, now)
+        if isinstance(verdict, Held):
+            verdict = verdict.failed
+        assert isinstance(verdict, Failed), verdict
+        return verdict
+
+
+def keys_of(owner: str | None, model: Topology | None = None) -> KeySet:
+    """The keys of a topology's services and of `replay`, with the private one of an owner."""
+    services = (topology() if model is None else model).services
+    public = [public_key(signing_key(service)) for service in services]
+    public.append(public_key(signing_key("replay"), Role.REPLAY))
+    signing = () if owner is None else (signing_key(owner),)
+    return KeySet(owner, MappingProxyType({key.kid: key for key in public}), signing)
+
+
+def agent(
+    service: str = "strategy",
+    *,
+    model: Topology | None = None,
+    keys: KeySet | None = None,
+    without_keys: bool = False,
+    undeclared: Undeclared = Undeclared.REFUSE,
+    declares: DeclareMode = DeclareMode.ABSORB,
+    replay: Replay | None = None,
+    upstream_frame_max: int = 131_072,
+) -> Agent:
+    """The filters beside a service of a topology, Letrade's own by default."""
+    model = topology() if model is None else model
+    measures, memory = Measures(), Replay() if replay is None else replay
+    filters = build_filters(
+        model,
+        None if without_keys else keys or keys_of(service, model),
+        Given(service, undeclared, declares),
+        memory,
+        measures,
+        upstream_frame_max,
+        Chance(Chances().random_bytes, lambda: 0.0),
+    )
+    return Agent(filters, measures, memory)
+
+
+def envelope(payload: object = None, **changes: Any) -> bytes:
+    """A body: an envelope of `strategy` with a trade, but for what is changed; None leaves a member out."""
+    members: dict[str, Any] = {
+        "message_id": MESSAGE_ID,
+        "timestamp": TIMESTAMP,
+        "source": "strategy",
+        "payload": TRADE if payload is None else payload,
+    }
+    members.update(changes)
+    return json.dumps({name: value for name, value in members.items() if value is not None}).encode()
+
+
+def header(
+    body: bytes = b"",
+    table: Sequence[Entry] | None = None,
+    *,
+    timestamp: int | None = None,
+    size: int | None = None,
+    **short: bytes,
+) -> ContentHeader:
+    """A content header with these properties and no others."""
+    empty = ContentHeader.parse(struct.pack(">HHQH", 60, 0, len(body) if size is None else size, 0))
+    encoded = None if table is None else HeaderTable(tuple(table)).encode()
+    return ContentHeader.parse(empty.rewrite(encoded, timestamp=timestamp, replace=dict(short)))
+
+
+def publish(exchange: bytes = COMMANDS, routing_key: bytes = EXECUTE) -> Publish:
+    """A basic.publish."""
+    return Publish(exchange, routing_key, mandatory=False, immediate=False)
+
+
+def trade(body: bytes | None = None, table: Sequence[Entry] | None = None) -> tuple[Publish, ContentHeader, bytes]:
+    """A trade command, as strategy's client writes it."""
+    body = envelope() if body is None else body
+    return publish(), header(body, table, content_type=b"application/json"), body
+
+
+def delivery(
+    payload: bytes,
+    body: bytes | None = None,
+    *,
+    queue: str = QUEUE,
+    exchange: bytes = COMMANDS,
+    routing_key: bytes = EXECUTE,
+) -> Delivery:
+    """What the broker delivers of a message whose header was sealed."""
+    body = envelope() if body is None else body
+    return Delivery(queue, exchange, routing_key, False, ContentHeader.parse(payload), body)
+
+
+def signed_trade(body: bytes | None = None, now: float = NOW) -> Delivery:
+    """A trade of strategy, sealed by its agent, as it arrives."""
+    message = trade(body)
+    return delivery(agent().seal(message, now=now)[0], message[2])
+
+
+def with_entries(arrived: Delivery, *entries: Entry, without: Sequence[bytes] = ()) -> Delivery:
+    """The delivery with headers taken away and others added."""
+    table = (arrived.header.headers or HeaderTable()).without(lambda name: name in without).with_entries(*entries)
+    return arrived._replace(header=ContentHeader.parse(arrived.header.rewrite(table.encode())))
+
+
+def with_properties(arrived: Delivery, **short: bytes | None) -> Delivery:
+    """The delivery with other properties."""
+    return arrived._replace(header=ContentHeader.parse(arrived.header.rewrite(replace=short)))
+
+
+def text_of(arrived: ContentHeader, name: bytes) -> bytes:
+    """The long string in a header."""
+    table = arrived.headers
+    assert table is not None
+    (value,) = table.values(name)
+    assert value[:1] == b"S"
+    return value[5:]
+
+
+def names_of(payload: bytes) -> list[bytes]:
+    """The header names of a content header payload, in their order."""
+    table = ContentHeader.parse(payload).headers
+    return [] if table is None else list(table)
+
+
+text_entry, number_entry = long_string_entry, integer_entry
