@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -54,11 +55,20 @@ class BrokerSide:
 
     def clear(self, vhost: str, users: Sequence[str]) -> None:
         """Delete the vhost, the users, and what the tool recorded."""
-        self.call("DELETE", f"/vhosts/{vhost}")
+        self._delete_vhost(vhost)
         self.call("POST", "/users/bulk-delete", json={"users": list(users)})
         for parameter in self.call("GET", "/global-parameters"):
             if parameter["name"].startswith("letrade-topo."):
                 self.call("DELETE", f"/global-parameters/{parameter['name']}")
+
+    def _delete_vhost(self, vhost: str) -> None:
+        """Again until it is gone: the broker ends the connection when thousands of quorum queues take too long."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while any(one["name"] == vhost for one in self.call("GET", "/vhosts")):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"vhost {vhost} is still there after {TIMEOUT_SECONDS} s")
+            with contextlib.suppress(requests.ConnectionError):
+                self.call("DELETE", f"/vhosts/{vhost}")
 
     def read_raw(self, urls: Sequence[str], at_once: int) -> float:
         """Read the listings and throw them away; seconds. A new session, as the tool has one."""

@@ -247,7 +247,7 @@ class DeadLetters:
         self._window = min(IN_FLIGHT, self._window * 2)
         if self._is_failing or not self._has_worked:
             self._is_failing, self._has_worked = False, True
-            self._log("info", "dead letters are handed over", {"queue": entry.letter.queue})
+            self._log("info", "hand_over_works", {"queue": entry.letter.queue})
         if not entry.is_abandoned:
             entry.confirmed()
 
@@ -258,7 +258,7 @@ class DeadLetters:
             particulars: dict[str, object] = {"problem": problem, "waiting": self.unconfirmed}
             if entry is not None:
                 particulars |= {"queue": entry.letter.queue, "reason": entry.letter.reason}
-            self._log("error", "dead letters cannot be handed over; they are kept and tried again", particulars)
+            self._log("error", "hand_over_fails", particulars)
 
     def _pump(self) -> None:
         publisher = self._publisher

@@ -87,7 +87,7 @@ class Listener:
             self._turned_away += 1
             self._measures.disconnects["protocol_error"] += 1
             if self._turned_away == 1:
-                self._log("warning", "too many handshakes at once", {"limit": AT_THE_DOOR})
+                self._log("warning", "too_many_handshakes", {"limit": AT_THE_DOOR})
             leg.abort()
             return
         self._turned_away = 0
@@ -126,7 +126,7 @@ class Listener:
     def _ended(self, leg: Leg, cause: str, text: str, level: str = "warning") -> None:
         self._measures.clients -= 1
         self._measures.disconnects[cause] += 1
-        self._log(level, "a client did not get in", {"peer": leg.peer, "cause": cause, "problem": text})
+        self._log(level, "client_not_let_in", {"peer": leg.peer, "cause": cause, "problem": text})
 
 
 class _Preface:

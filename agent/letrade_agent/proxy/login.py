@@ -25,9 +25,8 @@ from letrade_agent.amqp.connection_commands import (
 )
 from letrade_agent.amqp.faults import AmqpFault, ClientFault, ReplyCode, blame, readable, shorten
 from letrade_agent.amqp.frames import METHOD
-from letrade_agent.amqp.header_table import HeaderTable, boolean_entry, long_string_entry, table_entry
+from letrade_agent.amqp.header_table import HeaderTable
 from letrade_agent.amqp.negotiation import (
-    AGENT_CAPABILITIES,
     MECHANISMS,
     capabilities,
     check_limits,
@@ -37,9 +36,8 @@ from letrade_agent.amqp.negotiation import (
     upstream_properties,
 )
 from letrade_agent.proxy.broken import Outcome, UpstreamBroken, forced
-from letrade_agent.proxy.ending import finish
 from letrade_agent.proxy.leg import Inbox, Leg
-from letrade_agent.proxy.upstream import CHANNEL_MAX, FRAME_MAX, HEARTBEAT_SECONDS, Dialled, Upstream
+from letrade_agent.proxy.upstream import CHANNEL_MAX, FRAME_MAX, HEARTBEAT_SECONDS, Dialled, Upstream, agent_properties
 
 _ANY_VHOST: Final = b"/"
 _CLOSES_ON_FAILED_LOGIN: Final = b"authentication_failure_close"
@@ -183,16 +181,14 @@ class _Greeting:
 
     def drop_upstream(self) -> None:
         """Nobody wants the connection to the broker any more."""
-        if self._dialled is not None and not self._dialled.leg.is_closing:
-            self._dialled.leg.send(ConnectionClose(reply_code=ReplyCode.SUCCESS, reply_text=b"Goodbye"))
-            finish(self._dialled.leg, awaits_answer=True)
+        if self._dialled is not None:
+            self._dialled.leave()
 
     def _server_properties(self) -> HeaderTable:
         known = self._door.upstream.server_properties
         if known is not None:
             return server_properties(known)
-        able = HeaderTable(tuple(boolean_entry(name, truth=True) for name in AGENT_CAPABILITIES))
-        return HeaderTable((table_entry(b"capabilities", able), long_string_entry(b"product", b"letrade-agent")))
+        return agent_properties(b"letrade-agent")
 
     async def _log_in_upstream(self, client: HeaderTable) -> TuneOk | None:
         if self._dialled is None:

@@ -9,17 +9,14 @@ from letrade_agent.amqp.basic import ACK, NACK, PUBLISH, RETURN, parse_return, p
 from letrade_agent.amqp.channel_commands import ChannelClose, ChannelCloseOk, ChannelOpen, ConfirmSelect
 from letrade_agent.amqp.command import Command
 from letrade_agent.amqp.connection_commands import ConnectionClose, ConnectionCloseOk
-from letrade_agent.amqp.faults import AmqpFault, ReplyCode, readable
+from letrade_agent.amqp.faults import AmqpFault, readable
 from letrade_agent.amqp.frames import HEARTBEAT_FRAME, METHOD, Frame, encode_content, encode_method
-from letrade_agent.amqp.header_table import HeaderTable, boolean_entry, long_string_entry, table_entry
 from letrade_agent.amqp.methods import BY_NAME
-from letrade_agent.amqp.negotiation import AGENT_CAPABILITIES
 from letrade_agent.amqp.wire import short_string
 from letrade_agent.filters.verdicts import DeadLetter
-from letrade_agent.proxy.ending import finish
 from letrade_agent.proxy.leg import Leg
 from letrade_agent.proxy.pulse import Beat, Pulse
-from letrade_agent.proxy.upstream import Dialled, Upstream, limit_unacknowledged
+from letrade_agent.proxy.upstream import Dialled, Upstream, agent_properties, limit_unacknowledged
 
 _CHANNEL: Final = 1
 _MANDATORY: Final = b"\x01"
@@ -74,16 +71,8 @@ class Publisher:
         Raises:
             UpstreamBroken: there is no connection to be had.
         """
-        able = HeaderTable(tuple(boolean_entry(name, truth=True) for name in AGENT_CAPABILITIES))
-        properties = HeaderTable(
-            (
-                long_string_entry(b"product", b"letrade-agent"),
-                long_string_entry(b"connection_name", f"dead letters via letrade-agent/{service}".encode()),
-                table_entry(b"capabilities", able),
-            )
-        )
         dialled = await upstream.dial()
-        limits = await dialled.log_in(properties)
+        limits = await dialled.log_in(agent_properties(f"dead letters via letrade-agent/{service}".encode()))
         publisher = cls(dialled, upstream, limits.frame_max, limits.heartbeat, owner)
         publisher._begin()
         return publisher
@@ -142,9 +131,7 @@ class Publisher:
     def close(self) -> None:
         """Close cleanly; what is not confirmed stays open."""
         self.is_open = False
-        if not self._leg.is_closing:
-            self._send(0, ConnectionClose(reply_code=ReplyCode.SUCCESS, reply_text=b"Goodbye"))
-            finish(self._leg, awaits_answer=True)
+        self._dialled.leave()
 
     def _send(self, channel: int, command: Command) -> None:
         self._leg.write(encode_method(channel, command.encode()))

@@ -37,7 +37,7 @@ class TlsContexts:
                 if self._context is None:
                     raise
                 particulars = {"problem": str(error), "kept": "the certificates read before"}
-                self._log("error", "the changed certificates cannot be used", particulars)
+                self._log("error", "certificates_unusable", particulars)
             self._read = found
         return self._context
 

@@ -31,11 +31,12 @@ from letrade_agent.amqp.connection_commands import (
 )
 from letrade_agent.amqp.faults import AmqpFault, BrokerFault, ReplyCode, blame, readable
 from letrade_agent.amqp.frames import METHOD, PROTOCOL_HEADER, Frame
-from letrade_agent.amqp.header_table import HeaderTable
-from letrade_agent.amqp.negotiation import Login, choose_limits, plain_response
+from letrade_agent.amqp.header_table import HeaderTable, boolean_entry, long_string_entry, table_entry
+from letrade_agent.amqp.negotiation import AGENT_CAPABILITIES, Login, choose_limits, plain_response
 from letrade_agent.config import UpstreamNode
 from letrade_agent.measures import Measures
 from letrade_agent.proxy.broken import Outcome, UpstreamBroken, from_close, from_error, unreachable
+from letrade_agent.proxy.ending import finish
 from letrade_agent.proxy.leg import Inbox, Leg, LegLost
 from letrade_agent.proxy.log import Log
 from letrade_agent.proxy.nodes import NodeHealth, Nodes, NodeState
@@ -147,12 +148,22 @@ class Upstream:
             return Dialled(self, state, leg, inbox, start, self.monotonic() - began)
         raise unreachable(self.nodes.problem, last.outcome if last else Outcome.REFUSED)
 
+    async def check(self) -> None:
+        """Log in at a node and leave again.
+
+        Raises:
+            UpstreamBroken: it does not work; says why.
+        """
+        dialled = await self.dial()
+        await dialled.log_in(agent_properties(b"letrade-agent check"))
+        dialled.leave()
+
     def failed(self, state: NodeState, broken: UpstreamBroken) -> None:
         """Count and tell."""
         self.measures.connect_attempts[broken.outcome.value] += 1
         text = str(broken)
         if state.problem != text:
-            self._log("warning", "a broker node failed", {"node": str(state.node), "problem": text})
+            self._log("warning", "broker_node_failed", {"node": str(state.node), "problem": text})
         if broken.is_nodes_fault:
             self.nodes.failed(state, text)
         else:
@@ -163,7 +174,7 @@ class Upstream:
         self.measures.connect_attempts[Outcome.OK.value] += 1
         self.measures.connect_seconds.observe(seconds)
         if state.problem or state.health is not NodeHealth.UP:
-            self._log("info", "a broker node is up", {"node": str(state.node), "seconds": round(seconds, 3)})
+            self._log("info", "broker_node_up", {"node": str(state.node), "seconds": round(seconds, 3)})
         self.nodes.worked(state)
 
     async def _greeted(self, node: UpstreamNode) -> tuple[Leg, Inbox, Start]:
@@ -215,6 +226,18 @@ async def _open_socket(node: UpstreamNode, address: str, context: ssl.SSLContext
     )
     keep_alive(leg)
     return leg
+
+
+def agent_properties(connection_name: bytes) -> HeaderTable:
+    """Who the agent is, on a connection of its own."""
+    able = HeaderTable(tuple(boolean_entry(name, truth=True) for name in AGENT_CAPABILITIES))
+    return HeaderTable(
+        (
+            long_string_entry(b"product", b"letrade-agent"),
+            long_string_entry(b"connection_name", connection_name),
+            table_entry(b"capabilities", able),
+        )
+    )
 
 
 def keep_alive(leg: Leg) -> None:
@@ -311,6 +334,12 @@ class Dialled:
             raise
         self.upstream.worked(self.state, self.seconds + self.upstream.monotonic() - began)
         return limits
+
+    def leave(self) -> None:
+        """Close the connection; nobody wants it any more."""
+        if not self.leg.is_closing:
+            self.leg.send(ConnectionClose(reply_code=ReplyCode.SUCCESS, reply_text=b"Goodbye"))
+            finish(self.leg, awaits_answer=True)
 
     async def _opened(self, properties: HeaderTable) -> TuneOk:
         credentials = self.upstream.credentials
