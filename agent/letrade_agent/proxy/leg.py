@@ -184,6 +184,12 @@ class Leg(asyncio.BufferedProtocol):
         return None if self._transport is None else self._transport.get_extra_info("socket")
 
     @property
+    def peer_certificate(self) -> bytes | None:
+        """The certificate that the other end showed, in DER; None without TLS."""
+        tls = None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        return None if tls is None else tls.getpeercert(binary_form=True)
+
+    @property
     def peer(self) -> str:
         """The other end, as `host:port`."""
         name = None if self._transport is None else self._transport.get_extra_info("peername")

@@ -16,8 +16,6 @@ class Reason(Flag):
     """The other leg has more unsent than it should."""
     HELD = auto()
     """Too many deliveries are withheld."""
-    ENDING = auto()
-    """Nothing new is taken from this side any more."""
 
 
 class Valve:
