@@ -47,6 +47,7 @@ BY_ERROR = {
     "InvalidPlanFile": ExitCode.INVALID_FILE,
     "InvalidKeySet": ExitCode.INVALID_FILE,
     "InvalidSchema": ExitCode.INVALID_FILE,
+    "InvalidCertificate": ExitCode.INVALID_FILE,
     "InvalidMessageFile": ExitCode.INVALID_FILE,
     "NotAMessage": ExitCode.INVALID_FILE,
     "UnsuitableName": ExitCode.INVALID_FILE,

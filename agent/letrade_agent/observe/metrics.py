@@ -43,10 +43,12 @@ class Sidelights(NamedTuple):
     Attributes:
         queue_messages: of the service's queues, by (queue, state); as last asked of the broker.
         certificates_end: seconds since the epoch, by role: client, server, ca.
+        broker_up: whether the last attempt to reach the broker succeeded, or a connection to it is open.
     """
 
     queue_messages: Mapping[tuple[str, str], int] = {}
     certificates_end: Mapping[str, float] = {}
+    broker_up: bool = False
 
 
 class AgentCollector(Collector):
@@ -104,7 +106,9 @@ class AgentCollector(Collector):
 
     def _broker(self) -> Iterator[Metric]:
         counts = self._measures
-        yield gauge("broker_up", "Whether there is a connection to the broker.", (), counts.upstreams > 0)
+        yield gauge(
+            "broker_up", "Whether the broker can be reached, as far as known.", (), self._sidelights().broker_up
+        )
         yield gauge("broker_connections", "Connections to the broker.", (), counts.upstreams)
         attempts = by_one(counts.connect_attempts, CONNECT_OUTCOMES)
         yield counter("broker_connect_attempts", "Attempts to connect to a broker node.", ("outcome",), attempts)

@@ -154,7 +154,7 @@ def _reloads(reloads: Reloads) -> dict[str, Any]:
 def _broker(observed: Observed) -> dict[str, Any]:
     measures = observed.measures
     return {
-        "up": measures.upstreams > 0,
+        "up": observed.sidelights().broker_up,
         "connections": measures.upstreams,
         "blocked": measures.blocked,
         "connect_attempts": dict(measures.connect_attempts),

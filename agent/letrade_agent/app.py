@@ -1,0 +1,292 @@
+"""The agent as one process: its parts put together, started, reloaded, and stopped by signals."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from importlib.metadata import version
+from typing import Any, Final
+
+from letrade_agent.config import Address, Settings
+from letrade_agent.filters.build import build_filters
+from letrade_agent.measures import Measures
+from letrade_agent.observe.admin import AdminServer
+from letrade_agent.observe.certificates import CertificateFile, end_of_der
+from letrade_agent.observe.log import Log
+from letrade_agent.observe.metrics import Sidelights
+from letrade_agent.observe.pages import pages_of
+from letrade_agent.observe.rates import Rates
+from letrade_agent.observe.recent import RecentRefusals
+from letrade_agent.observe.status import NodeStatus, Observed, totals
+from letrade_agent.proxy.nodes import NodeHealth
+from letrade_agent.proxy.queue_counts import QueueCounts
+from letrade_agent.proxy.server import Proxy
+from letrade_agent.start import check_certificates, login_of
+from letrade_agent.state import AgentState, InForce, Phase, Source
+from letrade_agent.watch.sources import load
+from letrade_agent.watch.watcher import Watcher, facts_of, watched_files
+from letrade_topo.errors import TopoError
+from letrade_topo.exit_codes import ExitCode
+from letrade_topo.keys.replay import Replay
+
+TICK_SECONDS: Final = 1.0
+COUNT_SECONDS: Final = 15.0
+"""Between two questions about queue depths, while somebody asks for them."""
+_ASKED_LATELY_SECONDS: Final = 90.0
+_AFTER_A_BUG_SECONDS: Final = 5.0
+
+
+class CannotListen(TopoError):
+    """A port cannot be opened."""
+
+
+def run_agent(settings: Settings) -> int:
+    """Run until a signal says to stop.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        TopoError: a setting, the topology or the keys cannot be used, or a port cannot be opened.
+    """
+    watched = watched_files(settings)
+    in_force = load(settings)
+    settings = login_of(settings, in_force.topology)
+    check_certificates(settings)
+    agent = Agent(settings, in_force)
+    gc.collect()
+    gc.freeze()  # topology, schemas and code stay: no collection needs to look at them again
+    return asyncio.run(agent.run(watched))
+
+
+class Agent:
+    """All parts of one agent.
+
+    Args:
+        settings: complete: with the login at the broker.
+        in_force: topology and keys to begin with.
+
+    Raises:
+        TopoError: filters cannot be made of them.
+    """
+
+    def __init__(self, settings: Settings, in_force: InForce) -> None:
+        self._settings = settings
+        self._measures = Measures()
+        self._state = AgentState(settings.service, time.time(), in_force)
+        self._recent = RecentRefusals()
+        self._log = Log(sys.stderr, settings.log_format, time.time, {"service": settings.service})
+        self._log.listen(self._recent)
+        self._rates = Rates(self._measures, time.monotonic())
+        self._replay = Replay()
+        self._filters = build_filters(in_force.topology, in_force.keys, settings, self._replay, self._measures)
+        self._files = {
+            role: CertificateFile(path)
+            for role, path in (("client", settings.cert_file), ("ca", settings.ca_file))
+            if path is not None
+        }
+        self._asked_at = time.monotonic()
+        self._signing_kid = self._current_kid()
+
+    async def run(self, watched: Any) -> int:
+        """Start, wait for a signal, drain.
+
+        Raises:
+            CannotListen: a port cannot be opened.
+        """
+        stop, at_once = _signals()
+        proxy = Proxy(
+            self._settings,
+            self._filters,
+            self._measures,
+            username=self._settings.username or self._settings.service,
+            vhost=self._state.in_force.topology.vhost,
+            log=self._log,
+        )
+        self._proxy = proxy
+        self._counts = QueueCounts(proxy.upstream, self._settings.service)
+        admin = AdminServer(self._settings.admin, self._pages(), self._log)
+        watcher = Watcher(self._settings, self._state, self._switch, self._log, watched)
+        admin_at = await _listening(admin.start, "--admin", self._settings.admin)
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            self._state.listening = await _listening(proxy.start, "--listen", self._settings.listen)
+            self._state.ticked_at = time.monotonic()
+            self._state.phase = Phase.READY
+            self._started(admin_at)
+            jobs = (self._tick, self._count_queues, watcher.run)
+            tasks += [asyncio.create_task(self._kept_up(job)) for job in jobs]
+            await stop.wait()
+            await self._stop(proxy, at_once)
+        finally:
+            for task in tasks:
+                task.cancel()
+            self._counts.close()
+            await proxy.close()
+            await admin.close()
+        self._ended(hurried=at_once.is_set())
+        return ExitCode.OK
+
+    def _pages(self) -> Any:
+        observed = Observed(
+            version("letrade-topo"),
+            self._state,
+            self._measures,
+            self._recent,
+            self._rates,
+            self._nodes,
+            self._sidelights,
+            time.time,
+        )
+        return pages_of(observed, time.monotonic)
+
+    def _started(self, admin_at: Address) -> None:
+        settings, in_force = self._settings, self._state.in_force
+        self._log(
+            "info",
+            "ready",
+            {
+                "version": version("letrade-topo"),
+                "listen": str(self._state.listening),
+                "admin": str(admin_at),
+                "upstream": [str(node) for node in settings.upstream],
+                "username": settings.username,
+                "login": "PLAIN" if settings.password is not None else "EXTERNAL",
+                "vhost": in_force.topology.vhost,
+                "undeclared": settings.undeclared.value,
+                "declares": settings.declares.value,
+                **facts_of(in_force, Source.CONFIG),
+                **facts_of(in_force, Source.KEYS),
+            },
+        )
+        if not self._settings.admin.is_loopback:
+            self._log("info", "admin_open_to_network", {"admin": str(admin_at)})
+
+    async def _stop(self, proxy: Proxy, at_once: asyncio.Event) -> None:
+        """Drain, unless a second signal says: at once."""
+        self._state.phase = Phase.DRAINING
+        drained = asyncio.create_task(proxy.drain(self._settings.drain_timeout_seconds))
+        hurried = asyncio.create_task(at_once.wait())
+        await asyncio.wait((drained, hurried), return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        if drained.done():
+            await drained
+        else:
+            drained.cancel()
+
+    def _ended(self, *, hurried: bool) -> None:
+        """The last line: what this agent has done, for those who get no further scrape."""
+        self._log.flush()
+        measures, by_direction = self._measures, totals(self._measures)
+        self._log(
+            "info",
+            "stopped",
+            {
+                "at_once": hurried,
+                "uptime_seconds": round(time.time() - self._state.started_at, 1),
+                "clients": measures.client_connections,
+                "published": by_direction["publish"]["forwarded"],
+                "delivered": by_direction["deliver"]["forwarded"] + by_direction["get"]["forwarded"],
+                "refused": {
+                    f"{direction} {reason}": count for (direction, reason), count in sorted(measures.refused.items())
+                },
+                "dead_letters": sum(measures.hand_over_seconds.counts),
+                "repeats": sum(measures.repeats.values()),
+                "confirms": dict(measures.confirms),
+                "disconnects": dict(measures.disconnects),
+            },
+        )
+
+    # What goes on while it runs.
+
+    async def _kept_up(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Whatever fails beside the relays must not end them, nor stay away."""
+        while True:
+            try:
+                return await job()
+            except Exception as error:  # noqa: BLE001
+                self._log("error", "this_is_a_bug", {"job": job.__qualname__, "problem": repr(error)})
+                await asyncio.sleep(_AFTER_A_BUG_SECONDS)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            now = time.monotonic()
+            self._state.ticked_at = now
+            self._rates.tick(now)
+            self._log.tick()
+            kid = self._current_kid()
+            if kid != self._signing_kid:
+                before, self._signing_kid = self._signing_kid, kid
+                level = "info" if kid else "error"
+                self._log(level, "signing_key_changed", {"before": before, "kid": kid})
+
+    async def _count_queues(self) -> None:
+        """Once at the start, which shows at once whether the broker can be used; then while somebody asks."""
+        while True:
+            if time.monotonic() - self._asked_at < _ASKED_LATELY_SECONDS:
+                topology = self._state.in_force.topology
+                own = [queue.name for queue in topology.queues.values() if queue.service == self._settings.service]
+                problem = await self._counts.refresh(own)
+                if problem:
+                    self._log("debug", "queues_not_counted", {"problem": problem})
+            else:
+                self._counts.close()
+            await asyncio.sleep(COUNT_SECONDS)
+
+    def _switch(self, in_force: InForce) -> None:
+        """Put a new topology or new keys in force, all filters at once."""
+        new = build_filters(in_force.topology, in_force.keys, self._settings, self._replay, self._measures)
+        filters = self._filters
+        filters.outbound, filters.inbound, filters.declares = new.outbound, new.inbound, new.declares
+        self._state.in_force = in_force
+        self._proxy.filters_changed()
+
+    def _current_kid(self) -> str | None:
+        keys = self._state.in_force.keys
+        key = keys.signing_key(time.time()) if keys is not None else None
+        return key.kid if key is not None else None
+
+    # What the admin port asks.
+
+    def _nodes(self) -> list[NodeStatus]:
+        return [
+            NodeStatus(str(state.node), state.health.value, state.connections, state.problem)
+            for state in self._proxy.nodes
+        ]
+
+    def _sidelights(self) -> Sidelights:
+        self._asked_at = time.monotonic()
+        ends = {role: file.ends for role, file in self._files.items()}
+        ends["server"] = end_of_der(self._counts.server_certificate)
+        return Sidelights(
+            {(queue, "ready"): count for queue, count in self._counts.ready.items()},
+            {role: end for role, end in ends.items() if end is not None},
+            self._measures.upstreams > 0 or any(state.health is NodeHealth.UP for state in self._proxy.nodes),
+        )
+
+
+def _signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """Set by the first, and by the second of SIGTERM and SIGINT."""
+    stop, at_once = asyncio.Event(), asyncio.Event()
+
+    def heard() -> None:
+        (at_once if stop.is_set() else stop).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, heard)
+    return stop, at_once
+
+
+async def _listening(start: Callable[[], Coroutine[Any, Any, Address]], flag: str, address: Address) -> Address:
+    try:
+        return await start()
+    except OSError as error:
+        raise CannotListen(
+            f"cannot listen on {flag} {address}", why=error.strerror or str(error), fix=f"choose another {flag}"
+        ) from None

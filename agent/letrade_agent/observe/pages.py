@@ -1,0 +1,64 @@
+"""Which page of the admin port shows what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+
+from letrade_agent.observe.admin import Asked, Page, Pages, text
+from letrade_agent.observe.metrics import AgentCollector, Exposition
+from letrade_agent.observe.page import POLICY, render
+from letrade_agent.observe.status import Observed, as_json, status_of
+
+STALLED_SECONDS: Final = 10.0
+"""An event loop that has not ticked for so long is not alive."""
+
+
+def pages_of(observed: Observed, monotonic: Callable[[], float]) -> Pages:
+    """The pages of one agent, by path.
+
+    Args:
+        observed: what they show.
+        monotonic: seconds.
+    """
+    state = observed.state
+    exposition = Exposition(
+        AgentCollector(observed.measures, state, observed.version, observed.sidelights, observed.clock)
+    )
+
+    def metrics(asked: Asked) -> Page:
+        scrape = exposition.scrape(asked.accept)
+        return Page(scrape.body, scrape.content_type)
+
+    def startup(_: Asked) -> Page:
+        """Whether clients could connect since the start; the drain does not change that."""
+        return text("started") if state.listening is not None else _unavailable("not listening yet")
+
+    def livez(_: Asked) -> Page:
+        silent = monotonic() - state.ticked_at if state.ticked_at else 0.0
+        return text("alive") if silent < STALLED_SECONDS else _unavailable(f"no tick for {silent:.0f} s")
+
+    def readyz(_: Asked) -> Page:
+        """Local matters only: a broker that is away must not make every pod unready at once."""
+        return text("ready") if state.is_ready else _unavailable(state.phase.value)
+
+    def status(_: Asked) -> Page:
+        return Page(as_json(status_of(observed)), "application/json")
+
+    def front(_: Asked) -> Page:
+        body = render(status_of(observed), tuple(observed.rates.seconds))
+        return Page(body, "text/html; charset=utf-8", headers=(("Content-Security-Policy", POLICY),))
+
+    return {
+        "/": front,
+        "/livez": livez,
+        "/metrics": metrics,
+        "/readyz": readyz,
+        "/startup": startup,
+        "/status": status,
+    }
+
+
+def _unavailable(why: str) -> Page:
+    return text(why, HTTPStatus.SERVICE_UNAVAILABLE)
