@@ -35,6 +35,10 @@ class Settlement(NamedTuple, Generic[Note]):
     notes: tuple[Note, ...]
 
 
+_new = tuple.__new__
+"""Makes a named tuple at a quarter of the price of calling its class (3.11)."""
+
+
 class DeliveryLedger(Generic[Note]):
     """Which delivery of the client is which delivery upstream, and what is withheld."""
 
@@ -133,7 +137,7 @@ class DeliveryLedger(Generic[Note]):
         if not multiple:
             upstream_tag, note = visible.pop(client_tag)
             self._late.discard(upstream_tag)
-            return Settlement(((upstream_tag, False),), (note,))
+            return _new(Settlement, (((upstream_tag, False),), (note,)))
         return self._settle_front(client_tag)
 
     def recover(self, requeue: bool) -> Settlement[Note]:

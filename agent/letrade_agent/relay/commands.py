@@ -87,12 +87,12 @@ def from_client(channel: RelayedChannel, payload: bytes) -> None:
     channel.client_opens_or_closes(payload, happened)
 
 
-def _settle(channel: RelayedChannel, payload: bytes) -> None:
-    try:
-        channel.deliveries.settle(payload)
-    except ClientFault as fault:
-        fault.class_id, fault.method_id = 60, payload[3]
-        raise
+def _acknowledge(channel: RelayedChannel, payload: bytes) -> None:
+    channel.deliveries.acknowledge(payload)
+
+
+def _reject(channel: RelayedChannel, payload: bytes) -> None:
+    channel.deliveries.reject(payload)
 
 
 def _ruled(channel: RelayedChannel, payload: bytes) -> None:
@@ -231,9 +231,9 @@ _RULED: Final = (
 )
 
 FROM_CLIENT: Final[dict[bytes, Handler]] = {
-    ACK: _settle,
-    NACK: _settle,
-    REJECT: _settle,
+    ACK: _acknowledge,
+    NACK: _reject,
+    REJECT: _reject,
     **{_index(name): _ruled for name in _RULED.split()},
     _index("basic.qos"): _qos,
     _index("basic.cancel"): _cancel,

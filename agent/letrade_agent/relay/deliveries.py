@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from letrade_agent.amqp.basic import (
-    ACK,
     NACK,
     Deliver,
     GetOk,
@@ -28,7 +27,7 @@ from letrade_agent.amqp.basic import (
     reject_frame,
 )
 from letrade_agent.amqp.deliveries import DeliveryLedger, Settlement
-from letrade_agent.amqp.faults import AmqpFault, readable
+from letrade_agent.amqp.faults import AmqpFault, ClientFault, readable
 from letrade_agent.amqp.frames import encode_content
 from letrade_agent.filters.verdicts import Delivery, Examined, Failed, Held, Remembered, Repeated, Shown
 
@@ -71,12 +70,13 @@ class Deliveries:
         handing: how many are being handed over and will be acknowledged then.
     """
 
-    __slots__ = ("_number", "_opening", "_session", "handing", "kept", "ledger")
+    __slots__ = ("_ack_times", "_number", "_opening", "_session", "handing", "kept", "ledger")
 
     def __init__(self, session: Session, number: int, opening: int) -> None:
         self._session = session
         self._number = number
         self._opening = opening
+        self._ack_times = session.measures.settle_seconds["ack"]
         self.ledger: DeliveryLedger[Note] = DeliveryLedger()
         self.kept: dict[int, Kept] = {}
         self.handing = 0
@@ -89,13 +89,17 @@ class Deliveries:
         Raises:
             BrokerFault: its tag does not rise.
         """
-        verdict = self._examine(delivery)
         session = self._session
+        inbound = session.filters.inbound
+        try:
+            verdict = inbound.examine(delivery, session.epoch)
+        except AmqpFault as fault:
+            verdict = _malformed(fault)
         tag = deliver[1]
         if isinstance(verdict, Shown) and len(verdict[0]) <= session.client_room:
             if consumer.no_ack:
                 client_tag = self.ledger.forward_settled(tag)
-                session.filters.inbound.settled(verdict[1], session.epoch)
+                inbound.settled(verdict[1], session.epoch)
             else:
                 client_tag = self.ledger.forward(tag, (verdict[1], session.started))
                 session.measures.unsettled += 1
@@ -163,8 +167,8 @@ class Deliveries:
     def _examine(self, delivery: Delivery) -> Examined:
         try:
             return self._session.filters.inbound.examine(delivery, self._session.epoch)
-        except AmqpFault as fault:  # a publisher's fault, not the broker's
-            return Failed("token_malformed", fault.text, "", "_other")
+        except AmqpFault as fault:
+            return _malformed(fault)
 
     def _show(self, method: bytes, deliver: Deliver, verdict: Shown, body: bytes, client_tag: int) -> None:
         if verdict[3] is not None or verdict[4] is not None:
@@ -175,11 +179,8 @@ class Deliveries:
                 )
             )
         session = self._session
-        session.to_client.append(
-            encode_content(
-                self._number, deliver_with_tag(method, client_tag), verdict[0], body, session.client_frame_max
-            )
-        )
+        method = deliver_with_tag(method, client_tag)
+        session.to_client.append(encode_content(self._number, method, verdict[0], body, session.client_frame_max))
         session.shown += 1
         session.measures.messages["deliver", verdict[2], "forwarded"] += 1
 
@@ -293,29 +294,50 @@ class Deliveries:
 
     # What the client settles
 
-    def settle(self, payload: bytes) -> None:
-        """The client's ack, nack or reject.
+    def acknowledge(self, payload: bytes) -> None:
+        """The client's ack.
+
+        Raises:
+            ClientFault: PRECONDITION_FAILED, an unknown delivery tag.
+        """
+        delivery_tag, multiple, _ = parse_settle(payload)
+        settlement = self._settle(delivery_tag, multiple, payload)
+        session = self._session
+        for tag, many in settlement[0]:
+            session.to_upstream.append(ack_frame(self._number, tag, many))
+        notes = settlement[1]
+        session.measures.unsettled -= len(notes)
+        times = self._ack_times
+        settled = session.filters.inbound.settled
+        for remembered, shown in notes:
+            times.observe(session.started - shown)
+            settled(remembered, session.epoch)
+
+    def reject(self, payload: bytes) -> None:
+        """The client's nack or reject.
 
         Raises:
             ClientFault: PRECONDITION_FAILED, an unknown delivery tag.
         """
         delivery_tag, multiple, requeue = parse_settle(payload)
-        index = payload[:4]
-        settlement = self.ledger.settle(delivery_tag, multiple)
+        settlement = self._settle(delivery_tag, multiple, payload)
         write = self._session.to_upstream.append
         number = self._number
-        if index == ACK:
-            for tag, many in settlement[0]:
-                write(ack_frame(number, tag, many))
-            self._settled(settlement, "ack", True)
-        elif index == NACK:
-            for tag, many in settlement[0]:
+        if payload[:4] == NACK:
+            for tag, many in settlement.upstream:
                 write(nack_frame(number, tag, multiple=many, requeue=requeue))
-            self._settled(settlement, "nack", not requeue)
+            self._rejected(settlement, "nack", requeue)
         else:
-            for tag, _ in settlement[0]:
+            for tag, _ in settlement.upstream:
                 write(reject_frame(number, tag, requeue=requeue))
-            self._settled(settlement, "reject", not requeue)
+            self._rejected(settlement, "reject", requeue)
+
+    def _settle(self, delivery_tag: int, multiple: bool, payload: bytes) -> Settlement[Note]:
+        try:
+            return self.ledger.settle(delivery_tag, multiple)
+        except ClientFault as fault:
+            fault.class_id, fault.method_id = 60, payload[3]
+            raise
 
     def recover(self, requeue: bool) -> None:
         """The client wants all that it has not settled again.
@@ -326,19 +348,15 @@ class Deliveries:
         settlement = self.ledger.recover(requeue)
         for tag, many in settlement.upstream:
             self._session.to_upstream.append(nack_frame(self._number, tag, multiple=many, requeue=True))
-        self._settled(settlement, "nack", False)
+        self._rejected(settlement, "nack", requeue)
 
-    def _settled(self, settlement: Settlement[Note], outcome: str, done: bool) -> None:
+    def _rejected(self, settlement: Settlement[Note], outcome: str, requeue: bool) -> None:
         session = self._session
-        notes = settlement[1]
-        session.measures.unsettled -= len(notes)
-        observe = session.measures.settle_seconds[outcome].observe
-        settled = session.filters.inbound.settled
-        now = session.started
-        for remembered, shown in notes:
-            observe(now - shown)
-            if done:
-                settled(remembered, session.epoch)
+        session.measures.unsettled -= len(settlement.notes)
+        for remembered, shown in settlement.notes:
+            session.measures.settle_seconds[outcome].observe(session.started - shown)
+            if not requeue:
+                session.filters.inbound.settled(remembered, session.epoch)
 
     def end(self) -> None:
         """The channel is over: the broker takes everything back."""
@@ -346,6 +364,11 @@ class Deliveries:
         self._session.measures.unsettled -= self.ledger.visible
         self.ledger.clear()
         self.handing = 0
+
+
+def _malformed(fault: AmqpFault) -> Failed:
+    """A publisher's fault, not the broker's."""
+    return Failed("token_malformed", fault.text, "", "_other")
 
 
 def _size(delivery: Delivery) -> int:

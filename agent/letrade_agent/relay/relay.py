@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from letrade_agent.amqp.basic import DELIVER, GET_OK, PUBLISH, RETURN
+from letrade_agent.amqp.basic import ACK, DELIVER, GET_OK, PUBLISH, RETURN
 from letrade_agent.amqp.channel import ChannelAction, ChannelInput, ChannelState, step
 from letrade_agent.amqp.commands import parse_command
 from letrade_agent.amqp.connection_commands import Blocked, ConnectionClose, UpdateSecretOk
@@ -154,6 +154,12 @@ class Relay:
                         channel.published(content)
                 elif payload[:4] == PUBLISH:
                     channel.publishing.assembler.method(payload, has_content=True)
+                elif payload[:4] == ACK:
+                    channel.publishing.assembler.method(payload, has_content=False)
+                    if session.decided:
+                        seal_and_send(session)
+                    if channel.accepting:
+                        channel.deliveries.acknowledge(payload)
                 else:
                     self._client_method(channel, payload)
             except AmqpFault as fault:

@@ -218,7 +218,10 @@ class Consumers:
         Raises:
             BrokerFault: INTERNAL_ERROR, nobody's.
         """
-        consumer = self._active.get(tag) or self._cancelled.get(tag)
+        consumer = self._active.get(tag)
+        if consumer is not None:
+            return consumer
+        consumer = self._cancelled.get(tag)
         if consumer is not None:
             return consumer
         about = requests.find(_CONSUME_OK, tag).about  # RabbitMQ may deliver before it says consume-ok
