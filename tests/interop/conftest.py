@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from tests.agents import RunningAgent, administrator_of, make_key_folder, running_agent
 from tests.brokers import RunningBroker
 from tests.interop.client import Channel, Client, Connection, Endpoint
 from tests.interop.with_aio_pika import AioPika
 from tests.interop.with_amqplib import Amqplib
 from tests.interop.with_pika import Pika
+from tests.topologies import loaded, orders, write
 
 Connect = Callable[..., Connection]
 OpenChannel = Callable[..., Channel]
 
 _CLIENTS: dict[str, type[Client]] = {"pika": Pika, "aio-pika": AioPika, "amqplib": Amqplib}
-ROUTES = ("direct",)
+ROUTES = ("direct", "agent")
 
 
 @pytest.fixture(scope="session")
@@ -38,9 +43,42 @@ def client(request: pytest.FixtureRequest, _clients: dict[str, Client]) -> Clien
     return _clients[name]
 
 
-@pytest.fixture(scope="module")
-def vhost(broker: RunningBroker) -> Iterator[str]:
-    """A vhost that the administrator may use, for one module."""
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """The ways to one broker: straight, and through an agent that passes what its topology does not know.
+
+    Args:
+        straight: the broker's TLS listener, as its administrator, in a vhost of the suite's own.
+        agent: the agent beside it.
+    """
+
+    straight: Endpoint
+    agent: RunningAgent
+
+    def by(self, route: str) -> Endpoint:
+        """One of them by name."""
+        return self.straight if route == "direct" else Endpoint(self.agent.port, self.agent.vhost)
+
+
+@pytest.fixture(scope="session")
+def _ways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[RunningBroker], Ways]]:
+    """One vhost and one agent for each version, until the session ends (see `tests.brokers._shared_brokers`)."""
+    made: dict[str, Ways] = {}
+    with ExitStack() as stack:
+
+        def get(broker: RunningBroker) -> Ways:
+            if broker.version not in made:
+                vhost = stack.enter_context(_vhost(broker))
+                agent = stack.enter_context(_passing_agent(broker, vhost, tmp_path_factory.mktemp("passing-")))
+                straight = Endpoint(broker.amqps_port, vhost, broker.username, broker.password, broker.ca_file)
+                made[broker.version] = Ways(straight, agent)
+            return made[broker.version]
+
+        yield get
+
+
+@contextmanager
+def _vhost(broker: RunningBroker) -> Iterator[str]:
     name = f"interop-{uuid.uuid4().hex[:12]}"
     path = f"/api/vhosts/{quote(name, safe='')}"
     assert broker.api("PUT", path).ok
@@ -50,16 +88,39 @@ def vhost(broker: RunningBroker) -> Iterator[str]:
     assert broker.api("DELETE", path).ok
 
 
-@pytest.fixture(scope="module")
-def straight(broker: RunningBroker, vhost: str) -> Endpoint:
+@contextmanager
+def _passing_agent(broker: RunningBroker, vhost: str, folder: Path) -> Iterator[RunningAgent]:
+    document = orders(vhost=vhost, limits={"message_size": "8MiB"})
+    with running_agent(
+        folder,
+        service="shop",
+        topology=write(folder / "topology.yaml", document),
+        vhost=vhost,
+        upstream=broker.amqps_url,
+        ca_file=broker.ca_file,
+        login=administrator_of(broker),
+        keys=make_key_folder(folder / "keys", loaded(document)),
+        options=["--undeclared", "pass"],
+    ) as agent:
+        yield agent
+
+
+@pytest.fixture
+def ways(broker: RunningBroker, _ways: Callable[[RunningBroker], Ways]) -> Ways:
+    """The ways to this broker."""
+    return _ways(broker)
+
+
+@pytest.fixture
+def straight(ways: Ways) -> Endpoint:
     """The broker's TLS listener."""
-    return Endpoint(broker.amqps_port, vhost, broker.username, broker.password, broker.ca_file)
+    return ways.straight
 
 
-@pytest.fixture(scope="module", params=ROUTES)
-def endpoint(request: pytest.FixtureRequest, straight: Endpoint) -> Endpoint:
+@pytest.fixture(params=ROUTES)
+def endpoint(request: pytest.FixtureRequest, ways: Ways) -> Endpoint:
     """Where clients connect: straight to the broker, or to an agent beside it."""
-    return straight
+    return ways.by(request.param)
 
 
 @pytest.fixture

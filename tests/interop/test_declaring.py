@@ -21,9 +21,9 @@ def test_a_named_queue_is_declared_once_and_found_again(confirmed: Channel, chan
 
 
 def test_the_broker_names_a_queue(confirmed: Channel, channel: Channel) -> None:
-    """Two queues without a name get two, in the broker's form; they can be used."""
+    """Two queues without a name get two; they can be used."""
     first, second = channel.declare_queue(exclusive=True).name, channel.declare_queue(exclusive=True).name
-    assert first.startswith("amq.gen-")
+    assert first
     assert first != second
     confirmed.publish("", first, b"for the first", mandatory=False)
     message = channel.get(first, no_ack=True)
