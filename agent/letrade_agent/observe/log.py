@@ -97,25 +97,26 @@ class Log:
 
     def _kind(self, event: str, reason: str, now: float) -> _Kind:
         key = (event, reason)
-        kind = self._kinds.get(key)
-        if kind is not None and self._is_over(kind, now):
+        if key in self._kinds and self._is_over(self._kinds[key], now):
             self._end(key, now)
-            kind = None
-        if kind is None:
-            if len(self._kinds) >= _MOST_KINDS:  # words of events are few; this only keeps a mistake bounded
-                self.flush()
-            kind = self._kinds[key] = _Kind(now)
-        return kind
+        if len(self._kinds) >= _MOST_KINDS:  # words of events are few; this only keeps a mistake bounded
+            self.flush()
+            self._kinds.clear()
+        return self._kinds.setdefault(key, _Kind(now))
 
     @staticmethod
     def _is_over(kind: _Kind, now: float) -> bool:
         return not 0 <= now - kind.began < WINDOW_SECONDS
 
     def _end(self, key: tuple[str, str], now: float) -> None:
-        kind = self._kinds.pop(key)
-        if kind.suppressed:
-            repeated = {**kind.fields, "more": kind.suppressed, "within_seconds": round(max(now - kind.began, 0), 1)}
-            self._write(now, kind.last_level, key[0], repeated)
+        """End a window. What was suppressed gets its line, and another window in which it is only counted."""
+        kind = self._kinds[key]
+        if not kind.suppressed:
+            del self._kinds[key]
+            return
+        repeated = {**kind.fields, "more": kind.suppressed, "within_seconds": round(max(now - kind.began, 0), 1)}
+        self._write(now, kind.last_level, key[0], repeated)
+        kind.began, kind.suppressed = now, 0
 
     def _write(self, now: float, level: str, event: str, fields: Fields) -> None:
         line = {"time": _moment(now), "level": level, "event": event, **self._always, **fields}

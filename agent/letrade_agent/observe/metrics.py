@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from prometheus_client.core import Metric, StateSetMetricFamily
+from prometheus_client.core import Metric, UnknownMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -91,15 +91,17 @@ class AgentCollector(Collector):
     def _life(self) -> Iterator[Metric]:
         build = {(self._version, platform.python_version()): 1.0}
         yield gauge("build_info", "Which agent this is.", ("version", "python_version"), build)
-        states = {phase.value: phase is self._state.phase for phase in Phase}
-        yield StateSetMetricFamily(f"{PREFIX}state", "Where in its life the agent is.", value=states)
+        states = {(phase.value,): float(phase is self._state.phase) for phase in Phase}
+        yield gauge("state", "Where in its life the agent is.", ("state",), states)
         text = "How late the event loop runs what is due."
         yield histogram("event_loop_lag_seconds", text, LATENCY_BOUNDS, (), self._measures.loop_lag)
 
     def _clients(self) -> Iterator[Metric]:
         counts = self._measures
         yield gauge("client_connections", "Connections of clients.", (), counts.clients)
-        yield counter("client_connections", "Connections that clients opened.", (), counts.client_connections)
+        # In OpenMetrics a counter's family has no `_total`, and that name is the gauge's: so here it has no type.
+        text = "Connections that clients opened."
+        yield UnknownMetricFamily(f"{PREFIX}client_connections_total", text, value=counts.client_connections)
         causes = by_one(counts.disconnects, DISCONNECT_CAUSES)
         yield counter("client_disconnects", "Ended connections of clients, by their one cause.", ("cause",), causes)
         yield gauge("channels", "Open channels of clients.", (), counts.channels)

@@ -30,7 +30,7 @@ h2 { font-size: 12px; margin: 0 0 8px; color: var(--faint); text-transform: uppe
 header p { margin: 0; color: var(--faint); }
 header p:last-child { margin-left: auto; }
 .badge { padding: 2px 12px; border-radius: 999px; color: #fff; font-weight: 600; background: var(--faint); }
-.badge.good { background: #1a7f4b; } .badge.bad { background: #b3261e; } .badge.warn { background: #8a5800; }
+.badge.is-good { background: #1a7f4b; } .badge.is-bad { background: #b3261e; } .badge.is-warn { background: #8a5800; }
 .row { display: grid; gap: 14px; margin-bottom: 14px; grid-template-columns: repeat(4, 1fr); }
 .row.two { grid-template-columns: 2fr 1fr; } .row.half { grid-template-columns: 1fr 1fr; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 14px 16px;
@@ -44,16 +44,16 @@ th { text-align: left; font-weight: 600; color: var(--faint); padding: 3px 10px 
   border-bottom: 1px solid var(--line); }
 td { padding: 4px 10px 4px 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
 tr:last-child td { border-bottom: 0; }
-td.n, th.n { text-align: right; } td.t { white-space: nowrap; }
+td.n, th.n { text-align: right; } td.t, th { white-space: nowrap; }
 code { font: 12px/1.4 ui-monospace, "DejaVu Sans Mono", monospace; }
-svg { display: block; width: 100%; height: 88px; }
+svg { display: block; width: 100%; height: 110px; }
 .area-in { fill: var(--in); opacity: .16; } .line-in { stroke: var(--in); } .line-out { stroke: var(--out); }
 .line { fill: none; stroke-width: 1.6; vector-effect: non-scaling-stroke; }
 .bar { fill: var(--bad); } .track { fill: var(--line); }
 .key-in::before, .key-out::before { content: ""; display: inline-block; width: 10px; height: 3px; margin: 0 6px 3px 0; }
 .key-in::before { background: var(--in); } .key-out::before { background: var(--out); }
 .key-in { margin-left: 14px; }
-svg.bars { height: 8px; }
+svg.bars { height: 8px; margin-top: 6px; min-width: 60px; }
 .problem { border-color: var(--bad); margin-bottom: 14px; white-space: pre-wrap; overflow-wrap: anywhere; }
 .alone, .row > div > section:first-child { margin-bottom: 14px; }
 footer { color: var(--faint); margin-top: 4px; } a { color: inherit; }
@@ -68,6 +68,7 @@ POLICY: Final = (
 )
 """Content-Security-Policy: this style sheet, and nothing else."""
 
+_MOST_REFUSALS: Final = 8
 _CHART_WIDTH: Final = 600
 _CHART_HEIGHT: Final = 80
 
@@ -165,7 +166,7 @@ def _header(status: Mapping[str, Any]) -> str:
     topology = status["topology"]
     where = f"{topology['name']} · {topology['environment'] or 'no environment'} · vhost {topology['vhost']}"
     return (
-        f'<header><h1>{_text(status["service"])}</h1><span class="badge {tone}">{_text(word)}</span>'
+        f'<header><h1>{_text(status["service"])}</h1><span class="badge is-{tone}">{_text(word)}</span>'
         f"<p>{_text(where)}</p>"
         f"<p>up {_text(_span(status['uptime_seconds']))} · version {_text(status['version'])}</p></header>"
     )
@@ -213,7 +214,7 @@ def _clients(status: Mapping[str, Any]) -> str:
 def _published(status: Mapping[str, Any]) -> str:
     messages = status["messages"]
     totals, confirms = messages["totals"]["publish"], messages["confirms"]
-    confirmed = f"{_number(confirms.get('ack', 0))} confirmed · {_number(confirms.get('nack', 0))} nacked"
+    confirmed = f"{_number(confirms.get('ack', 0))} confirmed · {_number(confirms.get('nack', 0))} nacked by the broker"
     return _section(
         "published", _figure(_number(totals["forwarded"]), "messages"), _refused(totals["rejected"]), _note(confirmed)
     )
@@ -301,7 +302,7 @@ def _refusals(status: Mapping[str, Any]) -> str:
             f"<code>{_text(refused['destination'])}</code>",
             _text(refused["text"]),
         )
-        for refused in status["recent_refusals"][:10]
+        for refused in status["recent_refusals"][:_MOST_REFUSALS]
     ]
     heads = (("time, UTC", "t"), ("reason", "t"), ("destination", ""), ("what was wrong", ""))
     table = _table(heads, rows, "None so far.")
