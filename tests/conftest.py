@@ -1,4 +1,4 @@
-"""What every test can use: real brokers and agents (`tests/brokers.py`, `tests/agents.py`), the size of campaigns."""
+"""What every test can use: brokers (`tests/brokers.py`), agents (`tests/agents.py`), and the size of campaigns."""
 
 from __future__ import annotations
 
