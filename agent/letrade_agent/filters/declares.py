@@ -7,6 +7,7 @@ already, so its declares are answered, and nothing is created but the queues tha
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 from letrade_agent.amqp.channel_commands import Consume, Get
@@ -126,18 +127,8 @@ class DeclareFilter:
         if command.exclusive:
             prefix = self._declared.run_time_prefixes[0]
             name = f"{prefix}{self._random_bytes(_NAME_BYTES).hex()}".encode()
-            return Absorbed(
-                None,
-                QueueDeclare(
-                    ticket=command.ticket,
-                    queue=name,
-                    durable=command.durable,
-                    exclusive=True,
-                    auto_delete=command.auto_delete,
-                    no_wait=command.no_wait,
-                    arguments=command.arguments,
-                ),
-            )
+            # always answered, so that whoever relays it learns the name
+            return Absorbed(None, replace(command, queue=name, no_wait=False))
         if self._passes:
             return _PASS
         why = "a queue that the broker names has to be exclusive, or nobody would ever delete it"

@@ -142,7 +142,7 @@ def _headers(headers: Json) -> list[tuple[bytes, bytes | None]]:
                         raise _bad("headers", "has an item that is not a list of name and value")
         case _:
             raise _bad("headers", "is neither an object nor a list")
-    return [(name.encode(), value.encode() if isinstance(value, str) else None) for name, value in pairs]
+    return [(_encoded(name), _encoded(value) if isinstance(value, str) else None) for name, value in pairs]
 
 
 def _body(document: Mapping[str, Json]) -> bytes:
@@ -150,8 +150,8 @@ def _body(document: Mapping[str, Json]) -> bytes:
         return _base64(_text(document, "body_base64"), "body_base64")
     if "body" not in document and "payload" in document:
         text = _text(document, "payload")
-        return _base64(text, "payload") if document.get("payload_encoding") == "base64" else text.encode()
-    return _text(document, "body").encode()
+        return _base64(text, "payload") if document.get("payload_encoding") == "base64" else _encoded(text)
+    return _encoded(_text(document, "body"))
 
 
 def _base64(text: str, name: str) -> bytes:
@@ -177,8 +177,13 @@ def _text(document: Mapping[str, Json], name: str) -> str:
     return value
 
 
+def _encoded(text: str) -> bytes:
+    """JSON can hold half a surrogate pair, which is no UTF-8 and stays none."""
+    return text.encode(errors="surrogatepass")
+
+
 def _short(text: str, name: str) -> bytes:
-    encoded = text.encode(errors="surrogatepass")
+    encoded = _encoded(text)
     if len(encoded) > MAX_SHORT_STRING:
         raise _bad(name, f"has {len(encoded)} bytes, and AMQP allows {MAX_SHORT_STRING}")
     return encoded
