@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from enum import StrEnum
@@ -25,7 +26,7 @@ class Outcome(StrEnum):
 
 
 class UpstreamBroken(Exception):
-    """No connection to the broker.
+    """No connection to the broker; the text says why, in the broker's words if it said any.
 
     Attributes:
         outcome: what kind of failure.
@@ -33,8 +34,8 @@ class UpstreamBroken(Exception):
         is_nodes_fault: whether another node, or the same one later, may do better.
     """
 
-    def __init__(self, outcome: Outcome, close: ConnectionClose, *, is_nodes_fault: bool) -> None:
-        super().__init__(readable(close.reply_text))
+    def __init__(self, outcome: Outcome, problem: str, close: ConnectionClose, *, is_nodes_fault: bool) -> None:
+        super().__init__(problem)
         self.outcome = outcome
         self.close = close
         self.is_nodes_fault = is_nodes_fault
@@ -49,13 +50,14 @@ def forced(text: str) -> ConnectionClose:
 
 def unreachable(problem: str, outcome: Outcome = Outcome.REFUSED) -> UpstreamBroken:
     """No node answers."""
-    return UpstreamBroken(outcome, forced(f"no broker node can be reached ({problem})"), is_nodes_fault=True)
+    text = f"no broker node can be reached: {problem}"
+    return UpstreamBroken(outcome, text, forced(text), is_nodes_fault=True)
 
 
 def from_error(error: Exception) -> UpstreamBroken:
     """What went wrong with a socket, with TLS, or with what came over it."""
-    outcome, text = _classified(error)
-    return UpstreamBroken(outcome, forced(f"the broker cannot be used: {text}"), is_nodes_fault=True)
+    outcome, problem = _classified(error)
+    return UpstreamBroken(outcome, problem, forced(f"the broker cannot be used: {problem}"), is_nodes_fault=True)
 
 
 def _classified(error: Exception) -> tuple[Outcome, str]:
@@ -75,7 +77,8 @@ def _classified(error: Exception) -> tuple[Outcome, str]:
         case ssl.SSLError():
             return Outcome.TLS, f"TLS failed: {error.reason or error}"
         case _:
-            return Outcome.REFUSED, f"no connection: {getattr(error, 'strerror', None) or error}"
+            number = getattr(error, "errno", None)
+            return Outcome.REFUSED, os.strerror(number).lower() if number else str(error)
 
 
 def from_close(close: ConnectionClose) -> UpstreamBroken:
@@ -89,4 +92,5 @@ def from_close(close: ConnectionClose) -> UpstreamBroken:
             outcome = Outcome.REFUSED
         case _:
             outcome = Outcome.PROTOCOL
-    return UpstreamBroken(outcome, close, is_nodes_fault=outcome in (Outcome.REFUSED, Outcome.PROTOCOL))
+    problem = readable(close.reply_text)
+    return UpstreamBroken(outcome, problem, close, is_nodes_fault=outcome in (Outcome.REFUSED, Outcome.PROTOCOL))

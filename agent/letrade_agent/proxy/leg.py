@@ -45,6 +45,10 @@ class LegLost(Exception):
 class Leg(asyncio.BufferedProtocol):
     """One side of a proxied connection.
 
+    Args:
+        open_legs: holds it while its socket is open.
+        on_made: called when the socket is there.
+
     Attributes:
         decoder: of what comes in.
         on_bytes: called with every read; the bytes are gone when it returns.
@@ -57,6 +61,7 @@ class Leg(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_on_made",
+        "_open_legs",
         "_paused",
         "_transport",
         "decoder",
@@ -70,7 +75,7 @@ class Leg(asyncio.BufferedProtocol):
         "sent",
     )
 
-    def __init__(self, on_made: Callable[[Leg], None] | None = None) -> None:
+    def __init__(self, open_legs: set[Leg], on_made: Callable[[Leg], None] | None = None) -> None:
         self.decoder = FrameDecoder(UNTUNED_FRAME_MAX)
         self.on_bytes: Callable[[memoryview], None] = _ignore
         self.on_lost: Callable[[Exception | None], None] = _ignore
@@ -83,12 +88,14 @@ class Leg(asyncio.BufferedProtocol):
         self._paused = False
         self._transport: asyncio.Transport | None = None
         self._on_made = on_made
+        self._open_legs = open_legs
 
     # What the loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is there."""
         self._transport = cast(asyncio.Transport, transport)
+        self._open_legs.add(self)
         self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES, low=LOW_WATER_BYTES)
         if self._on_made is not None:
             self._on_made(self)
@@ -114,6 +121,7 @@ class Leg(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is closed."""
+        self._open_legs.discard(self)
         self.is_lost = True
         self.lost = exc
         self.on_lost(exc)

@@ -32,16 +32,24 @@ class Listener:
         welcome: called with a client that got through it.
         measures: connections, and why they ended before they were open.
         log: told about everyone who did not get in.
+        open_legs: holds the sockets that are open.
     """
 
     def __init__(
-        self, address: Address, door: Door, welcome: Callable[[Leg, LoggedIn], None], measures: Measures, log: Log
+        self,
+        address: Address,
+        door: Door,
+        welcome: Callable[[Leg, LoggedIn], None],
+        measures: Measures,
+        log: Log,
+        open_legs: set[Leg],
     ) -> None:
         self._address = address
         self._door = door
         self._welcome = welcome
         self._measures = measures
         self._log = log
+        self._open_legs = open_legs
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._turned_away = 0
@@ -54,7 +62,7 @@ class Listener:
         """
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Leg(self._accept), self._address.host, self._address.port, backlog=_BACKLOG
+            lambda: Leg(self._open_legs, self._accept), self._address.host, self._address.port, backlog=_BACKLOG
         )
         return Address(self._address.host, self._server.sockets[0].getsockname()[1])
 

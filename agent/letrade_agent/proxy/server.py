@@ -67,11 +67,12 @@ class Proxy:
         self._log = log
         self._now = now
         self._monotonic = monotonic
+        self._open_legs: set[Leg] = set()
         self._nodes = Nodes(settings.upstream, monotonic=monotonic)
         password = settings.password
         credentials = Credentials(username, password, vhost)
         tls = TlsContexts(settings.ca_file, settings.cert_file, settings.key_file, log)
-        self.upstream: Final = Upstream(self._nodes, credentials, tls, measures, log, monotonic)
+        self.upstream: Final = Upstream(self._nodes, credentials, tls, measures, log, monotonic, self._open_legs)
         self.dead_letters: Final = DeadLetters(
             self.upstream, service=settings.service, measures=measures, log=log, monotonic=monotonic
         )
@@ -82,7 +83,7 @@ class Proxy:
             local_password=settings.local_password,
             is_draining=lambda: self._draining,
         )
-        self._listener = Listener(settings.listen, door, self._welcome, measures, log)
+        self._listener = Listener(settings.listen, door, self._welcome, measures, log, self._open_legs)
         self._connections: set[Connection] = set()
         self._draining = False
         self._empty = asyncio.Event()
@@ -149,8 +150,12 @@ class Proxy:
         await self._listener.close()
         for connection in tuple(self._connections):
             connection.abort()
-        await self._emptied(_ABORT_SECONDS)
         await self.dead_letters.close()
+        for leg in tuple(self._open_legs):  # those, too, that only wait for the other side's last word
+            leg.abort()
+        deadline = self._monotonic() + _ABORT_SECONDS
+        while self._open_legs and self._monotonic() < deadline:
+            await asyncio.sleep(0)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -100,6 +100,7 @@ class Upstream:
         measures: attempts are counted here.
         log: told about each node that fails, once until it works again.
         monotonic: seconds.
+        open_legs: holds the sockets that are open.
 
     Attributes:
         server_properties: of the broker that answered last; None before the first.
@@ -114,6 +115,7 @@ class Upstream:
         measures: Measures,
         log: Log,
         monotonic: Callable[[], float],
+        open_legs: set[Leg],
     ) -> None:
         self.nodes: Final = nodes
         self.credentials: Final = credentials
@@ -121,6 +123,7 @@ class Upstream:
         self.server_properties: HeaderTable | None = None
         self.offered: Tune | None = None
         self.monotonic: Final = monotonic
+        self._open_legs = open_legs
         self._tls = tls
         self._log = log
 
@@ -195,7 +198,7 @@ class Upstream:
             if context is None and not ip_address(address.partition("%")[0]).is_loopback:
                 raise OSError(f"plain text goes to loopback only, and {node.address.host} is {address}")
             try:
-                return await _open_socket(node, address, context)
+                return await _open_socket(node, address, context, self._open_legs)
             except OSError as error:  # ssl.SSLError and refusals; a time-out is above
                 problem = error
         raise problem or OSError(f"{node.address.host} has no address")
@@ -214,8 +217,8 @@ async def _resolved(node: UpstreamNode) -> list[str]:
     return [host]
 
 
-async def _open_socket(node: UpstreamNode, address: str, context: ssl.SSLContext | None) -> Leg:
-    leg = Leg()
+async def _open_socket(node: UpstreamNode, address: str, context: ssl.SSLContext | None, open_legs: set[Leg]) -> Leg:
+    leg = Leg(open_legs)
     await asyncio.get_running_loop().create_connection(
         lambda: leg,
         address,
