@@ -43,6 +43,7 @@ MEANINGS = {
 
 BY_ERROR = {
     "InvalidTopology": ExitCode.INVALID_FILE,
+    "TopologyRefused": ExitCode.INVALID_FILE,
     "MissingSecret": ExitCode.INVALID_FILE,
     "InvalidPlanFile": ExitCode.INVALID_FILE,
     "InvalidKeySet": ExitCode.INVALID_FILE,

@@ -6,20 +6,16 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 from difflib import get_close_matches
-from hashlib import sha256
 from pathlib import Path
 
 from letrade_agent.config import InvalidSetting, Settings
 from letrade_agent.state import InForce
+from letrade_agent.watch.topology_reader import read_topology
 from letrade_topo.errors import TopoError
 from letrade_topo.keys.folder import private_folder, public_file
 from letrade_topo.keys.keyset import KeySet, load_keyset, private_files
-from letrade_topo.load.source_text import read_source
-from letrade_topo.load.topology_file import load_sources
 from letrade_topo.model.security import Enforcement
 from letrade_topo.model.topology import Topology
-
-SHA_DIGITS = 12
 
 
 class NotASuccessor(TopoError):
@@ -42,7 +38,7 @@ def load(settings: Settings) -> InForce:
     """Read everything.
 
     Raises:
-        InvalidTopology: with every problem of the files.
+        TopologyRefused: with every problem of the files.
         InvalidKeySet: a key file is missing or not what it should be.
         InvalidSetting: the topology does not know the service, or demands keys and there is no folder of them.
     """
@@ -55,11 +51,10 @@ def load_topology(settings: Settings) -> tuple[Topology, str]:
     """Read the topology and the beginning of its hash.
 
     Raises:
-        InvalidTopology: with every problem of the files.
+        TopologyRefused: with every problem of the files.
         InvalidSetting: it does not know the service, or demands keys and there is no folder of them.
     """
-    texts = [read_source(path) for path in topology_files(settings)]
-    topology = load_sources(texts, environment=settings.variables).topology
+    topology, topology_sha = read_topology(tuple(topology_files(settings)), settings.variables)
     if settings.service not in topology.services:
         near = get_close_matches(settings.service, topology.services, n=1)
         raise InvalidSetting(
@@ -72,8 +67,7 @@ def load_topology(settings: Settings) -> tuple[Topology, str]:
             f"no key folder, and {settings.topology} demands signed messages (security.jwt.mode)",
             fix="give --keys DIR; `letrade-topo keys init DIR` makes one",
         )
-    content = "\0".join(text.text for text in texts)
-    return topology, sha256(content.encode()).hexdigest()[:SHA_DIGITS]
+    return topology, topology_sha
 
 
 def load_keys(settings: Settings) -> KeySet | None:

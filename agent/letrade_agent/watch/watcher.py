@@ -100,7 +100,7 @@ class Watcher:
         self._log("error", f"{source}_reload_failed", {"problem": problem, "kept": self._kept(source)})
 
     def _load(self, source: Source, current: InForce) -> InForce:
-        """In a thread: a big topology takes longer than a heartbeat should wait."""
+        """In a thread, which only waits for another process where that takes long."""
         if source is Source.KEYS:
             return replace(current, keys=load_keys(self._settings), loaded_at=time.time())
         topology, topology_sha = load_topology(self._settings)
