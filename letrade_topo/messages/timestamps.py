@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 _RFC_3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WRITTEN_LENGTH = len("2025-03-29T12:34:56.789Z")
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -28,6 +30,21 @@ def parse_timestamp(text: str) -> int | None:
     Returns:
         Milliseconds since the epoch, rounded down; None when it is no such text or no such moment.
     """
+    if len(text) == _WRITTEN_LENGTH and text.isascii():
+        second, fraction = text[17:19], text[20:23]
+        if second < "60" and second.isdigit() and fraction.isdigit() and text[19] == "." and text[23] == "Z":
+            start = _start_of_minute(text[:17])
+            return None if start is None else start + int(second) * 1000 + int(fraction)
+    return _parse(text)
+
+
+@lru_cache(maxsize=256)
+def _start_of_minute(text: str) -> int | None:
+    """The moment of a text that ends before the seconds. Messages come in the order of time, so most ask the same."""
+    return _parse(f"{text}00Z")
+
+
+def _parse(text: str) -> int | None:
     match = _RFC_3339.fullmatch(text)
     if match is None:
         return None

@@ -97,3 +97,12 @@ def test_any_text(text: str) -> None:
     milliseconds = parse_timestamp(text)
 
     assert milliseconds is None or parse_timestamp(format_timestamp(milliseconds)) == milliseconds
+
+
+@given(
+    st.text(st.sampled_from("0123456789٣-:.TtZ +"), min_size=23, max_size=23)
+    | st.from_regex(r"[0-9]{4}-[01][0-9]-[0-3][0-9][Tt ][0-2][0-9]:[0-6][0-9]:[0-9]{2}[.,0][0-9٣]{3}", fullmatch=True)
+)
+def test_the_written_form_is_read_like_every_other(text: str) -> None:
+    """There is a shorter way for the form that this module writes; `z` takes the long one, and means the same."""
+    assert parse_timestamp(f"{text}Z") == parse_timestamp(f"{text}z")
