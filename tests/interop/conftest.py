@@ -13,6 +13,7 @@ import pytest
 
 from tests.agents import RunningAgent, administrator_of, make_key_folder, running_agent
 from tests.brokers import RunningBroker
+from tests.interop.bus import Bus, running_bus
 from tests.interop.client import Channel, Client, Connection, Endpoint
 from tests.interop.with_aio_pika import AioPika
 from tests.interop.with_amqplib import Amqplib
@@ -103,6 +104,20 @@ def _passing_agent(broker: RunningBroker, vhost: str, folder: Path) -> Iterator[
         options=["--undeclared", "pass"],
     ) as agent:
         yield agent
+
+
+@pytest.fixture(scope="session")
+def _buses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[RunningBroker], Bus]]:
+    """One bus for each version, until the session ends."""
+    running: dict[str, Bus] = {}
+    with ExitStack() as stack:
+
+        def get(broker: RunningBroker) -> Bus:
+            if broker.version not in running:
+                running[broker.version] = stack.enter_context(running_bus(broker, tmp_path_factory.mktemp("bus-")))
+            return running[broker.version]
+
+        yield get
 
 
 @pytest.fixture
