@@ -16,7 +16,6 @@ from letrade_agent.amqp.header_table import EMPTY_ENCODED, HeaderTable, integer_
 from letrade_agent.amqp.properties import ContentHeader
 from letrade_agent.amqp.wire import integer_value, long_string
 from letrade_agent.filters.verdicts import Approved
-from letrade_topo.keys.claims import LARGEST_BATCH
 from letrade_topo.keys.headers import (
     JWS_HEADER,
     PROOF_HEADER,
@@ -75,24 +74,20 @@ def plain(approved: Approved) -> bytes:
     return header.rewrite(approved.headers)
 
 
-def sign_batch(signer: Signer, batch: Sequence[Approved], issued_at: int, jtis: Sequence[bytes]) -> list[bytes]:
-    """The headers of messages that are signed together: one signature for every 1024 of them.
+def sign_batch(signer: Signer, batch: Sequence[Approved], issued_at: int, jti: bytes) -> list[bytes]:
+    """The headers of messages that are signed together.
 
     Args:
         signer: with the key in use.
-        batch: messages with a lifetime.
+        batch: 1 to 1024 messages with a lifetime.
         issued_at: now, in whole seconds since the epoch.
-        jtis: 16 random bytes for every 1024 messages.
+        jti: 16 random bytes.
     """
-    payloads: list[bytes] = []
-    for start, jti in zip(range(0, len(batch), LARGEST_BATCH), jtis, strict=True):
-        part = batch[start : start + LARGEST_BATCH]
-        lifetime = ceil(max([approved.lifetime_seconds or 0.0 for approved in part]))
-        messages = [_message(approved) for approved in part]
-        signed = signer.sign(messages, lifetime_seconds=lifetime, issued_at=issued_at, jti=jti)
-        jws_entry = _JWS_ENTRY + long_string(signed[0].jws)
-        payloads += [_signed(approved, headers, jws_entry) for approved, headers in zip(part, signed, strict=True)]
-    return payloads
+    lifetime = ceil(max([approved.lifetime_seconds or 0.0 for approved in batch]))
+    messages = [_message(approved) for approved in batch]
+    signed = signer.sign(messages, lifetime_seconds=lifetime, issued_at=issued_at, jti=jti)
+    jws_entry = _JWS_ENTRY + long_string(signed[0].jws)
+    return [_signed(approved, headers, jws_entry) for approved, headers in zip(batch, signed, strict=True)]
 
 
 def restored(header: ContentHeader) -> bytes:
