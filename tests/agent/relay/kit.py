@@ -1,0 +1,353 @@
+"""A relay between two test ends: filters that decide by routing key, a client and a broker that speak by pamqp.
+
+What the relay emits is read by pamqp, not by the code under test. Every piece of output is checked for two things
+that hold always: no frame is larger than its side allows, and nothing comes between the frames of one content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pamqp.body
+import pamqp.frame
+import pamqp.header
+from letrade_agent.amqp.basic import Publish
+from letrade_agent.amqp.command import Command
+from letrade_agent.amqp.faults import ReplyCode
+from letrade_agent.amqp.frames import FrameDecoder
+from letrade_agent.amqp.properties import ContentHeader
+from letrade_agent.filters.verdicts import (
+    Approved,
+    DeadLetter,
+    Delivery,
+    Examined,
+    Failed,
+    Filters,
+    Held,
+    Pass,
+    Refusal,
+    Remembered,
+    Repeated,
+    Ruling,
+    Shown,
+)
+from letrade_agent.measures import Measures
+from letrade_agent.relay.effects import Effect, Ended, HandOver
+from letrade_agent.relay.relay import Relay
+from pamqp.commands import Basic, Channel, Confirm
+
+ADDED = b"signed"
+"""What sealing adds: the content type, so that it can be seen and taken off."""
+
+
+class KeyedOutbound:
+    """Refuses by routing key: `no.header`, `no.body`, `no.seal`; everything else is sealed."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.sealed_header: Callable[[ContentHeader], bytes] = lambda header: header.rewrite(
+            replace={"content_type": ADDED}
+        )
+
+    def admit(self, publish: Publish, header: ContentHeader) -> Refusal | None:
+        """Refuse at the header what is keyed so."""
+        return _refusal(publish) if publish.routing_key == b"no.header" else None
+
+    def approve(self, publish: Publish, header: ContentHeader, body: bytes) -> Approved | Refusal:
+        """Refuse at the end what is keyed so."""
+        if publish.routing_key == b"no.body":
+            return _refusal(publish)
+        return Approved(publish, header, body, "_other", None)
+
+    def seal(self, batch: Sequence[Approved], now: float) -> Sequence[bytes | Refusal]:
+        """Mark, or refuse, what is keyed so."""
+        self.batches.append(len(batch))
+        return [
+            _refusal(one.publish) if one.publish.routing_key == b"no.seal" else self.sealed_header(one.header)
+            for one in batch
+        ]
+
+    def restore(self, header: ContentHeader) -> bytes:
+        """Take the mark off."""
+        return header.rewrite(replace={"content_type": None}) if header.content_type == ADDED else header.payload
+
+
+def _refusal(publish: Publish) -> Refusal:
+    return Refusal(ReplyCode.PRECONDITION_FAILED, "test", f"refused: {publish.routing_key.decode()}")
+
+
+class KeyedInbound:
+    """Judges by routing key, or by what `verdicts` says of the body: good, bad, held, repeated."""
+
+    def __init__(self) -> None:
+        self.verdicts: dict[bytes, str] = {}
+        self.settled_queues: list[str] = []
+        self.until_over = 60.0
+        self.seen: list[Delivery] = []
+        self.shown_header: Callable[[ContentHeader], bytes] = lambda header: header.payload
+
+    def examine(self, delivery: Delivery, now: float) -> Examined:
+        """What was said of this body, else what its key says."""
+        self.seen.append(delivery)
+        failed = Failed("test", "bad", "", "_other")
+        match self.verdicts.get(delivery.body, delivery.routing_key.decode()):
+            case "bad":
+                return failed
+            case "held":
+                return Held(failed, self.until_over)
+            case "repeated":
+                return Repeated("_other")
+            case _:
+                return Shown(self.shown_header(delivery.header), Remembered(delivery.queue, None, now), "_other")
+
+    def settled(self, remembered: Remembered, now: float) -> None:
+        """Note it."""
+        self.settled_queues.append(remembered.queue)
+
+    def dead_letter(self, delivery: Delivery, failed: Failed, now: float) -> DeadLetter:
+        """The message, under a key of its own."""
+        return DeadLetter(
+            b"dlq", b"key.dead", delivery.header.payload, delivery.body, delivery.queue, failed.reason, failed.detail
+        )
+
+
+class ListedDeclares:
+    """Rules as told; what it was not told passes."""
+
+    def __init__(self) -> None:
+        self.rulings: dict[str, Ruling] = {}
+        self.asked: list[Command] = []
+
+    def rule(self, command: Command) -> Ruling:
+        """What it was told."""
+        self.asked.append(command)
+        return self.rulings.get(command.method.name, Pass())
+
+
+@dataclass
+class Content:
+    """A whole content, as pamqp read it."""
+
+    channel: int
+    method: Any
+    header: Any
+    body: bytes
+
+    @property
+    def name(self) -> str:
+        """Name of the method, as pamqp spells it."""
+        return str(self.method.name)
+
+
+@dataclass
+class Method:
+    """A method without content."""
+
+    channel: int
+    method: Any
+
+    @property
+    def name(self) -> str:
+        """Name of the method, as pamqp spells it."""
+        return str(self.method.name)
+
+
+Seen = Content | Method
+
+
+class Reader:
+    """Reads one side's output by pamqp, and holds it to the two rules above."""
+
+    def __init__(self, frame_max: int) -> None:
+        self._frame_max = frame_max
+        self._open: dict[int, tuple[Any, Any, list[bytes], int]] = {}
+
+    def read(self, data: bytes) -> list[Seen]:
+        """Whole contents and methods, in order."""
+        seen: list[Seen] = []
+        while data:
+            consumed, channel, frame = pamqp.frame.unmarshal(data)
+            assert 0 < consumed <= self._frame_max, f"a frame of {consumed} bytes where {self._frame_max} are agreed"
+            data = data[consumed:]
+            seen += self._take(channel, frame)
+        assert not self._open, "a call ended within a content"
+        return seen
+
+    def _take(self, channel: int, frame: Any) -> list[Seen]:
+        if isinstance(frame, pamqp.header.ContentHeader):
+            method, header, parts, _ = self._open[channel]
+            assert header is None
+            self._open[channel] = (method, frame, parts, frame.body_size)
+        elif isinstance(frame, pamqp.body.ContentBody):
+            method, header, parts, missing = self._open[channel]
+            parts.append(frame.value)
+            self._open[channel] = (method, header, parts, missing - len(frame.value))
+        else:
+            assert channel not in self._open, f"{frame.name} within a content of channel {channel}"
+            if frame.name in ("Basic.Publish", "Basic.Deliver", "Basic.GetOk", "Basic.Return"):
+                self._open[channel] = (frame, None, [], -1)
+            else:
+                return [Method(channel, frame)]
+        method, header, parts, missing = self._open[channel]
+        if missing == 0:
+            del self._open[channel]
+            return [Content(channel, method, header, b"".join(parts))]
+        return []
+
+
+def marshal(frame: Any, channel: int = 1) -> bytes:
+    """One frame by pamqp."""
+    return bytes(pamqp.frame.marshal(frame, channel))
+
+
+def content(method: Any, body: bytes = b"", *, channel: int = 1, cut: int = 4000, **properties: Any) -> bytes:
+    """A whole content by pamqp, its body cut at `cut` bytes."""
+    header = pamqp.header.ContentHeader(body_size=len(body), properties=Basic.Properties(**properties))
+    pieces = [body[start : start + cut] for start in range(0, len(body), cut)]
+    return marshal(method, channel) + b"".join(
+        marshal(frame, channel) for frame in (header, *map(pamqp.body.ContentBody, pieces))
+    )
+
+
+def publish(key: str, body: bytes = b"body", *, mandatory: bool = False, channel: int = 1, **properties: Any) -> bytes:
+    """A publish to the exchange `ex`."""
+    method = Basic.Publish(exchange="ex", routing_key=key, mandatory=mandatory)
+    return content(method, body, channel=channel, **properties)
+
+
+def deliver(
+    tag: int, key: str = "good", body: bytes = b"body", *, consumer: str = "c", channel: int = 1, **properties: Any
+) -> bytes:
+    """A delivery from the exchange `ex`."""
+    method = Basic.Deliver(consumer_tag=consumer, delivery_tag=tag, redelivered=False, exchange="ex", routing_key=key)
+    return content(method, body, channel=channel, **properties)
+
+
+def get_ok(tag: int, key: str = "good", body: bytes = b"body", *, left: int = 0, channel: int = 1) -> bytes:
+    """An answer to basic.get."""
+    method = Basic.GetOk(delivery_tag=tag, redelivered=False, exchange="ex", routing_key=key, message_count=left)
+    return content(method, body, channel=channel)
+
+
+@dataclass
+class Rig:
+    """A relay with both ends in hand.
+
+    Attributes:
+        client, broker: everything that reached each, in order; `take_*` forget what they give.
+        effects: everything that is to be done.
+        clock: seconds, moved by hand.
+    """
+
+    client_frame_max: int = 131_072
+    upstream_frame_max: int = 131_072
+    capabilities: frozenset[bytes] = frozenset((b"consumer_cancel_notify", b"connection.blocked"))
+    max_delivery_bytes: int = 1 << 24
+    client: list[Seen] = field(default_factory=list)
+    broker: list[Seen] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+    logged: list[tuple[str, str, Mapping[str, object]]] = field(default_factory=list)
+    clock: float = 1000.0
+
+    def __post_init__(self) -> None:
+        self.outbound = KeyedOutbound()
+        self.inbound = KeyedInbound()
+        self.declares = ListedDeclares()
+        self.measures = Measures()
+        self._client_reader = Reader(self.client_frame_max)
+        self._broker_reader = Reader(self.upstream_frame_max)
+        self._from_client = FrameDecoder(self.client_frame_max)
+        self._from_broker = FrameDecoder(self.upstream_frame_max)
+        self.relay = Relay(
+            Filters(self.outbound, self.inbound, self.declares),
+            self.measures,
+            client_frame_max=self.client_frame_max,
+            upstream_frame_max=self.upstream_frame_max,
+            client_capabilities=self.capabilities,
+            now=lambda: self.clock,
+            monotonic=lambda: self.clock,
+            log=lambda level, event, about: self.logged.append((level, event, about)),
+            max_delivery_bytes=self.max_delivery_bytes,
+        )
+
+    def client_sends(self, *data: Any, channel: int = 1) -> None:
+        """Bytes, or methods of pamqp on `channel`, in one read."""
+        self.relay.from_client(self._from_client.feed(_joined(data, channel)))
+        self.collect()
+
+    def broker_sends(self, *data: Any, channel: int = 1) -> None:
+        """The same from the broker."""
+        self.relay.from_upstream(self._from_broker.feed(_joined(data, channel)))
+        self.collect()
+
+    def collect(self) -> None:
+        """Read what the relay has emitted."""
+        self.client += self._client_reader.read(self.relay.take_to_client())
+        self.broker += self._broker_reader.read(self.relay.take_to_upstream())
+        self.effects += self.relay.take_effects()
+
+    def tick(self, seconds: float = 1.0) -> None:
+        """Time goes on, and the relay is told."""
+        self.clock += seconds
+        self.relay.tick()
+        self.collect()
+
+    def hand_over(self, one: HandOver) -> None:
+        """The dead letter is confirmed."""
+        self.relay.handed_over(one.ticket)
+        self.collect()
+
+    def take_client(self) -> list[Seen]:
+        """What reached the client since."""
+        taken, self.client = self.client, []
+        return taken
+
+    def take_broker(self) -> list[Seen]:
+        """What reached the broker since."""
+        taken, self.broker = self.broker, []
+        return taken
+
+    def client_names(self) -> list[str]:
+        """The same, names only."""
+        return [seen.name for seen in self.take_client()]
+
+    def broker_names(self) -> list[str]:
+        """The same, names only."""
+        return [seen.name for seen in self.take_broker()]
+
+    @property
+    def hand_overs(self) -> list[HandOver]:
+        """All that were asked for."""
+        return [effect for effect in self.effects if isinstance(effect, HandOver)]
+
+    @property
+    def ended(self) -> list[Ended]:
+        """The ends of the connection."""
+        return [effect for effect in self.effects if isinstance(effect, Ended)]
+
+    def open(self, channel: int = 1, *, confirms: bool = False) -> Rig:
+        """Open a channel, and forget how."""
+        self.client_sends(Channel.Open(), channel=channel)
+        self.broker_sends(Channel.OpenOk(), channel=channel)
+        if confirms:
+            self.client_sends(Confirm.Select(), channel=channel)
+            self.broker_sends(Confirm.SelectOk(), channel=channel)
+        self.take_client()
+        self.take_broker()
+        return self
+
+    def consume(self, tag: str = "c", *, queue: str = "q", no_ack: bool = False, channel: int = 1) -> Rig:
+        """Subscribe, and forget how."""
+        self.client_sends(Basic.Consume(queue=queue, consumer_tag=tag, no_ack=no_ack), channel=channel)
+        if any(seen.name == "Basic.Qos" for seen in self.broker):
+            self.broker_sends(Basic.QosOk(), channel=channel)
+        self.broker_sends(Basic.ConsumeOk(consumer_tag=tag), channel=channel)
+        self.take_client()
+        self.take_broker()
+        return self
+
+
+def _joined(data: Sequence[Any], channel: int) -> bytes:
+    return b"".join(one if isinstance(one, bytes) else marshal(one, channel) for one in data)
