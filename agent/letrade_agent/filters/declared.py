@@ -22,7 +22,7 @@ OTHER_LABEL: Final = "_other"
 DIRECT_REPLY_TO: Final = "amq.rabbitmq.reply-to"
 """RabbitMQ's pseudo queue; what is answered there has its name and more as routing key."""
 
-KEPT_NAMES: Final = 16_384
+KEPT_NAMES: Final = 4_096
 """Decisions about names that are kept, in each of several memories."""
 
 _STRICTNESS: Final = {Enforcement.OFF: 0, Enforcement.WARN: 1, Enforcement.ENFORCE: 2}
