@@ -8,6 +8,7 @@ from typing import Final
 
 from prometheus_client.core import Metric
 
+from letrade_agent.filters.words import Word
 from letrade_agent.measures import LATENCY_BOUNDS, SIZE_BOUNDS, WAITING_BOUNDS, Measures
 from letrade_agent.observe.families import Labels, by_one, counter, gauge, histogram
 from letrade_agent.observe.labels import (
@@ -28,8 +29,9 @@ ALL: Final = "_all"
 """The destination of what is neither published nor delivered."""
 OUTCOMES: Final = ("forwarded", "rejected")
 UNVERIFIED_CAUSES: Final = ("undeclared", "off")
-PUBLISH_REASONS: Final = ("undeclared", "not_allowed", "oversize", "copies", "envelope", "schema", "no_key")
-DELIVER_REASONS: Final = tuple(reason.value for reason in Reason if reason is not Reason.REPEAT)
+_OF_DECLARES: Final = (Word.DECLARE, Word.BIND, Word.DELETE, Word.CONSUME)
+PUBLISH_REASONS: Final = tuple(word.value for word in Word if word not in _OF_DECLARES)
+DELIVER_REASONS: Final = (*(word.value for word in Reason if word is not Reason.REPEAT), Word.OVERSIZE.value)
 
 
 class MessageMetrics:
