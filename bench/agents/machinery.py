@@ -64,7 +64,7 @@ class Bus:
         """Put the topology onto the broker and make the keys."""
         self.topology.write_text(yaml.safe_dump(topology()), encoding="utf-8")
         run_tool("apply", "--yes", str(self.topology), node=self.node, folder=self.folder)
-        run_tool("keys", "init", str(self.keys), "--topology", str(self.topology), folder=self.folder)
+        run_tool("keys", "init", str(self.keys), str(self.topology), folder=self.folder)
         # The ends that go straight to the broker do so as its administrator.
         self.node.ctl("set_permissions", "-p", VHOST, ADMINISTRATOR, ".*", ".*", ".*")
 

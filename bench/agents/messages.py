@@ -41,7 +41,9 @@ def topology() -> dict[str, Any]:
         "exchanges": {EXCHANGE: {}},
         "messages": {KEY: {"exchange": EXCHANGE, "lifetime": "24h", "schema": _SCHEMA}},
         "services": {PUBLISHER: {"publishes": [KEY]}, CONSUMER: {"consumes": [KEY]}},
-        "queues": {QUEUE: {"service": CONSUMER, "messages": [KEY], "type": "classic", "retry": "none"}},
+        "queues": {
+            QUEUE: {"service": CONSUMER, "messages": [KEY], "type": "classic", "retry": "none", "dead_letter": "none"}
+        },
     }
 
 
