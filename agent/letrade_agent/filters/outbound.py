@@ -177,7 +177,7 @@ class OutboundFilter:
         if largest is None or len(payload) <= largest:
             return payload
         text = f"content header of {len(payload)} bytes with its token, and a frame to the broker holds {largest}"
-        return Refusal(ReplyCode.PRECONDITION_FAILED, Word.HEADER_SIZE, text)
+        return Refusal(ReplyCode.PRECONDITION_FAILED, Word.FRAME_SIZE, text)
 
     def _unless_warned(self, destination: Destination, refusal: Refusal) -> Refusal | None:
         if destination.mode is not Enforcement.WARN:

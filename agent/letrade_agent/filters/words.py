@@ -28,7 +28,7 @@ class Word(StrEnum):
     COPIES = "copies"
     ENVELOPE = "envelope"
     SCHEMA = "schema"
-    HEADER_SIZE = "header_size"
+    FRAME_SIZE = "frame_size"
     NO_KEY = "no_key"
     DECLARE = "declare"
     BIND = "bind"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from letrade_agent.amqp.properties import ContentHeader
 from letrade_agent.filters.dead_letters import dead_key
@@ -167,6 +167,8 @@ def test_its_own_headers_are_left_behind_where_all_are_too_many_for_a_frame() ->
 
 
 @given(st.binary(max_size=255))
+@example(b"market_data.bin\nance.btc")
+@example(b"k" * 255)
 def test_every_key_of_a_dead_letter_is_one_that_the_service_may_publish(routing_key: bytes) -> None:
     """Its topic permission on the exchange of dead letters is `.+\\.dead`; no key may be refused for ever."""
     key = dead_key(routing_key)

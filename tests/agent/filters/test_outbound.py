@@ -195,6 +195,16 @@ def test_copies_are_refused(name: bytes) -> None:
     assert (refusal.code, refusal.reason) == (ReplyCode.ACCESS_REFUSED, "copies")
 
 
+@pytest.mark.parametrize("name", [b"CC", b"BCC"])
+def test_copies_of_what_is_not_judged_are_the_clients_affair(name: bytes) -> None:
+    """The mode governs this check too, and so does adoption."""
+    table = [text_entry(name, b"x")]
+    shop = agent("shop", model=modes("off"))
+    for one, place in ((shop, publish(b"orders", b"k")), (agent(undeclared=Undeclared.PASS), publish(b"e", b"k"))):
+        (payload,) = one.seal((place, header(b"x", table), b"x"))
+        assert names_of(payload) == [name]
+
+
 def test_a_header_that_only_looks_like_a_copy_is_none() -> None:
     """`CC` somewhere in a name or a value means nothing."""
     (payload,) = agent().seal(trade(table=[text_entry(b"xCCx", b"BCC CC")]))
@@ -281,9 +291,12 @@ def test_a_header_that_no_longer_fits_a_frame_is_refused() -> None:
     """Facts: the broker enforces frame_max for content headers, and closes the connection."""
     small = agent(upstream_frame_max=4096)
     message = trade(table=[text_entry(b"big", b"x" * 3800)])
-    assert small.refusal(*message).reason == "header_size"
+    assert small.refusal(*message).reason == "frame_size"
     fitting = trade(table=[text_entry(b"big", b"x" * 3000)])
-    assert len(small.seal(fitting)[0]) <= 4096 - 8
+    (payload,) = small.seal(fitting)
+    exact = len(payload) + 8
+    assert agent(upstream_frame_max=exact).seal(fitting)
+    assert agent(upstream_frame_max=exact - 1).refusal(*fitting).reason == "frame_size"
     assert agent(upstream_frame_max=0).seal(trade(table=[text_entry(b"big", b"x" * 200_000)]))
 
 
@@ -293,13 +306,15 @@ def test_warn_forwards_and_counts_what_would_have_been_refused() -> None:
     orders_placed = publish(b"orders", b"order.placed")
     for body in (b"no envelope", envelope({}, source="shop")):
         (payload,) = shop.seal((orders_placed, header(body), body))
-        assert b"letrade-jws" in names_of(payload)
+        assert names_of(payload)[0] == b"letrade-jws"
+    (bare,) = shop.seal((orders_placed, header(b"x", [text_entry(b"mine", b"")]), b"x"))
+    assert names_of(bare) == [b"mine", b"letrade-jws", b"letrade-to"], "nothing is added to what is no envelope"
     for key in (b"order.seen", b"unheard.of"):
         (payload,) = shop.seal((publish(b"orders", key), header(b"x"), b"x"))
         assert payload == header(b"x").payload
     shop.seal((orders_placed, header(envelope({"number": 1}, source="shop"), [text_entry(b"CC", b"")]), b"x"))
     assert shop.measures.warned == {
-        ("publish", "envelope"): 2,
+        ("publish", "envelope"): 3,
         ("publish", "schema"): 1,
         ("publish", "not_allowed"): 1,
         ("publish", "undeclared"): 1,
