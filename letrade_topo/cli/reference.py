@@ -13,9 +13,14 @@ WIDTH = 100
 
 
 def command_line() -> str:
-    """The `--help` of every command, as Markdown."""
-    parts = ["# The command line", "", "Generated from the code by `script/reference`.", ""]
-    for path, command in _commands(letrade_topo, ["letrade-topo"]):
+    """The commands of `letrade-topo`, as Markdown."""
+    return help_page("The command line", letrade_topo, "letrade-topo")
+
+
+def help_page(title: str, program: click.Command, name: str) -> str:
+    """The `--help` of every command of a program, as Markdown."""
+    parts = [f"# {title}", "", "Generated from the code by `script/reference`.", ""]
+    for path, command in _commands(program, [name]):
         context = click.Context(command, info_name=" ".join(path), terminal_width=WIDTH, max_content_width=WIDTH)
         parts += [f"## `{' '.join(path)}`", "", "```text", command.get_help(context), "```", ""]
     return "\n".join(parts)
