@@ -28,7 +28,7 @@ from letrade_agent.proxy.log import Log
 from letrade_agent.proxy.login import LoggedIn
 from letrade_agent.proxy.pressure import Reason, Valve
 from letrade_agent.proxy.pulse import Beat, Pulse
-from letrade_agent.proxy.upstream import limit_unacknowledged
+from letrade_agent.proxy.sockets import limit_unacknowledged
 from letrade_agent.relay.effects import Effect, Ended, HandOver, Ticket, UpstreamBlocked
 from letrade_agent.relay.relay import Relay
 

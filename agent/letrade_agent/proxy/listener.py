@@ -81,6 +81,11 @@ class Listener:
         if self._server is not None:
             self._server.close()
 
+    async def settle(self, timeout_seconds: float) -> None:
+        """Wait for those who are in their handshake."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_seconds)
+
     async def close(self) -> None:
         """Stop, and end the handshakes."""
         self.stop()

@@ -36,8 +36,9 @@ from letrade_agent.amqp.negotiation import (
     upstream_properties,
 )
 from letrade_agent.proxy.broken import Outcome, UpstreamBroken, forced
+from letrade_agent.proxy.dialled import CHANNEL_MAX, FRAME_MAX, HEARTBEAT_SECONDS, Dialled
 from letrade_agent.proxy.leg import Inbox, Leg
-from letrade_agent.proxy.upstream import CHANNEL_MAX, FRAME_MAX, HEARTBEAT_SECONDS, Dialled, Upstream, agent_properties
+from letrade_agent.proxy.upstream import Upstream, agent_properties
 
 _ANY_VHOST: Final = b"/"
 _CLOSES_ON_FAILED_LOGIN: Final = b"authentication_failure_close"

@@ -14,9 +14,11 @@ from letrade_agent.amqp.frames import HEARTBEAT_FRAME, METHOD, Frame, encode_con
 from letrade_agent.amqp.methods import BY_NAME
 from letrade_agent.amqp.wire import short_string
 from letrade_agent.filters.verdicts import DeadLetter
+from letrade_agent.proxy.dialled import Dialled
 from letrade_agent.proxy.leg import Leg
 from letrade_agent.proxy.pulse import Beat, Pulse
-from letrade_agent.proxy.upstream import Dialled, Upstream, agent_properties, limit_unacknowledged
+from letrade_agent.proxy.sockets import limit_unacknowledged
+from letrade_agent.proxy.upstream import Upstream, agent_properties
 
 _CHANNEL: Final = 1
 _MANDATORY: Final = b"\x01"

@@ -18,8 +18,9 @@ from letrade_agent.amqp.faults import AmqpFault
 from letrade_agent.amqp.frames import METHOD, encode_method
 from letrade_agent.amqp.topology_commands import QueueDeclare, QueueDeclareOk
 from letrade_agent.proxy.broken import UpstreamBroken, from_close
+from letrade_agent.proxy.dialled import Dialled
 from letrade_agent.proxy.leg import LegLost
-from letrade_agent.proxy.upstream import Dialled, Upstream, agent_properties
+from letrade_agent.proxy.upstream import Upstream, agent_properties
 
 ANSWER_SECONDS: Final = 5.0
 _CHANNEL: Final = 1

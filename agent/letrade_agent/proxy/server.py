@@ -12,13 +12,14 @@ from letrade_agent.filters.verdicts import Filters
 from letrade_agent.measures import Measures
 from letrade_agent.proxy.connection import WRITE_STALL_SECONDS, Connection, Shell, Snapshot
 from letrade_agent.proxy.dead_letters import DeadLetters
+from letrade_agent.proxy.dialled import Credentials
 from letrade_agent.proxy.leg import Leg
 from letrade_agent.proxy.listener import Listener
 from letrade_agent.proxy.log import Log
 from letrade_agent.proxy.login import Door, LoggedIn
 from letrade_agent.proxy.nodes import Nodes, NodeState
 from letrade_agent.proxy.tls import TlsContexts
-from letrade_agent.proxy.upstream import Credentials, Upstream
+from letrade_agent.proxy.upstream import Upstream
 from letrade_agent.relay.relay import Relay
 
 BEAT_SECONDS: Final = 0.5
@@ -28,7 +29,9 @@ BEAT_SECONDS: Final = 0.5
 _CLOSING_SECONDS: Final = 3.0
 """For the broker's answers to what was published last, and for the closing."""
 _SETTLE_SECONDS: Final = 0.05
-_HAND_OVER_SECONDS: Final = 1.0
+_DOOR_SECONDS: Final = 0.5
+"""For who is in the middle of the login, to be told."""
+_HAND_OVER_SECONDS: Final = 0.5
 _ABORT_SECONDS: Final = 0.5
 
 _SHUTTING_DOWN: Final = "letrade-agent is shutting down"
@@ -141,6 +144,7 @@ class Proxy:
         self._log("info", "draining", {"clients": len(self._connections), "seconds": timeout_seconds})
         if not await self._emptied(timeout_seconds):
             await self._end_connections()
+        await self._listener.settle(_DOOR_SECONDS)
         await self.dead_letters.finish(_HAND_OVER_SECONDS)
         await self.close()
 

@@ -58,7 +58,12 @@ def test_time_and_standard_input(
 ) -> None:
     """The time may be RFC 3339, and the message may come by a pipe; later the same message has expired."""
     delivery = DELIVERIES["one message, ES256"]
-    for moment, verdict in (("2025-06-15T15:06:41Z", "accepted"), ("2025-06-15T15:06:41", "accepted"), ("2026-01-01T00:00:00Z", "expired")):  # fmt: skip
+    moments = {
+        "2025-06-15T15:06:41Z": "accepted",
+        "2025-06-15T15:06:41": "accepted",
+        "2026-01-01T00:00:00Z": "expired",
+    }
+    for moment, verdict in moments.items():
         pipe = io.TextIOWrapper(io.BytesIO(json.dumps(delivery).encode()))
         monkeypatch.setattr(sys, "stdin", pipe)
         verify("-", keys, moment)

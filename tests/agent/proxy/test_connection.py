@@ -31,7 +31,7 @@ from letrade_agent.amqp.connection_commands import (
 from letrade_agent.amqp.frames import HEARTBEAT_FRAME, METHOD, encode_content, encode_frame
 from letrade_agent.amqp.header_table import EMPTY_TABLE
 from letrade_agent.amqp.wire import short_string
-from letrade_agent.proxy import upstream
+from letrade_agent.proxy import dialled, sockets
 from letrade_agent.proxy.leg import HIGH_WATER_BYTES
 
 from tests.agent.proxy.world import RawClient, RunningProxy, broker_settings, running, wait_until
@@ -119,7 +119,7 @@ def test_a_quiet_client_and_a_quiet_broker_stay_connected(
     broker: RunningBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Row 35: with one-second heartbeats on both legs nothing is lost by silence; each leg beats by itself."""
-    monkeypatch.setattr(upstream, "HEARTBEAT_SECONDS", 1)
+    monkeypatch.setattr(dialled, "HEARTBEAT_SECONDS", 1)
     with running(broker_settings(broker), username=broker.username) as proxy, proxy.pika(heartbeat=1) as connection:
         channel = connection.channel()
         before = proxy.measures.upstreams
@@ -134,7 +134,7 @@ def test_a_quiet_client_and_a_quiet_broker_stay_connected(
 
 def test_a_client_without_heartbeats_keeps_its_broker(broker: RunningBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 35: a client that agreed to none and says nothing is kept, while the broker gets one each half interval."""
-    monkeypatch.setattr(upstream, "HEARTBEAT_SECONDS", 1)
+    monkeypatch.setattr(dialled, "HEARTBEAT_SECONDS", 1)
     with (
         running(broker_settings(broker), username=broker.username) as proxy,
         logged_in(proxy.port, heartbeat=0) as client,
@@ -165,7 +165,7 @@ def test_a_client_that_is_dead_is_let_go(proxy: RunningProxy) -> None:
 
 def test_a_broker_that_is_dead_is_noticed(start_broker: BrokerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows 35 and 36: a broker that is frozen, with nobody publishing, is noticed by two missed heartbeats."""
-    monkeypatch.setattr(upstream, "HEARTBEAT_SECONDS", 1)
+    monkeypatch.setattr(dialled, "HEARTBEAT_SECONDS", 1)
     broker = start_broker("3.10")
     with running(broker_settings(broker), username=broker.username) as proxy, proxy.pika() as connection:
         processes = broker.node.processes
@@ -241,7 +241,7 @@ def test_a_broker_that_takes_nothing_stops_the_client(start_broker: BrokerFactor
             assert 0 < sent < 1000
             wait_until("the block is measured", lambda: proxy.measures.blocked == 1)
             assert proxy.measures.backpressure_seconds["to_broker"] >= 0
-            assert proxy.call(_user_timeout(proxy)) == {0, upstream.USER_TIMEOUT_MS}
+            assert proxy.call(_user_timeout(proxy)) == {0, sockets.USER_TIMEOUT_MS}
             snapshot = max(proxy.proxy.connections, key=lambda each: each.unsent_to_broker)
             assert snapshot.is_blocked
             assert snapshot.unsent_to_broker < HIGH_WATER_BYTES + 512 * 1024
@@ -366,7 +366,7 @@ def test_small_writes_are_not_delayed(proxy: RunningProxy, broker: RunningBroker
         client, server = proxy.call(options())
 
         assert client[0] == server[0] == 1
-        assert server[1:] == (1, upstream.USER_TIMEOUT_MS)
+        assert server[1:] == (1, sockets.USER_TIMEOUT_MS)
 
 
 # Loss of the broker

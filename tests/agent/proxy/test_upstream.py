@@ -386,3 +386,36 @@ def test_a_broker_that_talks_garbage() -> None:
         refusal(proxy)
         assert proxy.measures.connect_attempts == {"protocol": 1}
     broker.close()
+
+
+def test_certificate_files_that_are_not_there(broker: RunningBroker, tmp_path: Path) -> None:
+    """An authority's file that is missing is said so, with its path, and does not look like a broker that is down."""
+    missing = tmp_path / "ca.crt"
+    with running(broker_settings(broker, ca_file=missing), username=broker.username) as proxy:
+        said = refusal(proxy)
+
+        assert "certificate files cannot be used" in said
+        assert proxy.measures.connect_attempts == {"tls": 1}
+
+
+def test_certificate_files_that_are_exchanged(broker: RunningBroker, tmp_path: Path) -> None:
+    """A changed authority is used from the next connection on; a broken one leaves the former in use, and is logged."""
+    file = tmp_path / "ca.crt"
+    file.write_bytes(broker.ca_file.read_bytes())
+    other = CertificateFolder(tmp_path / "other")
+    other.ensure((), now=datetime.datetime.now(datetime.UTC))
+    with running(broker_settings(broker, ca_file=file), username=broker.username) as proxy:
+        with proxy.pika():
+            pass
+        _replace(file, b"no certificate at all")
+        with proxy.pika():
+            pass
+        assert len(proxy.log.of("certificates_unusable")) == 1
+        _replace(file, other.ca_file.read_bytes())
+        assert "not trusted" in refusal(proxy)
+
+
+def _replace(file: Path, content: bytes) -> None:
+    new = file.with_suffix(".new")
+    new.write_bytes(content)
+    new.replace(file)

@@ -178,6 +178,15 @@ def test_what_no_broker_may_send_ends_the_connection(frame: bytes) -> None:
     assert rig.measures.disconnects == {"internal_error": 1}
 
 
+def test_a_method_that_does_not_fit_upstream_ends_the_connection() -> None:
+    """row 7: the client's frames are larger than the broker's, and a method cannot be cut."""
+    rig = Rig(upstream_frame_max=8_192).open()
+    rig.client_sends(Queue.Declare(queue="q", arguments={"x": "y" * 9_000}))
+    (close,) = rig.take_client()
+    assert (close.name, close.method.reply_code) == ("Connection.Close", 501)
+    assert "8192" in close.method.reply_text
+
+
 @pytest.mark.parametrize(("active", "answer"), [(True, "Channel.FlowOk"), (False, "Connection.Close")])
 def test_flow_is_answered_here(active: bool, answer: str) -> None:
     """row 31: going on is granted, stopping is 540, and the broker hears nothing of either."""

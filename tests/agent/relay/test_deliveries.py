@@ -62,6 +62,22 @@ def test_ack_of_everything_so_far() -> None:
     assert settlements(rig) == [("ack", 2, True), ("ack", 4, False), ("ack", 6, False)]
 
 
+def test_a_multiple_passes_around_what_was_shown_late() -> None:
+    """row 21: upstream tag 1 was held and is the client's third; an ack up to its second must not settle it."""
+    rig = Rig().open().consume()
+    rig.broker_sends(deliver(1, "held", b"late"), deliver(2), deliver(3))
+    rig.inbound.verdicts[b"late"] = "good"
+    rig.relay.filters_changed()
+    rig.collect()
+    assert [one.method.delivery_tag for one in rig.take_client()] == [1, 2, 3]
+
+    rig.client_sends(Basic.Ack(2, True))
+    assert settlements(rig) == [("ack", 2, False), ("ack", 3, False)]
+    rig.broker_sends(deliver(4))
+    rig.client_sends(Basic.Ack(4, True))
+    assert settlements(rig) == [("ack", 4, True)]
+
+
 @pytest.mark.parametrize(
     ("method", "ids"),
     [

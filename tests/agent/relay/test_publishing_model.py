@@ -30,6 +30,8 @@ class Publishes(RuleBasedStateMachine):
         self.client_heard: dict[int, str] = {}
         self.returned: list[bytes] = []
         self.broker_returned: set[bytes] = set()
+        self.sent_at: dict[bytes, float] = {}
+        self.waited = 0.0
 
     def _collect(self) -> None:
         for seen in self.rig.take_broker():
@@ -65,11 +67,13 @@ class Publishes(RuleBasedStateMachine):
     @rule(many=st.lists(st.tuples(st.sampled_from(KEYS), st.booleans()), min_size=1, max_size=6))
     def client_publishes(self, many: list[tuple[str, bool]]) -> None:
         """Several in one read."""
+        self.rig.clock += 1.0
         data = b""
         for key, mandatory in many:
             number = len(self.sent) + 1
             body = b"%d" % number
             self.sent[number] = (key, mandatory, body)
+            self.sent_at[body] = self.rig.clock
             data += publish(key, body, mandatory=mandatory, message_id=str(number))
         self.rig.client_sends(data)
         self._collect()
@@ -85,6 +89,7 @@ class Publishes(RuleBasedStateMachine):
         for one in covered:
             self.unanswered_by_broker.remove(one)
             self.broker_said[self.arrived[one]] = "ack" if acknowledge else "nack"
+            self.waited += self.rig.clock - self.sent_at[self.arrived[one]]
         tag = 0 if multiple and zero else number
         answer = Basic.Ack(tag, multiple) if acknowledge else Basic.Nack(tag, multiple, False)
         self.rig.broker_sends(answer)
@@ -121,6 +126,7 @@ class Publishes(RuleBasedStateMachine):
         measures = self.rig.measures
         assert measures.confirms["ack"] + measures.confirms["nack"] == len(self.broker_said)
         assert sum(measures.confirm_seconds.counts) == len(self.broker_said)
+        assert measures.confirm_seconds.total == self.waited
         assert self.rig.relay.snapshot().unconfirmed == len(self.unanswered_by_broker)
 
 
