@@ -1,0 +1,85 @@
+"""Sockets to a broker node: its addresses looked up each time, TLS with its name, and what notices a dead host."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import ssl
+from ipaddress import ip_address
+from typing import Final
+
+from letrade_agent.config import UpstreamNode
+from letrade_agent.proxy.leg import Leg
+
+USER_TIMEOUT_MS: Final = 20_000
+"""Data that nobody acknowledges for so long end the connection."""
+_SHUTDOWN_SECONDS: Final = 2.0
+"""For the other side's part of closing TLS."""
+_KEEP_ALIVE: Final = ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
+
+
+async def connect(node: UpstreamNode, context: ssl.SSLContext | None, open_legs: set[Leg]) -> Leg:
+    """Connect to one of the addresses of a node.
+
+    Args:
+        node: whose name is in its certificate.
+        context: for TLS; None: plain text, to loopback only.
+        open_legs: is to hold the leg while it is open.
+
+    Raises:
+        OSError: no address, none that answers, or TLS failed (`ssl.SSLError`).
+    """
+    problem: OSError | None = None
+    for address in await _addresses(node):
+        if context is None and not ip_address(address.partition("%")[0]).is_loopback:
+            raise OSError(f"plain text goes to loopback only, and {node.address.host} is {address}")
+        try:
+            return await _open(node, address, context, open_legs)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            problem = error
+    raise problem or OSError(f"{node.address.host} has no address")
+
+
+async def _addresses(node: UpstreamNode) -> list[str]:
+    """In random order: behind a headless service of Kubernetes there are several."""
+    host = node.address.host
+    try:
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        found = await asyncio.get_running_loop().getaddrinfo(host, node.address.port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+        random.shuffle(addresses)
+        return addresses
+    return [host]
+
+
+async def _open(node: UpstreamNode, address: str, context: ssl.SSLContext | None, open_legs: set[Leg]) -> Leg:
+    leg = Leg(open_legs)
+    await asyncio.get_running_loop().create_connection(
+        lambda: leg,
+        address,
+        node.address.port,
+        ssl=context,
+        server_hostname=node.address.host if context else None,
+        ssl_shutdown_timeout=_SHUTDOWN_SECONDS if context else None,
+    )
+    if leg.socket is not None:  # TCP_NODELAY is asyncio's default
+        leg.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEP_ALIVE:
+            leg.socket.setsockopt(socket.IPPROTO_TCP, option, value)
+    limit_unacknowledged(leg, limited=True)
+    return leg
+
+
+def limit_unacknowledged(leg: Leg, *, limited: bool) -> None:
+    """End the connection when what was sent stays unacknowledged.
+
+    Not while the broker blocks the connection: it reads nothing then, and Linux takes a window that stays closed for
+    the same (tcp(7), TCP_USER_TIMEOUT).
+    """
+    if leg.socket is not None and not leg.is_lost:
+        value = USER_TIMEOUT_MS if limited else 0
+        leg.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, value)
