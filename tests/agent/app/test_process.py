@@ -1,0 +1,311 @@
+"""The agent as a process beside a real broker: start, probes, reloads while clients talk, and how it stops."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pika
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+
+from letrade_topo.keys.rotation import Timing, rotate_keys
+from tests.agents import AgentFactory, RunningAgent, login_of, make_key_folder
+from tests.brokers import RunningBroker
+from tests.tool import Tool
+from tests.topologies import Document, loaded, orders, write
+
+LIMIT_SECONDS = 20.0
+QUEUE = "clerk.orders"
+
+
+@dataclass
+class Place:
+    """A broker with a small topology, its file and its keys."""
+
+    broker: RunningBroker
+    folder: Path
+    document: Document
+    start_agent: AgentFactory
+    connections: list[pika.BlockingConnection] = field(default_factory=list)
+
+    def channel(self, agent: RunningAgent) -> BlockingChannel:
+        """A channel in confirm mode on a connection of its own, which is closed before the agent is stopped."""
+        self.connections.append(pika.BlockingConnection(pika.URLParameters(agent.url)))
+        channel = self.connections[-1].channel()
+        channel.confirm_delivery()
+        return channel
+
+    def close(self) -> None:
+        """Close what is still open."""
+        for connection in self.connections:
+            with suppress(pika.exceptions.AMQPError):
+                connection.close()
+
+    @property
+    def topology(self) -> Path:
+        """The file."""
+        return self.folder / "topology.yaml"
+
+    @property
+    def keys(self) -> Path:
+        """The key folder."""
+        return self.folder / "keys"
+
+    def agent(self, service: str, *options: str) -> RunningAgent:
+        """The agent beside a service."""
+        vhost = self.document["vhost"]
+        return self.start_agent(
+            self.broker,
+            service=service,
+            topology=self.topology,
+            vhost=vhost,
+            login=login_of(self.broker, f"{vhost}-{service}"),
+            keys=self.keys,
+            options=options,
+        )
+
+
+@pytest.fixture
+def place(broker: RunningBroker, vhost_name: str, tmp_path: Path, start_agent: AgentFactory) -> Iterator[Place]:
+    """The topology is applied; its users go at the end."""
+    document = orders(name=vhost_name, vhost=vhost_name)
+    made = Place(broker, tmp_path, document, start_agent)
+    write(made.topology, document)
+    Tool.at(broker, tmp_path).run("apply", "--yes").check(0)
+    make_key_folder(made.keys, loaded(document))
+    yield made
+    made.close()
+    for user in (f"{vhost_name}-shop", f"{vhost_name}-clerk"):
+        broker.api("DELETE", f"/api/users/{user}")
+    broker.api("DELETE", f"/api/global-parameters/letrade-topo.{vhost_name}.{vhost_name}")
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Wait for a condition, with a limit."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {LIMIT_SECONDS:g} s: {what}"
+        time.sleep(0.05)
+
+
+def order(source: str = "shop", **payload: object) -> bytes:
+    """The body of a message."""
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
+    return json.dumps(
+        {"message_id": str(uuid.uuid4()), "timestamp": moment, "source": source, "payload": payload}
+    ).encode()
+
+
+def connects(agent: RunningAgent) -> bool:
+    """Whether its port takes connections."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", agent.port)) == 0
+
+
+def events(agent: RunningAgent) -> list[str]:
+    """The events in its log."""
+    return [line.get("event", line.get("text", "")) for line in agent.log()]
+
+
+def test_messages_and_what_is_seen_of_them(place: Place) -> None:
+    """One message from shop to clerk and one refusal: status, metrics, queue depth and the last log line agree."""
+    shop, clerk = place.agent("shop"), place.agent("clerk")
+    publishing = place.channel(shop)
+    publishing.basic_publish("orders", "order.placed", order(amount=1))
+    with pytest.raises(pika.exceptions.NackError):
+        publishing.basic_publish("orders", "order.unknown", order())
+    consuming = place.channel(clerk)
+    for method, _, body in consuming.consume(QUEUE, inactivity_timeout=LIMIT_SECONDS):
+        assert method is not None, "the message came"
+        assert json.loads(body)["payload"] == {"amount": 1}
+        consuming.basic_ack(method.delivery_tag)
+        break
+    consuming.connection.close()
+
+    assert shop.metric("messages_total", direction="publish", destination="orders", outcome="forwarded") == 1
+    assert shop.metric("messages_rejected_total", direction="publish", reason="undeclared") == 1
+    assert clerk.metric("messages_total", direction="deliver", destination=QUEUE, outcome="forwarded") == 1
+    assert shop.metric("broker_up") == 1
+    status = shop.status()
+    assert status["recent_refusals"][0]["reason"] == "undeclared"
+    assert status["recent_refusals"][0]["destination"] == "orders order.unknown"
+    until(lambda: clerk.metric("queue_messages", queue=QUEUE, state="ready") == 0, "the queue is counted")
+    assert [queue["queue"] for queue in clerk.status()["queues"]] == [QUEUE]
+    assert {"client", "ca", "server"} == set(clerk.status()["certificates"])
+
+    publishing.connection.close()
+    assert shop.stop() == 0
+    last = shop.log()[-1]
+    assert (last["event"], last["published"], last["refused"]) == ("stopped", 1, {"publish undeclared": 1})
+
+
+def test_probes(place: Place) -> None:
+    """`wait` and `healthcheck` say 0 beside a running agent, and 1 after it."""
+    agent = place.agent("shop")
+    admin = ["--admin", f"127.0.0.1:{agent.admin_port}"]
+
+    def probe(name: str, *more: str) -> int:
+        command = [sys.executable, "-m", "letrade_agent.cli.main", name, *admin, *more]
+        return subprocess.run(command, capture_output=True, timeout=30, check=False).returncode
+
+    assert probe("wait") == 0
+    assert probe("healthcheck") == 0
+    assert agent.stop() == 0
+    assert probe("wait", "--timeout", "200ms") == 1
+    assert probe("healthcheck") == 1
+
+
+def test_keys_rotate_under_a_connection(place: Place) -> None:
+    """After a rotation the same connection publishes with the new key, and nothing is refused on the way."""
+    shop, clerk = place.agent("shop"), place.agent("clerk")
+    publishing, consuming = place.channel(shop), place.channel(clerk)
+    publishing.basic_publish("orders", "order.placed", order())
+    before = shop.status()["keys"]["signing_kid"]
+
+    rotate_keys(place.keys, [], algorithm=None, now=int(time.time()), timing=Timing(3, 60, None))
+    until(lambda: shop.status()["keys"]["reloads"]["ok"], "the shop has the new keys")
+    assert shop.status()["keys"]["signing_kid"] == before, "published first, used later"
+    until(lambda: clerk.status()["keys"]["reloads"]["ok"], "the clerk has the new keys")
+    published = 1
+    while shop.status()["keys"]["signing_kid"] == before:
+        publishing.basic_publish("orders", "order.placed", order())
+        published += 1
+    publishing.basic_publish("orders", "order.placed", order())
+    published += 1
+
+    for received, (method, _, _) in enumerate(consuming.consume(QUEUE, inactivity_timeout=LIMIT_SECONDS), start=1):
+        assert method is not None, f"{received - 1} of {published} came"
+        consuming.basic_ack(method.delivery_tag)
+        if received == published:
+            break
+    assert clerk.status()["messages"]["refused"] == []
+    until(lambda: "signing_key_changed" in events(shop), "the change of the key is told")
+
+
+def test_topology_changes_under_a_connection(place: Place) -> None:
+    """A broken file is refused with its line; a good one governs the next message on the same channel."""
+    shop = place.agent("shop")
+    publishing = place.channel(shop)
+    publishing.basic_publish("orders", "order.placed", order(text="x" * 2000))
+    good = place.topology.read_text()
+
+    place.topology.write_text(good.replace("lifetime: 60s", "lifetime: soon", 1))
+    until(lambda: shop.metric("config_reloads_total", outcome="error"), "the bad file is seen")
+    assert shop.metric("config_last_reload_successful") == 0
+    [refused] = [line for line in shop.log() if line.get("event") == "config_reload_failed"]
+    assert f"{place.topology}:" in refused["problem"]
+    publishing.basic_publish("orders", "order.placed", order(text="x" * 2000))
+
+    write(place.topology, {**place.document, "limits": {"message_size": "1KiB"}})
+    until(lambda: shop.metric("config_reloads_total", outcome="ok"), "the good file is seen")
+    assert shop.metric("config_last_reload_successful") == 1
+    with pytest.raises(pika.exceptions.NackError):
+        publishing.basic_publish("orders", "order.placed", order(text="x" * 2000))
+    publishing.basic_publish("orders", "order.placed", order(text="x"))
+    assert shop.metric("client_connections_total") == 1
+
+
+def test_drains(place: Place) -> None:
+    """After SIGTERM an open connection goes on until its client closes it; then the agent ends with 0."""
+    shop = place.agent("shop")
+    publishing = place.channel(shop)
+    shop.signal(signal.SIGTERM)
+    until(lambda: shop.admin("/readyz").status_code == 503, "it is draining")
+
+    assert shop.admin("/livez").status_code == 200
+    assert shop.metric("state", state="draining") == 1
+    publishing.basic_publish("orders", "order.placed", order())
+    assert not connects(shop)
+    publishing.connection.close()
+
+    assert shop.wait() == 0
+    assert shop.log()[-1]["published"] == 1
+
+
+def test_drain_timeout(place: Place) -> None:
+    """A client that never leaves is told 320, and the agent ends with 0 in time."""
+    shop = place.agent("shop", "--drain-timeout", "500ms")
+    publishing = place.channel(shop)
+    shop.signal(signal.SIGTERM)
+
+    with pytest.raises(pika.exceptions.ConnectionClosedByBroker) as closed:
+        publishing.connection.process_data_events(LIMIT_SECONDS)
+    assert closed.value.reply_code == 320
+    assert shop.wait(10) == 0
+
+
+def test_second_signal(place: Place) -> None:
+    """Who asks twice does not want to wait for clients."""
+    shop = place.agent("shop", "--drain-timeout", "10m")
+    publishing = place.channel(shop)
+    shop.signal(signal.SIGTERM)
+    until(lambda: shop.admin("/readyz").status_code == 503, "it is draining")
+    shop.signal(signal.SIGINT)
+
+    assert shop.wait(10) == 0
+    assert shop.log()[-1]["at_once"] is True
+    assert publishing.connection.is_open, "the client has not been asked, and finds out"
+
+
+def test_port_that_is_taken(place: Place) -> None:
+    """One sentence with the flag and the address, exit code 1, and nothing stays open."""
+    shop = place.agent("shop")
+    keys, certificate = place.keys, login_of(place.broker, f"{place.document['vhost']}-shop")
+    command = [sys.executable, "-m", "letrade_agent.cli.main", "run", "--service", "shop", "--keys", str(keys)]
+    command += ["--topology", str(place.topology), *certificate.flags(), "--admin", "127.0.0.1:0"]
+
+    done = subprocess.run(
+        [*command, "--listen", f"127.0.0.1:{shop.port}"], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 1
+    assert f"error: cannot listen on --listen 127.0.0.1:{shop.port}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_broker_that_is_away(place: Place) -> None:
+    """The agent starts without a broker, is ready, says that the broker is down, and tells clients at once."""
+    vhost = place.document["vhost"]
+    agent = place.start_agent(
+        place.broker,
+        service="shop",
+        topology=place.topology,
+        vhost=vhost,
+        login=login_of(place.broker, f"{vhost}-shop"),
+        keys=place.keys,
+        upstream="amqps://127.0.0.1:1",
+    )
+
+    until(lambda: agent.metric("broker_connect_attempts_total", outcome="refused"), "an attempt")
+    assert agent.admin("/readyz").status_code == 200
+    assert agent.metric("broker_up") == 0
+    assert "down" in agent.admin("/").text
+    with pytest.raises(pika.exceptions.ConnectionClosedByBroker) as closed:
+        place.channel(agent)
+    assert closed.value.reply_code == 320
+
+
+def test_no_secret_in_the_log(place: Place) -> None:
+    """Bodies and tokens are in no line, at whatever was refused."""
+    shop = place.agent("shop")
+    publishing = place.channel(shop)
+    publishing.basic_publish("orders", "order.placed", order(secret="hunter2"))
+    for source, key in (("somebody", "order.placed"), ("shop", "order.unknown")):
+        with pytest.raises(pika.exceptions.NackError):
+            publishing.basic_publish("orders", key, order(source, secret="hunter2"))
+    publishing.connection.close()
+    shop.stop()
+
+    text = shop.log_file.read_text()
+    assert "hunter2" not in text
+    assert "eyJ" not in text
