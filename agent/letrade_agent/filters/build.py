@@ -120,7 +120,6 @@ def build_filters(
     handing_over = HandingOver(
         key_at,
         HopRules(known_keys, policy.audience, service.name, ""),
-        int(topology.security.jwt.outage_tolerance.seconds),
         chance.random_bytes,
     )
     largest_header = upstream_frame_max - FRAME_OVERHEAD_BYTES if upstream_frame_max else None

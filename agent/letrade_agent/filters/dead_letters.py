@@ -45,13 +45,11 @@ class HandingOver:
     Args:
         key_at: the key to sign with at a moment (seconds since the epoch); None: there is none.
         rules: what a hop that came with a message has to agree with; the queue in it is replaced.
-        valid_seconds: for how long a hop token is.
         random_bytes: gives so many random bytes.
     """
 
     key_at: Callable[[float], SigningKey | None]
     rules: HopRules
-    valid_seconds: int
     random_bytes: Callable[[int], bytes]
 
 
@@ -125,7 +123,7 @@ class DeadLetters:
             issuer=key.issuer,
             audience=handing_over.rules.audience,
             issued_at=int(now),
-            expires_at=int(now) + handing_over.valid_seconds,
+            expires_at=int(now),  # it proves what happened, and lets nothing back into a queue: that takes an operator
             jti=handing_over.random_bytes(16),
             leaf=leaf_hash(message),
             exchange=message.exchange.decode(errors="replace"),
