@@ -290,9 +290,8 @@ def test_broker_that_is_away(place: Place) -> None:
     assert agent.admin("/readyz").status_code == 200
     assert agent.metric("broker_up") == 0
     assert "down" in agent.admin("/").text
-    with pytest.raises(pika.exceptions.ConnectionClosedByBroker) as closed:
+    with pytest.raises(pika.exceptions.AMQPConnectionError, match=r"\(320\) .*no broker node can be reached"):
         place.channel(agent)
-    assert closed.value.reply_code == 320
 
 
 def test_no_secret_in_the_log(place: Place) -> None:
