@@ -82,10 +82,11 @@ class MessageMetrics:
             label = self._destinations.label(destination) if direction in DIRECTIONS else ALL
             key = (direction, label, outcome)
             counts[key] = counts.get(key, 0) + count
-            overflow += count if label == OTHER else 0
+            overflow += count if label == OTHER != destination else 0
         labels = ("direction", "destination", "outcome")
         yield counter("messages", "Messages relayed or refused.", labels, counts)
-        yield counter("destination_overflow", "Messages counted under the destination `_other`.", (), overflow)
+        text = "Messages counted under the destination `_other` although theirs has a name: more than get a label."
+        yield counter("destination_overflow", text, (), overflow)
         sizes = self._measures.sizes
         yield histogram("message_size_bytes", "Bodies.", SIZE_BOUNDS, ("direction",), sizes, DIRECTIONS)
 

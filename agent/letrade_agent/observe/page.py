@@ -214,7 +214,7 @@ def _clients(status: Mapping[str, Any]) -> str:
 def _published(status: Mapping[str, Any]) -> str:
     messages = status["messages"]
     totals, confirms = messages["totals"]["publish"], messages["confirms"]
-    confirmed = f"{_number(confirms.get('ack', 0))} confirmed · {_number(confirms.get('nack', 0))} nacked by the broker"
+    confirmed = f"broker: {_number(confirms.get('ack', 0))} acks · {_number(confirms.get('nack', 0))} nacks"
     return _section(
         "published", _figure(_number(totals["forwarded"]), "messages"), _refused(totals["rejected"]), _note(confirmed)
     )
