@@ -59,8 +59,8 @@ def on_request(channel: BlockingChannel, method: Any, _: Any, body: bytes) -> No
 def on_trade(channel: BlockingChannel, method: Any, _: Any, body: bytes) -> None:
     """Take note of a trade."""
     trade = unwrap(body)
-    channel.basic_ack(method.delivery_tag)
     print(f"capital_manager     notes: {trade['cost']:.2f} USDT spent on {trade['symbol']}", flush=True)
+    channel.basic_ack(method.delivery_tag)
 
 
 if __name__ == "__main__":

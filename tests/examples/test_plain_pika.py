@@ -104,7 +104,7 @@ def test_the_trade_flow(letrade: Letrade) -> None:
         _running(letrade.start("exchange_connector")) as exchange,
     ):
         strategy = _ended(letrade.start("strategy"))
-        _wait_until_empty(letrade, "capital_manager.trade_executed")
+        _wait_until_settled(letrade.agents["capital_manager"], "capital_manager.trade_executed")
     assert "hears: approved, 0.01 BTC" in strategy
     assert "hears: filled, 0.01 at 50100" in strategy
     assert "notes: 501.00 USDT spent on BTC/USDT" in "\n".join(manager)
@@ -145,9 +145,9 @@ def test_a_forged_message_lies_among_the_dead_letters(letrade: Letrade) -> None:
     assert agent.metric("messages_rejected_total", direction="deliver", reason="token_missing") == 1
 
 
-def _wait_until_empty(letrade: Letrade, queue: str) -> None:
+def _wait_until_settled(agent: RunningAgent, queue: str) -> None:
+    """Until the service has acknowledged what it got from a queue."""
     deadline = time.monotonic() + LIMIT_SECONDS
-    path = f"/api/queues/letrade/{queue}?disable_stats=true&enable_queue_totals=true"
-    while letrade.broker.api("GET", path).json()["messages"]:
-        assert time.monotonic() < deadline, f"{queue} still holds messages"
-        time.sleep(0.05)
+    while not agent.metric("messages_total", destination=queue) or agent.metric("unsettled_deliveries"):
+        assert time.monotonic() < deadline, f"nothing from {queue} was settled"
+        time.sleep(0.02)
