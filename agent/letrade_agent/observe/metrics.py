@@ -135,7 +135,7 @@ class AgentCollector(Collector):
             reloads, called = self._state.reloads[source], _CALLED[source]
             outcomes = {("ok",): float(reloads.ok), ("error",): float(reloads.failed)}
             yield counter(f"{source}_reloads", f"Reloads of the {called}.", ("outcome",), outcomes)
-            text = f"Whether the {called} in force are the latest there are."
+            text = f"Whether the last change of the {called} could be used."
             yield gauge(f"{source}_last_reload_successful", text, (), not reloads.problem)
 
     def _keys(self) -> Iterator[Metric]:
