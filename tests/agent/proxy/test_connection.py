@@ -118,7 +118,7 @@ def canary(proxy: RunningProxy) -> Iterator[Canary]:
 def test_a_quiet_client_and_a_quiet_broker_stay_connected(
     broker: RunningBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Row 35: with one-second heartbeats on both legs nothing is lost by silence; each leg beats by itself."""
+    """row 35: with one-second heartbeats on both legs nothing is lost by silence; each leg beats by itself."""
     monkeypatch.setattr(dialled, "HEARTBEAT_SECONDS", 1)
     with running(broker_settings(broker), username=broker.username) as proxy, proxy.pika(heartbeat=1) as connection:
         channel = connection.channel()
@@ -133,7 +133,7 @@ def test_a_quiet_client_and_a_quiet_broker_stay_connected(
 
 
 def test_a_client_without_heartbeats_keeps_its_broker(broker: RunningBroker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 35: a client that agreed to none and says nothing is kept, while the broker gets one each half interval."""
+    """row 35: a client that agreed to none and says nothing is kept, while the broker gets one each half interval."""
     monkeypatch.setattr(dialled, "HEARTBEAT_SECONDS", 1)
     with (
         running(broker_settings(broker), username=broker.username) as proxy,
@@ -147,7 +147,7 @@ def test_a_client_without_heartbeats_keeps_its_broker(broker: RunningBroker, mon
 
 
 def test_a_client_that_is_dead_is_let_go(proxy: RunningProxy) -> None:
-    """Row 35: a client that agreed to heartbeats and is silent for two is closed, and heard the agent's meanwhile."""
+    """row 35: a client that agreed to heartbeats and is silent for two is closed, and heard the agent's meanwhile."""
     with logged_in(proxy.port, heartbeat=1) as client:
         began = time.monotonic()
         heard = []
@@ -164,7 +164,7 @@ def test_a_client_that_is_dead_is_let_go(proxy: RunningProxy) -> None:
 
 
 def test_a_broker_that_is_dead_is_noticed(start_broker: BrokerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows 35 and 36: a broker that is frozen, with nobody publishing, is noticed by two missed heartbeats."""
+    """rows 35 and 36: a broker that is frozen, with nobody publishing, is noticed by two missed heartbeats."""
     monkeypatch.setattr(dialled, "HEARTBEAT_SECONDS", 1)
     broker = start_broker("3.10")
     with running(broker_settings(broker), username=broker.username) as proxy, proxy.pika() as connection:
@@ -185,7 +185,7 @@ def test_a_broker_that_is_dead_is_noticed(start_broker: BrokerFactory, monkeypat
 
 
 def test_a_client_that_never_reads_costs_bounded_memory(proxy: RunningProxy, queue: str, canary: Canary) -> None:
-    """Row 45: messages on offer to a client that does not read stay with the broker; the neighbour goes on."""
+    """row 45: messages on offer to a client that does not read stay with the broker; the neighbour goes on."""
     fill(proxy, queue, 300, b"x" * 100_000)
     with logged_in(proxy.port) as client:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
@@ -201,7 +201,7 @@ def test_a_client_that_never_reads_costs_bounded_memory(proxy: RunningProxy, que
 
 
 def test_a_client_that_reads_again_gets_everything(proxy: RunningProxy, queue: str) -> None:
-    """Row 45: after a long pause every message comes, in order and whole."""
+    """row 45: after a long pause every message comes, in order and whole."""
     bodies = [number.to_bytes(2, "big") * 100_000 for number in range(100)]
     with proxy.pika() as connection:
         channel = connection.channel()
@@ -220,7 +220,7 @@ def test_a_client_that_reads_again_gets_everything(proxy: RunningProxy, queue: s
 
 
 def test_a_broker_that_takes_nothing_stops_the_client(start_broker: BrokerFactory) -> None:
-    """Rows 32 and 45: while the broker blocks publishers the client is not read, so it stops; then all arrives."""
+    """rows 32 and 45: while the broker blocks publishers the client is not read, so it stops; then all arrives."""
     broker = start_broker("4.0")
     with running(broker_settings(broker), username=broker.username) as proxy, proxy.pika() as connection:
         channel = connection.channel()
@@ -261,7 +261,7 @@ async def _user_timeout(proxy: RunningProxy) -> set[int]:
 
 
 def test_a_client_that_takes_nothing_for_long_is_let_go(broker: RunningBroker, queue: str) -> None:
-    """Row 36: unsent bytes of which nothing goes out for the write-stall time end the connection."""
+    """row 36: unsent bytes of which nothing goes out for the write-stall time end the connection."""
     with running(broker_settings(broker), username=broker.username, write_stall_seconds=2.0) as proxy:
         fill(proxy, queue, 50, b"x" * 100_000)
         with logged_in(proxy.port) as client:
@@ -283,7 +283,7 @@ def _ready(broker: RunningBroker, queue: str) -> int:
 
 
 def test_a_frame_larger_than_agreed(proxy: RunningProxy, canary: Canary) -> None:
-    """Row 7: a frame above the agreed size ends the connection with 501; the neighbour goes on."""
+    """row 7: a frame above the agreed size ends the connection with 501; the neighbour goes on."""
     with logged_in(proxy.port, frame_max=4096) as client:
         client.say(ChannelOpen(), 1)
         client.hear(ChannelOpenOk)
@@ -297,7 +297,7 @@ def test_a_frame_larger_than_agreed(proxy: RunningProxy, canary: Canary) -> None
 
 
 def test_garbage_in_the_middle(proxy: RunningProxy, canary: Canary) -> None:
-    """Row 7: bytes that are no frame end the connection with 501, however much comes behind them."""
+    """row 7: bytes that are no frame end the connection with 501, however much comes behind them."""
     with logged_in(proxy.port) as client:
         client.say(ChannelOpen(), 1)
         client.hear(ChannelOpenOk)
@@ -307,7 +307,7 @@ def test_garbage_in_the_middle(proxy: RunningProxy, canary: Canary) -> None:
 
 
 def test_a_publish_that_dies_half_way(proxy: RunningProxy, queue: str, broker: RunningBroker, canary: Canary) -> None:
-    """Row 10: a client that dies between header and body leaves nothing behind; what it sent whole is there."""
+    """row 10: a client that dies between header and body leaves nothing behind; what it sent whole is there."""
     with logged_in(proxy.port) as client:
         client.say(ChannelOpen(), 1)
         client.hear(ChannelOpenOk)
@@ -321,7 +321,7 @@ def test_a_publish_that_dies_half_way(proxy: RunningProxy, queue: str, broker: R
 
 
 def test_many_channels(proxy: RunningProxy, canary: Canary) -> None:
-    """Row 38: 2,000 channels on one connection keep their numbers; all are freed in the end."""
+    """row 38: 2,000 channels on one connection keep their numbers; all are freed in the end."""
     with logged_in(proxy.port) as client:
         for number in range(1, 2001):
             client.say(ChannelOpen(), number)
@@ -335,7 +335,7 @@ def test_many_channels(proxy: RunningProxy, canary: Canary) -> None:
 
 
 def test_the_close_handshake(proxy: RunningProxy) -> None:
-    """Row 37: the client's close is answered when the broker's leg is closed, then the socket ends."""
+    """row 37: the client's close is answered when the broker's leg is closed, then the socket ends."""
     with logged_in(proxy.port) as client:
         client.say(ConnectionClose(reply_code=200, reply_text=b"bye"))
         client.hear(ConnectionCloseOk)
@@ -346,7 +346,7 @@ def test_the_close_handshake(proxy: RunningProxy) -> None:
 
 
 def test_small_writes_are_not_delayed(proxy: RunningProxy, broker: RunningBroker) -> None:
-    """Row 50: TCP_NODELAY is set on both sides, and keep-alive and user time-out towards the broker."""
+    """row 50: TCP_NODELAY is set on both sides, and keep-alive and user time-out towards the broker."""
     with proxy.pika():
 
         async def options() -> list[tuple[int, ...]]:
@@ -373,7 +373,7 @@ def test_small_writes_are_not_delayed(proxy: RunningProxy, broker: RunningBroker
 
 
 def test_the_broker_is_killed_while_clients_publish(start_broker: BrokerFactory) -> None:
-    """Row 33: every client gets connection.close 320 with a sentence, quickly; none hangs; a new one gets in later."""
+    """row 33: every client gets connection.close 320 with a sentence, quickly; none hangs; a new one gets in later."""
     broker = start_broker("3.10")
     with running(broker_settings(broker), username=broker.username) as proxy:
         outcomes: list[tuple[int, str, float]] = []
@@ -421,7 +421,7 @@ def _gets_in(proxy: RunningProxy) -> bool:
 
 
 def test_the_broker_closes_with_a_reason(broker: RunningBroker, proxy: RunningProxy) -> None:
-    """Row 33: what an administrator says when closing a connection reaches the client word for word."""
+    """row 33: what an administrator says when closing a connection reaches the client word for word."""
     name = f"closing-{uuid.uuid4().hex[:8]}"
     with proxy.pika(client_properties={"connection_name": name}) as connection:
         found: list[str] = []
@@ -462,7 +462,7 @@ def publisher(proxy: RunningProxy, queue: str, until: Callable[[], bool]) -> tup
 
 
 def test_drain_waits_for_the_clients(proxy: RunningProxy, queue: str) -> None:
-    """Row 46: after SIGTERM nobody new gets in, who is in goes on until they close, and then the drain is over."""
+    """row 46: after SIGTERM nobody new gets in, who is in goes on until they close, and then the drain is over."""
     done = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(publisher, proxy, queue, done.is_set)
@@ -483,7 +483,7 @@ def test_drain_waits_for_the_clients(proxy: RunningProxy, queue: str) -> None:
 
 
 def test_drain_ends_those_who_stay(proxy: RunningProxy, queue: str, broker: RunningBroker) -> None:
-    """Row 46: when the time is over the client gets 320; every publish before has its answer, none is lost."""
+    """row 46: when the time is over the client gets 320; every publish before has its answer, none is lost."""
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(publisher, proxy, queue, lambda: False)
         wait_until("it publishes", lambda: proxy.measures.confirms["ack"] > 10)
@@ -501,7 +501,7 @@ def test_drain_ends_those_who_stay(proxy: RunningProxy, queue: str, broker: Runn
 
 
 def test_a_client_at_the_door_when_the_drain_begins(proxy: RunningProxy) -> None:
-    """Row 46: who is in the middle of the login is told 320."""
+    """row 46: who is in the middle of the login is told 320."""
     stay = logged_in(proxy.port)
     with RawClient(proxy.port) as client, stay:
         client.header()

@@ -183,7 +183,7 @@ def test_a_client_that_leaves_while_the_hand_over_fails(proxy: RunningProxy, pla
 
 
 def test_without_acknowledgement_nothing_is_given_up(proxy: RunningProxy, place: Place) -> None:
-    """Row 25: a no-ack delivery that fails exists nowhere else: it is kept though its client has left."""
+    """row 25: a no-ack delivery that fails exists nowhere else: it is kept though its client has left."""
     place.fill(proxy, b"bad")
     with proxy.pika() as connection:
         channel = connection.channel()
@@ -198,7 +198,7 @@ def test_without_acknowledgement_nothing_is_given_up(proxy: RunningProxy, place:
 
 
 def test_the_hand_over_has_a_connection_of_its_own(proxy: RunningProxy, place: Place) -> None:
-    """Row 32: a service that only consumes never publishes on its own connection, so it is never blocked for it."""
+    """row 32: a service that only consumes never publishes on its own connection, so it is never blocked for it."""
     place.make_dead_exchange()
     place.bind()
     place.fill(proxy, b"bad")

@@ -25,7 +25,7 @@ def longest(_: float, limit: float) -> float:
 
 
 def test_the_order_is_random() -> None:
-    """Row 34: not every agent begins with the node that is named first."""
+    """row 34: not every agent begins with the node that is named first."""
     nodes = Nodes(NODES, monotonic=Clock())
 
     firsts = {nodes.to_try()[0].node.address.port for _ in range(200)}
@@ -34,7 +34,7 @@ def test_the_order_is_random() -> None:
 
 
 def test_a_failed_node_waits_longer_each_time() -> None:
-    """Row 34: the penalty doubles up to its limit; a success ends it."""
+    """row 34: the penalty doubles up to its limit; a success ends it."""
     clock = Clock()
     nodes = Nodes(NODES[:1], monotonic=clock, jitter=longest)
     state = nodes.states[0]
@@ -53,7 +53,7 @@ def test_a_failed_node_waits_longer_each_time() -> None:
 
 
 def test_penalised_nodes_are_left_out() -> None:
-    """Row 34: while all are under their penalty there is none to try, so clients are refused at once."""
+    """row 34: while all are under their penalty there is none to try, so clients are refused at once."""
     clock = Clock()
     nodes = Nodes(NODES, monotonic=clock, jitter=longest)
     for state in nodes.states[:2]:

@@ -16,7 +16,7 @@ def beats(interval: float, *moments: tuple[float, int, int, bool]) -> list[Beat]
 
 
 def test_a_heartbeat_is_sent_after_half_an_interval_of_silence() -> None:
-    """Row 35: every half interval when nothing else was sent, however much is received."""
+    """row 35: every half interval when nothing else was sent, however much is received."""
     assert beats(10, (4.9, 0, 1, True), (5.0, 0, 2, True)) == [Beat.NOTHING, Beat.SEND]
     assert beats(10, (4.9, 7, 0, True), (5.0, 7, 0, True), (9.9, 7, 0, True)) == [
         Beat.NOTHING,
@@ -26,7 +26,7 @@ def test_a_heartbeat_is_sent_after_half_an_interval_of_silence() -> None:
 
 
 def test_two_silent_intervals_are_death() -> None:
-    """Row 35: dead after two missed heartbeats; any byte is life."""
+    """row 35: dead after two missed heartbeats; any byte is life."""
     assert beats(10, (20.0, 9, 0, True), (20.1, 9, 0, True))[-1] is Beat.DEAD
     assert beats(10, (19.0, 9, 1, True), (21.0, 10, 1, True))[-1] is Beat.NOTHING
 

@@ -81,7 +81,7 @@ def refusal(proxy: RunningProxy, **options: Any) -> str:
 
 
 def test_plain_upstream_whatever_the_client_says(broker: RunningBroker) -> None:
-    """Row 3: the client's own login is not forwarded; the agent's goes up by PLAIN over TLS; messages flow."""
+    """row 3: the client's own login is not forwarded; the agent's goes up by PLAIN over TLS; messages flow."""
     with (
         running(broker_settings(broker), username=broker.username) as proxy,
         proxy.pika(credentials=pika.PlainCredentials("who", "cares")) as connection,
@@ -98,7 +98,7 @@ def test_plain_upstream_whatever_the_client_says(broker: RunningBroker) -> None:
 
 
 def test_external_upstream(broker: RunningBroker, tmp_path: Path) -> None:
-    """Row 3: with a client certificate and no password the login upstream is EXTERNAL, by the certificate's name."""
+    """row 3: with a client certificate and no password the login upstream is EXTERNAL, by the certificate's name."""
     with user(broker, "/", password_hash="") as name:
         certificate, key = broker.client_certificate(name)
         settings = broker_settings(broker, password=None, cert_file=certificate, key_file=key)
@@ -111,7 +111,7 @@ def test_external_upstream(broker: RunningBroker, tmp_path: Path) -> None:
 
 
 def test_amqplain_from_the_client(broker: RunningBroker) -> None:
-    """Row 3: AMQPLAIN is accepted, which some clients need."""
+    """row 3: AMQPLAIN is accepted, which some clients need."""
     table = HeaderTable((long_string_entry(b"LOGIN", b"any"), long_string_entry(b"PASSWORD", b"secret")))
     settings = broker_settings(broker, local_password="secret")
     with running(settings, username=broker.username) as proxy, RawClient(proxy.port) as client:
@@ -124,7 +124,7 @@ def test_amqplain_from_the_client(broker: RunningBroker) -> None:
 
 
 def test_a_local_password(broker: RunningBroker) -> None:
-    """Row 47: with a local password only who knows it gets in; nothing of it is in the log."""
+    """row 47: with a local password only who knows it gets in; nothing of it is in the log."""
     settings = broker_settings(broker, local_password="sesame")
     with running(settings, username=broker.username) as proxy:
         with proxy.pika(credentials=pika.PlainCredentials("any", "sesame")) as connection:
@@ -136,7 +136,7 @@ def test_a_local_password(broker: RunningBroker) -> None:
 
 
 def test_a_client_that_cannot_be_told_of_a_failed_login(broker: RunningBroker) -> None:
-    """Row 4: without the capability authentication_failure_close the socket just closes, as RabbitMQ does."""
+    """row 4: without the capability authentication_failure_close the socket just closes, as RabbitMQ does."""
     able = HeaderTable((boolean_entry(b"authentication_failure_close", truth=True),))
     properties = HeaderTable((table_entry(b"capabilities", able),))
     settings = broker_settings(broker, local_password="sesame")
@@ -153,7 +153,7 @@ def test_a_client_that_cannot_be_told_of_a_failed_login(broker: RunningBroker) -
 
 
 def test_a_wrong_upstream_password(broker: RunningBroker) -> None:
-    """Rows 2 and 4: the broker's 403 reaches the client in the broker's words; nobody's password is in the log."""
+    """rows 2 and 4: the broker's 403 reaches the client in the broker's words; nobody's password is in the log."""
     settings = broker_settings(broker, password="not-the-password")
     with running(settings, username=broker.username) as proxy:
         said = refusal(proxy)
@@ -165,7 +165,7 @@ def test_a_wrong_upstream_password(broker: RunningBroker) -> None:
 
 
 def test_a_vhost_that_is_not_there(broker: RunningBroker) -> None:
-    """Rows 2 and 49: the broker's 530 reaches the client in the broker's words."""
+    """rows 2 and 49: the broker's 530 reaches the client in the broker's words."""
     with running(broker_settings(broker), username=broker.username, vhost="nowhere") as proxy:
         said = refusal(proxy)
 
@@ -175,7 +175,7 @@ def test_a_vhost_that_is_not_there(broker: RunningBroker) -> None:
 
 
 def test_a_limit_of_connections(broker: RunningBroker, vhost_name: str) -> None:
-    """Row 49: a vhost that is full is told in the broker's words, and the node is not held to be down."""
+    """row 49: a vhost that is full is told in the broker's words, and the node is not held to be down."""
     assert broker.api("PUT", f"/api/vhosts/{vhost_name}").status_code == 201
     limit = f"/api/vhost-limits/{vhost_name}/max-connections"
     assert broker.api("PUT", limit, json={"value": 0}).status_code == 204
@@ -210,7 +210,7 @@ def test_which_vhost_a_client_may_ask_for(broker: RunningBroker, vhost_name: str
 
 
 def test_the_clients_properties_go_up(broker: RunningBroker) -> None:
-    """Row 5: the broker sees the client's properties, the name says whose connection it is, by which agent."""
+    """row 5: the broker sees the client's properties, the name says whose connection it is, by which agent."""
     name = f"pricing-{uuid.uuid4().hex[:8]}"
     properties = {"connection_name": name, "product": "ours", "deploy": "blue"}
     with (
@@ -229,7 +229,7 @@ def test_the_clients_properties_go_up(broker: RunningBroker) -> None:
 
 
 def test_limits_are_the_brokers(broker: RunningBroker) -> None:
-    """Row 6: the client is offered the broker's limits, may take less, and is refused more."""
+    """row 6: the client is offered the broker's limits, may take less, and is refused more."""
     with running(broker_settings(broker), username=broker.username) as proxy:
         with RawClient(proxy.port) as client:
             tune = log_in(client)
@@ -245,7 +245,7 @@ def test_limits_are_the_brokers(broker: RunningBroker) -> None:
 
 
 def test_a_client_with_small_frames(broker: RunningBroker) -> None:
-    """Rows 6 and 8: frames of 4,096 bytes, which a broker since 4.1 refuses, work through the agent."""
+    """rows 6 and 8: frames of 4,096 bytes, which a broker since 4.1 refuses, work through the agent."""
     with (
         running(broker_settings(broker), username=broker.username) as proxy,
         proxy.pika(frame_max=4096) as connection,
@@ -290,7 +290,7 @@ def test_plain_text_where_tls_is(broker: RunningBroker) -> None:
 
 
 def test_one_of_several_nodes_is_dead(broker: RunningBroker) -> None:
-    """Row 34: with a dead node among them every client gets in, and the dead one is known as down."""
+    """row 34: with a dead node among them every client gets in, and the dead one is known as down."""
     dead = UpstreamNode(Address(LOOPBACK, free_port()))
     settings = broker_settings(broker)
     with running(with_node(settings, dead, *settings.upstream), username=broker.username) as proxy:
@@ -353,7 +353,7 @@ class ScriptedBroker:
 
 
 def test_a_challenge_at_the_login() -> None:
-    """Row 3: connection.secure is answered with the response of the mechanism."""
+    """row 3: connection.secure is answered with the response of the mechanism."""
     start = Start(server_properties=EMPTY_TABLE, mechanisms=b"PLAIN")
     refused = ConnectionClose(reply_code=403, reply_text=b"ACCESS_REFUSED - enough")
     secure = b"\x00\x0a\x00\x14" + long_string(b"again?")
