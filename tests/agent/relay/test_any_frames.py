@@ -85,7 +85,7 @@ _steps = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150)
 @given(_steps, st.sampled_from((4_096, 131_072)), st.sampled_from((8_192, 131_072)), st.booleans())
 def test_any_frames_give_closes_and_never_an_exception(
     steps: list[tuple[str, list[Frame]]], client_frame_max: int, upstream_frame_max: int, opened: bool

@@ -131,4 +131,4 @@ class Publishes(RuleBasedStateMachine):
 
 
 TestPublishes = Publishes.TestCase
-TestPublishes.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestPublishes.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
