@@ -22,6 +22,7 @@ from .deliveries import Deliveries
 from .publishing import Publishing, seal_and_send
 from .requests import Consumers, Get, QueueName, Requests
 from .session import Session
+from .settlements import Settlements
 
 OPEN: Final = BY_NAME["channel.open"].index
 OPEN_OK: Final = BY_NAME["channel.open-ok"].index
@@ -64,7 +65,7 @@ class RelayedChannel:
         state: see the table.
         accepting: whether methods and contents of the client are worked on.
         hearing: whether those of the broker are.
-        publishing, deliveries, requests, consumers: what the channel knows.
+        publishing, deliveries, settlements, requests, consumers: what the channel knows.
         last_queue: the queue declared last.
         prefetch_known: whether client or agent have set a prefetch.
         assembler: of the frames of the broker.
@@ -89,6 +90,7 @@ class RelayedChannel:
         "publishing",
         "requests",
         "session",
+        "settlements",
         "state",
     )
 
@@ -99,6 +101,7 @@ class RelayedChannel:
         self.opening = session.openings
         self.publishing = Publishing(session, number)
         self.deliveries = Deliveries(session, number, self.opening)
+        self.settlements = Settlements(session, number, self.deliveries.ledger)
         self.requests = Requests(self.tell_client)
         self.consumers = Consumers()
         self.last_queue = QueueName(b"")

@@ -88,11 +88,11 @@ def from_client(channel: RelayedChannel, payload: bytes) -> None:
 
 
 def _acknowledge(channel: RelayedChannel, payload: bytes) -> None:
-    channel.deliveries.acknowledge(payload)
+    channel.settlements.acknowledge(payload)
 
 
 def _reject(channel: RelayedChannel, payload: bytes) -> None:
-    channel.deliveries.reject(payload)
+    channel.settlements.reject(payload)
 
 
 def _ruled(channel: RelayedChannel, payload: bytes) -> None:
@@ -189,12 +189,12 @@ def _cancelled(channel: RelayedChannel, tag: bytes) -> None:
 
 
 def _recover(channel: RelayedChannel, payload: bytes) -> None:
-    channel.deliveries.recover(_read(Recover, payload).requeue)
+    channel.settlements.recover(_read(Recover, payload).requeue)
     channel.requests.answer(RecoverOk().encode())
 
 
 def _recover_async(channel: RelayedChannel, payload: bytes) -> None:
-    channel.deliveries.recover(_read(RecoverAsync, payload).requeue)
+    channel.settlements.recover(_read(RecoverAsync, payload).requeue)
 
 
 def _confirm_select(channel: RelayedChannel, payload: bytes) -> None:

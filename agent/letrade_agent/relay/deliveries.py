@@ -1,4 +1,4 @@
-"""What the broker delivers on one channel: shown, withheld, repeated; and what the client settles.
+"""What the broker delivers on one channel: shown, withheld, repeated.
 
 Theory of operation. Every delivery is examined when its last frame has come. What is shown goes to the client at
 once, under tags without gaps. What fails is handed over to the dead letters and acknowledged only when that is
@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from letrade_agent.amqp.basic import (
-    NACK,
     Deliver,
     GetOk,
     ack_frame,
@@ -23,22 +22,17 @@ from letrade_agent.amqp.basic import (
     encode_get_ok,
     get_ok_with_tag,
     nack_frame,
-    parse_settle,
     reject_frame,
 )
-from letrade_agent.amqp.deliveries import DeliveryLedger, Settlement
-from letrade_agent.amqp.faults import AmqpFault, ClientFault, readable
+from letrade_agent.amqp.deliveries import DeliveryLedger
+from letrade_agent.amqp.faults import AmqpFault, readable
 from letrade_agent.amqp.frames import encode_content
-from letrade_agent.filters.verdicts import Delivery, Examined, Failed, Held, Remembered, Repeated, Shown
+from letrade_agent.filters.verdicts import Delivery, Examined, Failed, Held, Repeated, Shown
 
 from .effects import HandOver, Ticket
 from .requests import Consumer, Get
 from .session import WITHHELD_OVERHEAD, Session
-
-Note = tuple[Remembered, float]
-"""What is remembered of a delivery that the client sees, and when (monotonic seconds) it was shown."""
-
-_new = tuple.__new__
+from .settlements import Note
 
 
 class Kept(NamedTuple):
@@ -70,13 +64,12 @@ class Deliveries:
         handing: how many are being handed over and will be acknowledged then.
     """
 
-    __slots__ = ("_ack_times", "_number", "_opening", "_session", "handing", "kept", "ledger")
+    __slots__ = ("_number", "_opening", "_session", "handing", "kept", "ledger")
 
     def __init__(self, session: Session, number: int, opening: int) -> None:
         self._session = session
         self._number = number
         self._opening = opening
-        self._ack_times = session.measures.settle_seconds["ack"]
         self.ledger: DeliveryLedger[Note] = DeliveryLedger()
         self.kept: dict[int, Kept] = {}
         self.handing = 0
@@ -291,72 +284,6 @@ class Deliveries:
             self._withhold(kept.delivery, tag, True, verdict, "deliver")
         elif give_back:
             self._give_back(tag)
-
-    # What the client settles
-
-    def acknowledge(self, payload: bytes) -> None:
-        """The client's ack.
-
-        Raises:
-            ClientFault: PRECONDITION_FAILED, an unknown delivery tag.
-        """
-        delivery_tag, multiple, _ = parse_settle(payload)
-        settlement = self._settle(delivery_tag, multiple, payload)
-        session = self._session
-        for tag, many in settlement[0]:
-            session.to_upstream.append(ack_frame(self._number, tag, many))
-        notes = settlement[1]
-        session.measures.unsettled -= len(notes)
-        times = self._ack_times
-        settled = session.filters.inbound.settled
-        for remembered, shown in notes:
-            times.observe(session.started - shown)
-            settled(remembered, session.epoch)
-
-    def reject(self, payload: bytes) -> None:
-        """The client's nack or reject.
-
-        Raises:
-            ClientFault: PRECONDITION_FAILED, an unknown delivery tag.
-        """
-        delivery_tag, multiple, requeue = parse_settle(payload)
-        settlement = self._settle(delivery_tag, multiple, payload)
-        write = self._session.to_upstream.append
-        number = self._number
-        if payload[:4] == NACK:
-            for tag, many in settlement.upstream:
-                write(nack_frame(number, tag, multiple=many, requeue=requeue))
-            self._rejected(settlement, "nack", requeue)
-        else:
-            for tag, _ in settlement.upstream:
-                write(reject_frame(number, tag, requeue=requeue))
-            self._rejected(settlement, "reject", requeue)
-
-    def _settle(self, delivery_tag: int, multiple: bool, payload: bytes) -> Settlement[Note]:
-        try:
-            return self.ledger.settle(delivery_tag, multiple)
-        except ClientFault as fault:
-            fault.class_id, fault.method_id = 60, payload[3]
-            raise
-
-    def recover(self, requeue: bool) -> None:
-        """The client wants all that it has not settled again.
-
-        Raises:
-            ClientFault: NOT_IMPLEMENTED without `requeue`.
-        """
-        settlement = self.ledger.recover(requeue)
-        for tag, many in settlement.upstream:
-            self._session.to_upstream.append(nack_frame(self._number, tag, multiple=many, requeue=True))
-        self._rejected(settlement, "nack", requeue)
-
-    def _rejected(self, settlement: Settlement[Note], outcome: str, requeue: bool) -> None:
-        session = self._session
-        session.measures.unsettled -= len(settlement.notes)
-        for remembered, shown in settlement.notes:
-            session.measures.settle_seconds[outcome].observe(session.started - shown)
-            if not requeue:
-                session.filters.inbound.settled(remembered, session.epoch)
 
     def end(self) -> None:
         """The channel is over: the broker takes everything back."""

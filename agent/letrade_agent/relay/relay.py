@@ -147,7 +147,7 @@ class Relay:
                     if session.decided:
                         seal_and_send(session)
                     if channel.accepting:
-                        channel.deliveries.acknowledge(payload)
+                        channel.settlements.acknowledge(payload)
                 else:
                     client_method(self._connection, channel, payload)
             except AmqpFault as fault:
