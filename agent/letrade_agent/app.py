@@ -7,14 +7,14 @@ import gc
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from importlib.metadata import version
 from typing import Any, Final
 
 from letrade_agent.config import Address, Settings
 from letrade_agent.filters.build import build_filters
 from letrade_agent.measures import Measures
-from letrade_agent.observe.admin import AdminServer
+from letrade_agent.observe.admin import AdminServer, Pages
 from letrade_agent.observe.certificates import CertificateFile, end_of_der
 from letrade_agent.observe.log import Log
 from letrade_agent.observe.metrics import Sidelights
@@ -27,6 +27,7 @@ from letrade_agent.proxy.queue_counts import QueueCounts
 from letrade_agent.proxy.server import Proxy
 from letrade_agent.start import check_certificates, login_of
 from letrade_agent.state import AgentState, InForce, Phase, Source
+from letrade_agent.watch.fingerprint import Fingerprint
 from letrade_agent.watch.sources import load
 from letrade_agent.watch.watcher import Watcher, facts_of, watched_files
 from letrade_topo.errors import TopoError
@@ -92,8 +93,11 @@ class Agent:
         self._asked_at = time.monotonic()
         self._signing_kid = self._current_kid()
 
-    async def run(self, watched: Any) -> int:
+    async def run(self, watched: Mapping[Source, Fingerprint]) -> int:
         """Start, wait for a signal, drain.
+
+        Args:
+            watched: the files, as they were before they were read.
 
         Raises:
             CannotListen: a port cannot be opened.
@@ -131,7 +135,7 @@ class Agent:
         self._ended(hurried=at_once.is_set())
         return ExitCode.OK
 
-    def _pages(self) -> Any:
+    def _pages(self) -> Pages:
         observed = Observed(
             version("letrade-topo"),
             self._state,
