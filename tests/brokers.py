@@ -25,7 +25,7 @@ from letrade_topo.node.settings import ADMINISTRATOR, Listener, NodeSettings
 
 # Which Debian release packages which version.
 SUITES = {"3.10": "bookworm", "4.0": "trixie"}
-_FIXTURES = frozenset({"broker", "broker_version", "one_broker_version", "start_broker", "vhost_name"})
+_FIXTURES = frozenset({"broker", "broker_version", "one_broker", "one_broker_version", "start_broker", "vhost_name"})
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,12 +52,10 @@ def _chosen_versions(config: pytest.Config) -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses by marker
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs a broker, and leave it out with `--fast`; with xdist, one process has all of a version."""
+    """Mark what needs a broker, and leave it out with `--fast`."""
     for item in items:
         if _FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("broker")
-            parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-            item.add_marker(pytest.mark.xdist_group(f"broker {parameters.get('broker_version', '')}"))
     if config.getoption("--fast"):
         left_out = [item for item in items if item.get_closest_marker("broker")]
         config.hook.pytest_deselected(items=left_out)
@@ -216,6 +214,12 @@ def one_broker_version(pytestconfig: pytest.Config) -> str:
 def broker(broker_version: str, _shared_brokers: BrokerFactory) -> RunningBroker:
     """A RabbitMQ that the whole session shares: make vhosts and users of your own on it."""
     return _shared_brokers(broker_version)
+
+
+@pytest.fixture
+def one_broker(one_broker_version: str, _shared_brokers: BrokerFactory) -> RunningBroker:
+    """The shared RabbitMQ of one version, for what depends on none; running, whoever stopped it before."""
+    return _shared_brokers(one_broker_version)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import settings
 settings.register_profile("any machine", deadline=None, max_examples=50)
 settings.load_profile("any machine")
 
-pytest_plugins = ["tests.brokers", "tests.agents"]
+pytest_plugins = ["tests.brokers", "tests.agents", "tests.scheduling"]
 
 
 def pytest_configure() -> None:
@@ -29,3 +29,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--kills", type=int, default=2, help="how often apply is killed")
     group.addoption("--objects", type=int, default=200, help="expanded objects of the topology that is applied")
     group.addoption("--seed", type=int, default=20_261_123, help="of the random moments")
+    group.addoption("--messages", type=int, default=5_000, help="published while every tenth is refused")
+    group.addoption("--seconds", type=float, default=20, help="of the soak of agents on a cluster")
+    group.addoption("--rate", type=int, default=300, help="messages a second through agents, where a rate is kept")

@@ -31,7 +31,7 @@ def test_a_value_ends_where_it_ends(value: bytes) -> None:
 
 @pytest.mark.parametrize("tag", sorted(set(range(256)) - set(FIXED_SIZES) - set(b"SxFA")))
 def test_an_unknown_type_is_a_syntax_error(tag: int) -> None:
-    """A type nobody knows cannot be skipped."""
+    """A type nobody knows cannot be skipped (row 13)."""
     with pytest.raises(AmqpFault) as caught:
         value_end(bytes((tag, 0, 0, 0, 0)), 0)
 
@@ -103,7 +103,7 @@ def test_a_short_string_holds_255_bytes() -> None:
     ],
 )
 def test_integers_have_the_signs_of_rabbitmqs_types(value: bytes, number: int | None) -> None:
-    """Not those of the printed specification: `s` is a number, `l` and `L` both have a sign."""
+    """Not those of the printed specification: `s` is a number, `l` and `L` both have a sign (row 13)."""
     assert integer_value(value) == number
 
 

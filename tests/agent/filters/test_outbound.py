@@ -190,7 +190,7 @@ def test_a_long_name_leaves_room_for_the_reason() -> None:
 
 @pytest.mark.parametrize("name", [b"CC", b"BCC"])
 def test_copies_are_refused(name: bytes) -> None:
-    """token.md: a copy would reach a queue under the original key."""
+    """token.md: a copy would reach a queue under the original key (row 42)."""
     refusal = agent().refusal(*trade(table=[text_entry(name, b"")]))
     assert (refusal.code, refusal.reason) == (ReplyCode.ACCESS_REFUSED, "copies")
 
