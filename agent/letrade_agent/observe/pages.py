@@ -8,8 +8,9 @@ from typing import Final
 
 from letrade_agent.observe.admin import Asked, Page, Pages, text
 from letrade_agent.observe.metrics import AgentCollector, Exposition
-from letrade_agent.observe.page import POLICY, render
+from letrade_agent.observe.page import render
 from letrade_agent.observe.status import Observed, as_json, status_of
+from letrade_agent.observe.style import POLICY
 
 STALLED_SECONDS: Final = 10.0
 """An event loop that has not ticked for so long is not alive."""

@@ -18,10 +18,11 @@ import pytest
 from letrade_agent.config import Address
 from letrade_agent.observe import admin as admin_module
 from letrade_agent.observe.admin import MOST_CONNECTIONS, AdminServer, Asked, Page
-from letrade_agent.observe.page import POLICY, render
+from letrade_agent.observe.page import render
 from letrade_agent.observe.pages import STALLED_SECONDS, pages_of
 from letrade_agent.observe.rates import Second
 from letrade_agent.observe.status import status_of
+from letrade_agent.observe.style import POLICY
 from letrade_agent.state import Phase, Source
 
 from tests.agent.observe.world import NOW, Agent
