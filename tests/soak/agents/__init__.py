@@ -1,0 +1,1 @@
+"""Agents under load: refusals between confirms, rotations, drains, faults, and hours in minutes."""
