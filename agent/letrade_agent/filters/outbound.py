@@ -80,13 +80,15 @@ class OutboundFilter:
 
     def admit(self, publish: Publish, header: ContentHeader) -> Refusal | None:
         """Decide by destination, announced size and copies. See `Outbound.admit`."""
-        if header.body_size > self._message_size:
-            text = f"message size {header.body_size} is larger than configured max size {self._message_size}"
-            return Refusal(ReplyCode.PRECONDITION_FAILED, Word.OVERSIZE, text)
         destination = self._find(publish.exchange, publish.routing_key)
         refusal = destination.refusal
         if refusal is not None:
-            return self._unless_warned(destination, refusal)
+            refusal = self._unless_warned(destination, refusal)
+            if refusal is not None:
+                return refusal
+        if header.body_size > self._message_size:
+            text = f"message size {header.body_size} is larger than configured max size {self._message_size}"
+            return Refusal(ReplyCode.PRECONDITION_FAILED, Word.OVERSIZE, text, destination.label)
         table = header.encoded_headers
         if table is not None and b"CC" in table and not destination.unverified_as and has_copies(table):
             text = "the headers CC and BCC are not allowed: a copy would reach a queue past what its token says"
@@ -118,8 +120,10 @@ class OutboundFilter:
                 refusal = Refusal(ReplyCode.PRECONDITION_FAILED, Word.SCHEMA, text)
             if missing_properties(header):
                 added = checked.properties
-        if refusal is not None and self._unless_warned(destination, refusal) is not None:
-            return refusal
+        if refusal is not None:
+            refusal = self._unless_warned(destination, refusal)
+            if refusal is not None:
+                return refusal
         must_be_signed = destination.mode is Enforcement.ENFORCE
         return Approved(
             publish, header, body, destination.label, route.lifetime_seconds, headers, added, must_be_signed
@@ -181,7 +185,7 @@ class OutboundFilter:
 
     def _unless_warned(self, destination: Destination, refusal: Refusal) -> Refusal | None:
         if destination.mode is not Enforcement.WARN:
-            return refusal
+            return refusal._replace(destination=destination.label)
         self._measures.warned[_PUBLISH, refusal.reason] += 1
         return None
 

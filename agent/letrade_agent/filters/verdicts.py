@@ -24,11 +24,13 @@ class Refusal(NamedTuple):
         reason: the word for logs and metrics; bounded, never a name from a message.
         text: a sentence that says what was wrong, with which figures. Holds no secret and no sensitive part of a
             body. Without the code's name, which is put before it as in `AmqpFault.reply_text`.
+        destination: the label of metrics: the declared exchange, or "_other".
     """
 
     code: ReplyCode
     reason: str
     text: str
+    destination: str = "_other"
 
 
 class Approved(NamedTuple):

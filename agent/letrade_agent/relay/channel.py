@@ -228,9 +228,9 @@ class RelayedChannel:
         """
         self.session.decided.append((self, content, self.publishing.decide(content)))
 
-    def refused(self, content: Content[Refusal], refusal: Refusal, destination: str) -> None:
+    def refused(self, content: Content[Refusal], refusal: Refusal) -> None:
         """A publish is refused."""
-        fault = self.publishing.refuse(content, refusal, destination)
+        fault = self.publishing.refuse(content, refusal)
         if fault is not None and self.session.refusing is None:
             self.close(fault)
 

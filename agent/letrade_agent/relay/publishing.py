@@ -83,7 +83,7 @@ class Publishing:
         session.published += 1
         session.measures.messages["publish", approved.destination, "forwarded"] += 1
 
-    def refuse(self, content: Content[Refusal], refusal: Refusal, destination: str) -> ClientFault | None:
+    def refuse(self, content: Content[Refusal], refusal: Refusal) -> ClientFault | None:
         """A publish does not go upstream.
 
         Returns:
@@ -91,7 +91,7 @@ class Publishing:
         """
         session = self._session
         publish = parse_publish(content.method)
-        session.measures.messages["publish", destination, "rejected"] += 1
+        session.measures.messages["publish", refusal.destination, "rejected"] += 1
         session.measures.refused["publish", refusal.reason] += 1
         session.log(
             "warning",
@@ -181,21 +181,19 @@ def seal_and_send(session: Session) -> None:
     sealed = iter(session.filters.outbound.seal(approved, session.epoch) if approved else ())
     room = session.upstream_room
     for channel, content, decision in decided:
-        destination = "_other"
         if isinstance(decision, Approved):
             header = next(sealed)
-            destination = decision.destination
             if isinstance(header, bytes):
                 if len(header) <= room:
                     if channel.accepting:
                         channel.publishing.forward(content.method, header, decision)
                     continue
                 header = _too_large(len(header), session.upstream_frame_max)
-            refusal = header
+            refusal = header._replace(destination=decision.destination)
         else:
             refusal = decision
         if channel.accepting:  # else an earlier refusal of this very read has closed the channel
-            channel.refused(content, refusal, destination)
+            channel.refused(content, refusal)
 
 
 def _too_large(size: int, frame_max: int) -> Refusal:

@@ -126,6 +126,7 @@ def test_size_is_judged_at_the_header(size: int) -> None:
         ReplyCode.PRECONDITION_FAILED,
         "oversize",
         f"message size {size} is larger than configured max size {LIMIT}",
+        "letrade.commands",
     )
 
 
