@@ -60,7 +60,11 @@ class RawClient:
         self._decoder = FrameDecoder()
         self._frames: list[Frame] = []
         self.frame_max = 131_072
-        self._log_in(target)
+        try:
+            self._log_in(target)
+        except BaseException:
+            self.close()
+            raise
 
     def call(self, channel: int, command: Command) -> Command:
         """Send a method and wait for its answer."""

@@ -54,9 +54,13 @@ class Tally:
     def __contains__(self, number: int) -> bool:
         return number < len(self._counts) and self._counts[number] > 0
 
+    def numbers(self) -> list[int]:
+        """All that were seen."""
+        return [number for number, count in enumerate(self._counts) if count]
+
     def missing(self, other: Tally) -> list[int]:
         """What the other has seen and this has not."""
-        return [number for number, count in enumerate(other._counts) if count and number not in self]
+        return [number for number in other.numbers() if number not in self]
 
 
 class End(threading.Thread):

@@ -191,7 +191,6 @@ def test_every_tenth_is_refused(
     with running_world(broker, tmp_path) as world:
         shop, clerk = world.agent("shop"), world.agent("clerk")
         consumer = world.consumer(clerk)
-        consumer.start()
         client = RawClient(world.target(shop))
         begin = time.monotonic()
         answers = _publish(client, count, moments)

@@ -27,8 +27,6 @@ def test_keys_rotate_under_load(world: World, pytestconfig: pytest.Config, summa
     shop, clerk = world.agent("shop"), world.agent("clerk")
     _bind_spy(world)
     publisher, consumer = world.publisher(shop, rate=rate), world.consumer(clerk)
-    consumer.start()
-    publisher.start()
     kids = [_kid(shop)]
     for _ in range(rotations):
         world.tool.run("keys", "rotate", str(world.keys), *TIMES).check(0)

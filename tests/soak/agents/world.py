@@ -10,12 +10,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.agents.client import Target
 from tests.agents import RunningAgent, login_of, make_key_folder, running_agent
 from tests.brokers import RunningBroker
-from tests.soak.agents.ends import Consumer, Publisher
+from tests.soak.agents.ends import Consumer, End, Publisher
 from tests.tool import Tool
 from tests.topologies import Document, loaded, orders, write
 
@@ -26,6 +26,7 @@ QUEUE = "clerk.orders"
 DEAD = "letrade.dlq"
 LIMIT_SECONDS = 60.0
 _POLL_SECONDS = 0.05
+AnyEnd = TypeVar("AnyEnd", bound=End)
 _SCHEMA = {
     "type": "object",
     "required": ["number"],
@@ -127,12 +128,18 @@ class World:
         return Target(f"amqp://127.0.0.1:{agent.port}", self.vhost)
 
     def publisher(self, agent: RunningAgent, **options: Any) -> Publisher:
-        """A publisher of orders; not started."""
-        return Publisher(self.target(agent), EXCHANGE, KEY, order, **options)
+        """A publisher of orders that has begun."""
+        return self.begun(Publisher(self.target(agent), EXCHANGE, KEY, order, **options))
 
     def consumer(self, agent: RunningAgent) -> Consumer:
-        """A consumer of orders; not started."""
-        return Consumer(self.target(agent), QUEUE)
+        """A consumer of orders that has begun."""
+        return self.begun(Consumer(self.target(agent), QUEUE))
+
+    def begun(self, end: AnyEnd) -> AnyEnd:
+        """Start one end of the load; it is told to finish before its agent stops, however the test ends."""
+        self.stack.callback(end.finish)
+        end.start()
+        return end
 
     def waiting(self, queue: str) -> int:
         """How many messages a queue holds, asked with rabbitmqctl: the management API's counts are seconds old."""
