@@ -70,7 +70,7 @@ def running_cluster(folder: Path, version: str, size: int = 3) -> Iterator[Clust
         with ThreadPoolExecutor(size) as threads:
             try:
                 list(threads.map(Node.start, nodes))
-                _join(nodes)
+                _join(nodes, threads)
                 yield Cluster([RunningBroker(node) for node in nodes], threads)
             finally:
                 for node in nodes:
@@ -108,11 +108,11 @@ def _share_secrets(nodes: Sequence[Node]) -> None:
             shutil.copytree(first.folder, folder.tls)
 
 
-def _join(nodes: Sequence[Node]) -> None:
-    first = f"{nodes[0].settings.name}@localhost"
-    for node in nodes[1:]:
-        node.ctl("stop_app")
-        node.ctl("reset")
-        node.ctl("join_cluster", first)
+def _join(nodes: Sequence[Node], threads: ThreadPoolExecutor) -> None:
+    """Let the others join the first, one after the other."""
+    first, *others = nodes
+    list(threads.map(lambda node: node.ctl("stop_app"), others))
+    for node in others:
+        node.ctl("join_cluster", f"{first.settings.name}@localhost")  # resets the node itself
         node.ctl("start_app")
-    nodes[0].ctl("await_online_nodes", str(len(nodes)), "--timeout", str(_ONLINE_SECONDS))
+    first.ctl("await_online_nodes", str(len(nodes)), "--timeout", str(_ONLINE_SECONDS))

@@ -79,7 +79,7 @@ class World:
     """A topology on a broker, and how its services' agents are started.
 
     Args:
-        broker: where it was applied.
+        broker: through which it is administered.
         vhost: also the topology's name.
         folder: with `topology.yaml` and `keys`.
         upstream: value of `--upstream`.
@@ -168,7 +168,7 @@ def running_world(broker: RunningBroker, folder: Path, upstream: str | None = No
         with world.stack:
             yield world
     finally:
-        broker.api("DELETE", f"/api/vhosts/{vhost}")
+        world.broker.api("DELETE", f"/api/vhosts/{vhost}")
         world.tool.run("destroy", "--yes").check(0)
 
 

@@ -1,0 +1,110 @@
+"""Minutes of messages through two agents on a cluster that loses a node: no message lost, and flat memory.
+
+The short form runs with the other tests; `script/soak` sets `--seconds 600 --rate 2000`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.agents import RunningAgent
+from tests.cluster import running_cluster
+from tests.soak.agents.memory import Memory
+from tests.soak.agents.world import DEAD, QUEUE, World, nothing_refused, running_world, until
+from tests.soak.conftest import Summarise
+
+SAMPLE_SECONDS = 0.5
+WARM_UP = 0.25
+"""The share of the time in which memory may rise: in the long form more than a message's lifetime, after which the
+memory against repeats forgets as much as it learns."""
+KILL_AT = 0.5
+START_AGAIN_FROM_SECONDS = 120
+"""Runs as long as this see the killed node come back, at three quarters."""
+MOST_GROWTH_MEGABYTES = 8.0
+MOST_MEGABYTES = 150.0
+
+
+def test_soak(
+    one_broker_version: str,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    pytestconfig: pytest.Config,
+    summarise: Summarise,
+) -> None:
+    """The node that the publisher is connected to is killed half-way; both clients come back through their agents."""
+    seconds, rate = pytestconfig.getoption("seconds"), pytestconfig.getoption("rate")
+    nodes = tmp_path_factory.mktemp("cluster-")
+    with (
+        running_cluster(nodes, one_broker_version) as cluster,
+        running_world(cluster.nodes[0], tmp_path, cluster.upstream) as world,
+    ):
+        assert _members(world) == len(cluster.nodes), "the queue is on every node"
+        shop, clerk = world.agent("shop"), world.agent("clerk")
+        publisher, consumer = world.publisher(shop, rate=rate), world.consumer(clerk)
+        memories = {agent.service: Memory(agent.pid) for agent in (shop, clerk)}
+        begin = time.monotonic()
+
+        def run_until(share: float) -> None:
+            """Look at memory, and at whether both ends still work."""
+            while time.monotonic() < begin + share * seconds:
+                for memory in memories.values():
+                    memory.sample()
+                publisher.check()
+                consumer.check()
+                time.sleep(SAMPLE_SECONDS)  # the pace of samples
+
+        run_until(KILL_AT)
+        killed = cluster.at(_node_of(shop))
+        world.broker = next(node for node in cluster.nodes if node is not killed)
+        killed.node.crash()
+        until(lambda: publisher.opened > 1, "the publisher is back")
+        if seconds >= START_AGAIN_FROM_SECONDS:
+            run_until((1 + KILL_AT) / 2)
+            cluster.start(killed)
+        run_until(1.0)
+        publisher.finish()
+        publisher.wait()
+        spent = time.monotonic() - begin
+        until(lambda: not consumer.seen.missing(publisher.confirmed), "every confirmed message has come")
+        until(lambda: world.waiting(QUEUE) == 0, "the queue is empty")
+        consumer.finish()
+        consumer.wait()
+
+        lost = consumer.seen.missing(publisher.confirmed)
+        growth = {service: memory.growth(WARM_UP) for service, memory in memories.items()}
+        assert not lost
+        assert publisher.refused.total == 0
+        assert publisher.confirmed.different == publisher.sent
+        assert consumer.duplicates <= publisher.repeated + consumer.redelivered
+        nothing_refused(shop, clerk)
+        assert world.waiting(DEAD) == 0
+        assert all(more < MOST_GROWTH_MEGABYTES for more in growth.values()), growth
+        assert all(memory.most < MOST_MEGABYTES for memory in memories.values()), growth
+        repeats = clerk.status()["messages"]["repeats"]
+        summarise(
+            "soak on three nodes, one killed",
+            world.broker.version,
+            f"{publisher.sent} messages in {spent:.0f} s ({publisher.sent / spent:.0f} a second), all confirmed, lost"
+            f" {len(lost)}, sent again {publisher.repeated}, delivered twice {consumer.duplicates}, repeats that"
+            f" the agent kept back {repeats}; after the kill no confirm for {publisher.longest_gap:.1f} s;"
+            f" clients were told {dict(publisher.ends)} and {dict(consumer.ends)}; memory: "
+            + ", ".join(
+                f"{service} at most {memory.most:.0f} MB, {growth[service]:+.1f} MB after the first quarter"
+                for service, memory in memories.items()
+            ),
+        )
+
+
+def _node_of(agent: RunningAgent) -> str:
+    """The URL of the node to which its client is connected."""
+    return next(str(node["node"]) for node in agent.status()["broker"]["nodes"] if node["connections"])
+
+
+def _members(world: World) -> int:
+    """How many nodes have the queue."""
+    table = world.broker.ctl("-q", "list_queues", "-p", world.vhost, "name", "members", "--formatter", "json")
+    return next(len(row["members"]) for row in json.loads(table) if row["name"] == QUEUE)
