@@ -165,6 +165,16 @@ class Verifier:
             return found
         return _origin(*found, headers.proof, properties, body)
 
+    def is_over(self, origin: Origin, moment: float) -> bool:
+        """Whether a message was too old at a moment (seconds since the epoch), by its token or by its type.
+
+        What no message type of this topology fits has no lifetime but its token's.
+        """
+        claims = origin.token.claims
+        route = self._policy.route(*origin.destination)
+        ends = claims.expires_at if route is None else min(claims.expires_at, claims.issued_at + route.lifetime_seconds)
+        return moment > ends + self._leeway
+
     def _token(self, headers: TokenHeaders, now: float) -> tuple[Token, Destination] | Refused:
         if len(headers.jws) != 1:
             if headers.jws:

@@ -10,12 +10,14 @@ from types import MappingProxyType
 from typing import Protocol
 
 from letrade_agent.config import DeclareMode, Undeclared
-from letrade_agent.filters.dead_letters import DeadLetters, HandingOver
+from letrade_agent.filters.dead_letters import DeadLetters
 from letrade_agent.filters.declared import Declared
 from letrade_agent.filters.declares import DeclareFilter
 from letrade_agent.filters.destinations import Destinations
+from letrade_agent.filters.failures import Failures, HandingOver
 from letrade_agent.filters.inbound import Checks, InboundFilter
 from letrade_agent.filters.outbound import FRAME_OVERHEAD_BYTES, OutboundFilter, Signing
+from letrade_agent.filters.retry_copies import RetryCopies
 from letrade_agent.filters.verdicts import Filters
 from letrade_agent.measures import Measures
 from letrade_topo.errors import TopoError
@@ -53,6 +55,23 @@ class FilterSettings(Protocol):
     @property
     def declares(self) -> DeclareMode:
         """What becomes of declares of what it owns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """What the router needs of the filters.
+
+    Args:
+        declared: the topology's names.
+        failures: reads what failed.
+        retry_copies: makes what comes back.
+        dead_letters: makes what does not.
+    """
+
+    declared: Declared
+    failures: Failures
+    retry_copies: RetryCopies
+    dead_letters: DeadLetters
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,37 +115,21 @@ def build_filters(
         UnknownService: the topology does not have the service.
         InvalidSchema: the schema of a message type cannot be compiled.
     """
-    service = topology.services.get(settings.service)
-    if service is None:
-        raise UnknownService(
-            f"the topology {topology.name!r} has no service {settings.service!r}",
-            why=f"its services are {', '.join(topology.services)}",
-            fix="give --service one of these names, or declare the service",
-        )
-    declared = Declared(topology, service)
-    policy = TopologyPolicy(topology, service.name)
+    common = _common(topology, keys, settings.service, upstream_frame_max, chance)
+    declared, policy = common.declared, common.policy
     schemas = compile_schemas(topology.messages)
-    known_keys = NO_KEYS if keys is None else keys
-    key_at = _key_of(known_keys, service.name)
-    verifier = Verifier(known_keys, policy, leeway_seconds=topology.security.jwt.leeway.seconds)
     outbound = OutboundFilter(
-        service.name,
+        settings.service,
         Destinations(declared, policy, schemas, settings.undeclared),
-        Signing(key_at, policy.audience, chance.random_bytes, chance.clock),
+        Signing(common.key_at, policy.audience, chance.random_bytes, chance.clock),
         measures,
         message_size=topology.limits.message_size.bytes,
         upstream_frame_max=upstream_frame_max,
     )
-    handing_over = HandingOver(
-        key_at,
-        HopRules(known_keys, policy.audience, service.name, ""),
-        chance.random_bytes,
-    )
-    largest_header = upstream_frame_max - FRAME_OVERHEAD_BYTES if upstream_frame_max else None
     inbound = InboundFilter(
         declared,
-        Checks(known_keys, verifier, schemas, replay, chance.clock),
-        DeadLetters(topology.dead_letter.exchange, verifier, handing_over, largest_header=largest_header),
+        Checks(common.keys, common.verifier, schemas, replay, chance.clock),
+        common.dead_letters,
         measures,
         undeclared=settings.undeclared,
     )
@@ -134,6 +137,63 @@ def build_filters(
         declared, mode=settings.declares, undeclared=settings.undeclared, random_bytes=chance.random_bytes
     )
     return Filters(outbound, inbound, declares)
+
+
+def build_rejected(
+    topology: Topology,
+    keys: KeySet | None,
+    service: str,
+    upstream_frame_max: int = UPSTREAM_FRAME_MAX,
+    chance: Chance = REAL_CHANCE,
+) -> Rejected:
+    """Make what reads rejected messages of a service and writes their copies; arguments as of `build_filters`.
+
+    Raises:
+        UnknownService: the topology does not have the service.
+    """
+    common = _common(topology, keys, service, upstream_frame_max, chance)
+    copies = RetryCopies(
+        topology.dead_letter.retry_exchange, common.failures, largest_header=_largest(upstream_frame_max)
+    )
+    return Rejected(common.declared, common.failures, copies, common.dead_letters)
+
+
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """What filters of both kinds stand on."""
+
+    declared: Declared
+    policy: TopologyPolicy
+    keys: KeySet
+    key_at: Callable[[float], SigningKey | None]
+    verifier: Verifier
+    failures: Failures
+    dead_letters: DeadLetters
+
+
+def _common(
+    topology: Topology, given: KeySet | None, service_name: str, upstream_frame_max: int, chance: Chance
+) -> _Common:
+    service = topology.services.get(service_name)
+    if service is None:
+        raise UnknownService(
+            f"the topology {topology.name!r} has no service {service_name!r}",
+            why=f"its services are {', '.join(topology.services)}",
+            fix="give --service one of these names, or declare the service",
+        )
+    keys = NO_KEYS if given is None else given
+    policy, jwt = TopologyPolicy(topology, service_name), topology.security.jwt
+    verifier = Verifier(keys, policy, leeway_seconds=jwt.leeway.seconds)
+    key_at = _key_of(keys, service_name)
+    handing_over = HandingOver(key_at, HopRules(keys, policy.audience, service_name, ""), chance.random_bytes)
+    failures = Failures(verifier, handing_over, jwt.outage_tolerance.seconds)
+    exchange, largest = topology.dead_letter.exchange, _largest(upstream_frame_max)
+    dead_letters = DeadLetters(exchange, failures, largest_header=largest)
+    return _Common(Declared(topology, service), policy, keys, key_at, verifier, failures, dead_letters)
+
+
+def _largest(upstream_frame_max: int) -> int | None:
+    return upstream_frame_max - FRAME_OVERHEAD_BYTES if upstream_frame_max else None
 
 
 def _key_of(keys: KeySet, service: str) -> Callable[[float], SigningKey | None]:

@@ -204,6 +204,32 @@ class DeadLetter(NamedTuple):
     detail: str
 
 
+class RetryCopy(NamedTuple):
+    """A message that failed, as it is put on its way back: everything needed to publish it.
+
+    Attributes:
+        exchange: of retries.
+        routing_key: the name of the delay queue.
+        header: content header payload, with the hop that counts its attempts.
+        body: byte for byte.
+        queue: that it failed in, and comes back to.
+        reason: the word, for logs.
+        step: which delay of the ladder, from 1, for metrics.
+    """
+
+    exchange: bytes
+    routing_key: bytes
+    header: bytes
+    body: bytes
+    queue: str
+    reason: str
+    step: int
+
+
+Copy: TypeAlias = DeadLetter | RetryCopy
+"""What agents publish themselves, to hand a message over."""
+
+
 class Inbound(Protocol):
     """Filters of what the broker delivers."""
 
