@@ -47,7 +47,7 @@ def test_keys_rotate_under_load(world: World, pytestconfig: pytest.Config, summa
     assert publisher.confirmed.different == publisher.sent
     assert (publisher.opened, consumer.opened) == (1, 1)
     assert (consumer.duplicates, consumer.out_of_order) == (0, 0)
-    assert world.waiting(DEAD) == 0
+    assert world.is_empty(DEAD)
     signed = _spied(world)
     assert len(signed) == publisher.sent
     assert [kid for kid, _ in groupby(signed)] == kids, "each key once, one after the other"
