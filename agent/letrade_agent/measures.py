@@ -82,6 +82,8 @@ class Measures:
         buffered: `buffered_bytes` by direction.
         backpressure_seconds: by direction.
         loop_lag: `event_loop_lag_seconds`.
+        retries: `retries_total` by (queue, attempt): put on their way back, and confirmed.
+        dead_letters: `dead_letters_total` by (queue, reason): among the dead letters, and confirmed.
         hand_over_seconds: from verdict to the broker's confirm.
         hand_over_failures: attempts that were not confirmed.
         hand_overs_in_flight: now.
@@ -115,6 +117,8 @@ class Measures:
         self.buffered: Counter[str] = Counter()
         self.backpressure_seconds: defaultdict[str, float] = defaultdict(float)
         self.loop_lag = _latency()
+        self.retries: Counter[tuple[str, str]] = Counter()
+        self.dead_letters: Counter[tuple[str, str]] = Counter()
         self.hand_over_seconds = _waiting()
         self.hand_over_failures = 0
         self.hand_overs_in_flight = 0

@@ -21,7 +21,7 @@ from letrade_agent.amqp.connection_commands import ConnectionClose
 from letrade_agent.amqp.faults import AmqpFault, ReplyCode
 from letrade_agent.amqp.frames import HEARTBEAT_FRAME
 from letrade_agent.measures import Measures
-from letrade_agent.proxy.dead_letters import DeadLetters, HandingOver
+from letrade_agent.proxy.hand_overs import HandingOver, HandOvers
 from letrade_agent.proxy.ending import finish
 from letrade_agent.proxy.leg import Leg
 from letrade_agent.proxy.log import Log
@@ -79,7 +79,7 @@ class Shell:
     """
 
     measures: Measures
-    dead_letters: DeadLetters
+    dead_letters: HandOvers
     log: Log
     monotonic: Callable[[], float]
     closed: Callable[[Connection], None]

@@ -11,7 +11,7 @@ from letrade_agent.config import Address, Settings
 from letrade_agent.filters.verdicts import Filters
 from letrade_agent.measures import Measures
 from letrade_agent.proxy.connection import WRITE_STALL_SECONDS, Connection, Shell, Snapshot
-from letrade_agent.proxy.dead_letters import DeadLetters
+from letrade_agent.proxy.hand_overs import HandOvers
 from letrade_agent.proxy.dialled import Credentials
 from letrade_agent.proxy.leg import Leg
 from letrade_agent.proxy.listener import Listener
@@ -76,7 +76,7 @@ class Proxy:
         credentials = Credentials(username, password, vhost)
         tls = TlsContexts(settings.ca_file, settings.cert_file, settings.key_file, log)
         self.upstream: Final = Upstream(self._nodes, credentials, tls, measures, log, monotonic, self._open_legs)
-        self.dead_letters: Final = DeadLetters(
+        self.dead_letters: Final = HandOvers(
             self.upstream, service=settings.service, measures=measures, log=log, monotonic=monotonic
         )
         self._shell = Shell(measures, self.dead_letters, log, monotonic, self._closed, write_stall_seconds)

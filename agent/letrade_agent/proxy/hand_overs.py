@@ -1,7 +1,7 @@
-"""The hand-over: messages that failed go to the dead letters, over a connection of the agent's own.
+"""The hand-over: copies of messages that failed are published by the agent, over a connection of its own.
 
 A connection of its own, because a broker under alarm blocks whoever publishes: a service that only consumes must not
-be blocked for it. Nothing is dropped: what is not confirmed is published again, so a dead letter may come twice.
+be blocked for it. Nothing is dropped: what is not confirmed is published again, so a copy may come twice.
 
 Theory of operation. An entry waits, is in flight, or comes later (after a failure, each with its own back-off). A
 return says that a message reached no queue, but not which one of those with that exchange and key; so all of them in
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Final
 
 from letrade_agent.amqp.faults import AmqpFault
-from letrade_agent.filters.verdicts import DeadLetter
+from letrade_agent.filters.verdicts import Copy, DeadLetter
 from letrade_agent.measures import Measures
 from letrade_agent.proxy.broken import UpstreamBroken, from_error
 from letrade_agent.proxy.leg import LegLost
@@ -36,20 +36,20 @@ OVERDUE_SECONDS: Final = 30.0
 
 
 class HandingOver:
-    """One message on its way to the dead letters.
+    """One copy on its way.
 
     Attributes:
-        letter: what is published.
+        copy: what is published.
         since: when it was submitted, by the monotonic clock.
         failures: attempts that were not confirmed.
         returned: it may be one that the broker returned.
         is_abandoned: nobody waits for it any more, and it is still in its queue.
     """
 
-    __slots__ = ("confirmed", "failures", "is_abandoned", "is_overdue", "letter", "retry_at", "returned", "since")
+    __slots__ = ("confirmed", "copy", "failures", "is_abandoned", "is_overdue", "retry_at", "returned", "since")
 
-    def __init__(self, letter: DeadLetter, confirmed: Callable[[], None], since: float) -> None:
-        self.letter = letter
+    def __init__(self, copy: Copy, confirmed: Callable[[], None], since: float) -> None:
+        self.copy = copy
         self.confirmed = confirmed
         self.since = since
         self.failures = 0
@@ -59,12 +59,13 @@ class HandingOver:
         self.is_overdue = False
 
 
-class DeadLetters:
-    """Publishes dead letters until the broker has confirmed each.
+class HandOvers:
+    """Publishes copies until the broker has confirmed each.
 
     Args:
         upstream: where its connection comes from.
         service: for the name of the connection at the broker.
+        what: is handed over: for that name, and for the log.
         measures: what becomes of hand-overs.
         log: told about the first failure, and the first success after it.
         monotonic: seconds.
@@ -76,13 +77,15 @@ class DeadLetters:
         upstream: Upstream,
         *,
         service: str,
+        what: str = "dead letters",
         measures: Measures,
         log: Log,
         monotonic: Callable[[], float],
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._upstream = upstream
-        self._service = service
+        self._name = f"{what} via letrade-agent/{service}"
+        self._what = what
         self._measures = measures
         self._log = log
         self._monotonic = monotonic
@@ -98,10 +101,11 @@ class DeadLetters:
         self._idle.set()
         self._is_failing = False
         self._has_worked = False
+        self._counted = 0
 
-    def submit(self, letter: DeadLetter, confirmed: Callable[[], None]) -> HandingOver:
+    def submit(self, copy: Copy, confirmed: Callable[[], None]) -> HandingOver:
         """Publish it, now or later; `confirmed` is called once, when the broker has it."""
-        entry = HandingOver(letter, confirmed, self._monotonic())
+        entry = HandingOver(copy, confirmed, self._monotonic())
         self._waiting.append(entry)
         self._idle.clear()
         self._wanted.set()
@@ -165,7 +169,7 @@ class DeadLetters:
         while True:
             await self._wanted.wait()
             try:
-                publisher = await Publisher.open(self._upstream, self._service, self)
+                publisher = await Publisher.open(self._upstream, self._name, self)
             except (UpstreamBroken, AmqpFault, LegLost, OSError, TimeoutError) as error:
                 broken = error if isinstance(error, UpstreamBroken) else from_error(error)
                 self._failing(str(broken), None)
@@ -209,7 +213,7 @@ class DeadLetters:
     def returned(self, exchange: bytes, routing_key: bytes) -> None:
         """A message with this exchange and key reached no queue."""
         for entry in self._in_flight.values():
-            if entry.letter.exchange == exchange and entry.letter.routing_key == routing_key:
+            if entry.copy.exchange == exchange and entry.copy.routing_key == routing_key:
                 entry.returned = True
 
     def channel_closed(self, problem: str) -> None:
@@ -244,10 +248,15 @@ class DeadLetters:
 
     def _confirmed(self, entry: HandingOver) -> None:
         self._measures.hand_over_seconds.observe(self._monotonic() - entry.since)
+        copy = entry.copy
+        if isinstance(copy, DeadLetter):
+            self._measures.dead_letters[copy.queue, copy.reason] += 1
+        else:
+            self._measures.retries[copy.queue, str(copy.step)] += 1
         self._window = min(IN_FLIGHT, self._window * 2)
         if self._is_failing or not self._has_worked:
             self._is_failing, self._has_worked = False, True
-            self._log("info", "hand_over_works", {"queue": entry.letter.queue})
+            self._log("info", "hand_over_works", {"queue": copy.queue, "what": self._what})
         if not entry.is_abandoned:
             entry.confirmed()
 
@@ -255,9 +264,10 @@ class DeadLetters:
         self._measures.hand_over_failures += 1
         if not self._is_failing:
             self._is_failing = True
-            particulars: dict[str, object] = {"problem": problem, "waiting": self.unconfirmed}
+            particulars: dict[str, object] = {"problem": problem, "what": self._what, "waiting": self.unconfirmed}
             if entry is not None:
-                particulars |= {"queue": entry.letter.queue, "reason": entry.letter.reason}
+                copy = entry.copy
+                particulars |= {"queue": copy.queue, "cause": copy.reason, "destination": copy.routing_key}
             self._log("error", "hand_over_fails", particulars)
 
     def _pump(self) -> None:
@@ -269,7 +279,8 @@ class DeadLetters:
                 self._publish(publisher, self._waiting.popleft())
             else:
                 break
-        self._measures.hand_overs_in_flight = self.unconfirmed
+        self._measures.hand_overs_in_flight += self.unconfirmed - self._counted
+        self._counted = self.unconfirmed
         if self.unconfirmed:
             self._idle.clear()
         else:
@@ -278,7 +289,7 @@ class DeadLetters:
 
     def _publish(self, publisher: Publisher, entry: HandingOver) -> None:
         try:
-            tag = publisher.publish(entry.letter)
+            tag = publisher.publish(entry.copy)
         except ValueError as error:  # a header that no frame can hold; kept, like everything that fails
             self._failing(str(error), entry)
             self._put_off(entry)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from letrade_agent.proxy import dead_letters
-from letrade_agent.proxy.dead_letters import DeadLetters
+from letrade_agent.proxy import hand_overs
+from letrade_agent.proxy.hand_overs import HandOvers
 
 from tests.agent.proxy.world import Passing, RunningProxy, broker_settings, running, wait_until
 from tests.brokers import BrokerFactory, RunningBroker
@@ -78,8 +78,8 @@ def place(broker: RunningBroker) -> Iterator[Place]:
 @pytest.fixture
 def proxy(broker: RunningBroker, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningProxy]:
     """A proxy that hands over to the exchange of the place, and does not wait long between attempts."""
-    monkeypatch.setattr(dead_letters, "FIRST_RETRY_SECONDS", 0.05)
-    monkeypatch.setattr(dead_letters, "LONGEST_RETRY_SECONDS", 0.5)
+    monkeypatch.setattr(hand_overs, "FIRST_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(hand_overs, "LONGEST_RETRY_SECONDS", 0.5)
     with running(broker_settings(broker), username=broker.username) as one:
         passing = Passing(place.dead.encode())
         one.filters.inbound = passing
@@ -219,7 +219,7 @@ def test_the_hand_over_has_a_connection_of_its_own(proxy: RunningProxy, place: P
 
 def test_the_broker_dies_under_a_hand_over(start_broker: BrokerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unconfirmed hand-overs of no-ack deliveries survive the broker's death, and are published when it is back."""
-    monkeypatch.setattr(dead_letters, "FIRST_RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(hand_overs, "FIRST_RETRY_SECONDS", 0.1)
     broker = start_broker("4.0")
     place = Place(broker)
     place.make()
@@ -249,7 +249,7 @@ def test_how_long_one_waits() -> None:
         waits.append((low, high))
         return high
 
-    letters = DeadLetters(
+    letters = HandOvers(
         None,  # type: ignore[arg-type]
         service="s",
         measures=None,  # type: ignore[arg-type]
@@ -258,7 +258,7 @@ def test_how_long_one_waits() -> None:
         jitter=record,
     )
     for failures in range(12):
-        letters._back_off(failures, dead_letters.LONGEST_RETRY_SECONDS)
+        letters._back_off(failures, hand_overs.LONGEST_RETRY_SECONDS)
 
     assert waits[0] == (0.25, 0.5)
     assert waits[-1] == (30.0, 60.0)
