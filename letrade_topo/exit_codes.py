@@ -32,13 +32,13 @@ MEANINGS = {
     ExitCode.OK: "done, or in sync",
     ExitCode.FAILED: "failed: the broker refused, or a right is missing; `letrade-agent verify`: refused",
     ExitCode.CHANGES: "`plan`: there are changes; `drift`: the broker differs",
-    ExitCode.PARTLY_APPLIED: "partly applied: some changes are done, some are not; run `apply` again",
+    ExitCode.PARTLY_APPLIED: "partly done: some changes are made, some are not; run the command again",
     ExitCode.USAGE: "wrong arguments, options or settings",
     ExitCode.INVALID_FILE: "an invalid topology, key or message file, a missing secret, or an edited plan",
     ExitCode.UNREACHABLE: "the broker cannot be reached, its certificate is not trusted, or it refused the login",
     ExitCode.LOCKED: "another run holds the lock",
     ExitCode.REFUSED: "a guard refused, or a saved plan is stale; nothing was changed",
-    ExitCode.INTERRUPTED: "interrupted by Ctrl-C; run `apply` again",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C; run the command again",
 }
 
 BY_ERROR = {
@@ -64,6 +64,7 @@ BY_ERROR = {
     "LockHeld": ExitCode.LOCKED,
     "LockLost": ExitCode.LOCKED,
     "UnsafePlan": ExitCode.REFUSED,
+    "NotForThis": ExitCode.REFUSED,
     "RotationUnderWay": ExitCode.REFUSED,
 }
 

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "apply": ("letrade_topo.cli.apply:apply", "Make the broker match the topology file."),
     "drift": ("letrade_topo.cli.drift:drift", "Fail when the broker differs from the topology file."),
     "destroy": ("letrade_topo.cli.destroy:destroy", "Delete everything that this tool made."),
+    "dlq": ("letrade_topo.cli.dlq:dlq", "Look at dead letters, send them back, delete them."),
     "keys": ("letrade_topo.cli.keys:keys", "Make, rotate and show the keys of message tokens."),
     "broker": ("letrade_topo.cli.broker:broker", "Run a throw-away RabbitMQ node for development."),
 }

@@ -6,11 +6,13 @@ import contextlib
 import os
 import sys
 import threading
+import time
 from typing import TextIO
 
 import click
 
 MOST_CREATES_SHOWN = 40
+_DRAWN_EVERY_SECONDS = 0.1
 
 
 def wants_colour(stream: TextIO) -> bool:
@@ -67,3 +69,35 @@ class TerminalProgress:
         with contextlib.suppress(OSError, ValueError):  # a reader that went away ends no run half-way
             self._stream.write(text)
             self._stream.flush()
+
+
+class PacedProgress:
+    """Progress in very many small steps, drawn ten times a second.
+
+    Args:
+        progress: where it is drawn.
+    """
+
+    def __init__(self, progress: TerminalProgress) -> None:
+        self._progress = progress
+        self._pending = 0
+        self._drawn_at = 0.0
+
+    def begin(self, title: str, total: int) -> None:
+        """Something with so many steps begins."""
+        self._progress.begin(title, total)
+
+    def advance(self, count: int) -> None:
+        """So many more steps are done."""
+        self._pending += count
+        if time.monotonic() - self._drawn_at > _DRAWN_EVERY_SECONDS:
+            self._draw()
+
+    def end(self) -> None:
+        """It is done."""
+        self._draw()
+        self._progress.end()
+
+    def _draw(self) -> None:
+        self._progress.advance(self._pending)
+        self._pending, self._drawn_at = 0, time.monotonic()

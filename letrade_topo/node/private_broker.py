@@ -200,6 +200,7 @@ class PrivateBroker:
             "LETRADE_TOPO_MANAGEMENT": node.url(Listener.HTTPS),
             "LETRADE_TOPO_USERNAME": ADMINISTRATOR,
             "LETRADE_TOPO_PASSWORD_FILE": str(node.folder.password_file),
+            "LETRADE_TOPO_AMQP": node.url(Listener.AMQPS),
             "LETRADE_TOPO_CA_FILE": str(node.certificates.ca_file),
             "LETRADE_AGENT_UPSTREAM": node.url(Listener.AMQPS),
         }
