@@ -10,6 +10,7 @@ import select
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -191,11 +192,10 @@ def test_every_tenth_is_refused(
     with running_world(broker, tmp_path) as world:
         shop, clerk = world.agent("shop"), world.agent("clerk")
         consumer = world.consumer(clerk)
-        client = RawClient(world.target(shop))
-        begin = time.monotonic()
-        answers = _publish(client, count, moments)
-        seconds = time.monotonic() - begin
-        client.close()
+        with closing(RawClient(world.target(shop))) as client:
+            begin = time.monotonic()
+            answers = _publish(client, count, moments)
+            seconds = time.monotonic() - begin
         good = [number for number in range(count) if message(number).kind.fate is Fate.CONSUMED]
         until(lambda: consumer.seen.total >= len(good), "the good ones have come")
         consumer.finish()
