@@ -9,10 +9,10 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from letrade_agent.config import Address, Settings
-from letrade_agent.filters.build import build_filters
+from letrade_agent.config import Address, RetryMode, Settings
+from letrade_agent.filters.build import build_filters, build_rejected
 from letrade_agent.measures import Measures
 from letrade_agent.observe.admin import AdminServer, Pages
 from letrade_agent.observe.certificates import CertificateFile, end_of_der
@@ -25,6 +25,8 @@ from letrade_agent.observe.status import NodeStatus, Observed, totals
 from letrade_agent.proxy.nodes import NodeHealth
 from letrade_agent.proxy.queue_counts import QueueCounts
 from letrade_agent.proxy.server import Proxy
+from letrade_agent.retry.router import Router
+from letrade_agent.retry.routing import Routing
 from letrade_agent.start import check_certificates, login_of
 from letrade_agent.state import AgentState, InForce, Phase, Source
 from letrade_agent.watch.fingerprint import Fingerprint
@@ -33,6 +35,7 @@ from letrade_agent.watch.watcher import Watcher, facts_of, watched_files
 from letrade_topo.errors import TopoError
 from letrade_topo.exit_codes import ExitCode
 from letrade_topo.keys.replay import Replay
+from letrade_topo.model.names import rejected_queue
 
 TICK_SECONDS: Final = 1.0
 COUNT_SECONDS: Final = 15.0
@@ -90,6 +93,7 @@ class Agent:
             for role, path in (("client", settings.cert_file), ("ca", settings.ca_file))
             if path is not None
         }
+        self._router: Router | None = None
         self._asked_at = time.monotonic()
         self._signing_kid = self._current_kid()
 
@@ -112,6 +116,7 @@ class Agent:
             log=self._log,
         )
         self._proxy = proxy
+        self._router = self._routed(proxy) if self._settings.retry is RetryMode.ON else None
         self._counts = QueueCounts(proxy.upstream, self._settings.service)
         admin = AdminServer(self._settings.admin, self._pages(), self._log)
         watcher = Watcher(self._settings, self._state, self._switch, self._log, watched)
@@ -122,7 +127,9 @@ class Agent:
             self._state.ticked_at = time.monotonic()
             self._state.phase = Phase.READY
             self._started(admin_at)
-            jobs = (self._tick, self._count_queues, watcher.run)
+            jobs = [self._tick, self._count_queues, watcher.run]
+            if self._router is not None:
+                jobs.append(self._router.run)
             tasks += [asyncio.create_task(self._kept_up(job)) for job in jobs]
             await stop.wait()
             await self._stop(proxy, at_once)
@@ -134,6 +141,21 @@ class Agent:
             await admin.close()
         self._ended(hurried=at_once.is_set())
         return ExitCode.OK
+
+    def _routed(self, proxy: Proxy) -> Router:
+        return Router(
+            proxy.upstream,
+            self._routing(self._state.in_force),
+            proxy.dead_letters,
+            service=self._settings.service,
+            measures=self._measures,
+            log=self._log,
+            now=time.time,
+            monotonic=time.monotonic,
+        )
+
+    def _routing(self, in_force: InForce) -> Routing:
+        return Routing(build_rejected(in_force.topology, in_force.keys, self._settings.service))
 
     def _pages(self) -> Pages:
         observed = Observed(
@@ -155,7 +177,7 @@ class Agent:
             "ready",
             {
                 "version": version("letrade-topo"),
-                "listen": str(self._state.listening),
+                "listen": str(self._state.listening) if self._state.listening else None,
                 "admin": str(admin_at),
                 "upstream": [str(node) for node in settings.upstream],
                 "username": settings.username,
@@ -163,6 +185,7 @@ class Agent:
                 "vhost": in_force.topology.vhost,
                 "undeclared": settings.undeclared.value,
                 "declares": settings.declares.value,
+                "retry": settings.retry.value,
                 **facts_of(in_force, Source.CONFIG),
                 **facts_of(in_force, Source.KEYS),
             },
@@ -173,7 +196,8 @@ class Agent:
     async def _stop(self, proxy: Proxy, at_once: asyncio.Event) -> None:
         """Drain, unless a second signal says: at once."""
         self._state.phase = Phase.DRAINING
-        drained = asyncio.create_task(proxy.drain(self._settings.drain_timeout_seconds))
+        last = None if self._router is None else self._router.finish
+        drained = asyncio.create_task(proxy.drain(self._settings.drain_timeout_seconds, last))
         hurried = asyncio.create_task(at_once.wait())
         await asyncio.wait((drained, hurried), return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()
@@ -198,7 +222,8 @@ class Agent:
                 "refused": {
                     f"{direction} {reason}": count for (direction, reason), count in sorted(measures.refused.items())
                 },
-                "dead_letters": sum(measures.hand_over_seconds.counts),
+                "retries": sum(measures.retries.values()),
+                "dead_letters": sum(measures.dead_letters.values()),
                 "repeats": sum(measures.repeats.values()),
                 "confirms": dict(measures.confirms),
                 "disconnects": dict(measures.disconnects),
@@ -234,8 +259,9 @@ class Agent:
         while True:
             if time.monotonic() - self._asked_at < _ASKED_LATELY_SECONDS:
                 topology = self._state.in_force.topology
-                own = [queue.name for queue in topology.queues.values() if queue.service == self._settings.service]
-                problem = await self._counts.refresh(own)
+                own = [queue for queue in topology.queues.values() if queue.service == self._settings.service]
+                rejected = [rejected_queue(queue.name) for queue in own if queue.has_rejected_queue]
+                problem = await self._counts.refresh([*(queue.name for queue in own), *rejected])
                 if problem:
                     self._log("debug", "queues_not_counted", {"problem": problem})
             else:
@@ -249,6 +275,8 @@ class Agent:
         filters.outbound, filters.inbound, filters.declares = new.outbound, new.inbound, new.declares
         self._state.in_force = in_force
         self._proxy.filters_changed()
+        if self._router is not None:
+            self._router.switch(self._routing(in_force))
 
     def _current_kid(self) -> str | None:
         keys = self._state.in_force.keys
@@ -287,7 +315,10 @@ def _signals() -> tuple[asyncio.Event, asyncio.Event]:
     return stop, at_once
 
 
-async def _listening(start: Callable[[], Coroutine[Any, Any, Address]], flag: str, address: Address) -> Address:
+Bound = TypeVar("Bound", bound=Address | None)
+
+
+async def _listening(start: Callable[[], Coroutine[Any, Any, Bound]], flag: str, address: Address | None) -> Bound:
     try:
         return await start()
     except OSError as error:

@@ -45,6 +45,13 @@ class DeclareMode(StrEnum):
     REFUSE = "refuse"
 
 
+class RetryMode(StrEnum):
+    """Whether this agent routes what its service's queues gave up."""
+
+    ON = "on"
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """A host and a port; port 0 lets the system choose one that is free."""
@@ -138,7 +145,7 @@ class Settings:
         service: the service beside which it runs, as named in the topology.
         topology: the topology file.
         upstream: broker nodes, tried in random order.
-        listen: where clients connect; loopback.
+        listen: where clients connect; loopback. None: nowhere, it only routes rejected messages.
         admin: where metrics and health are.
         keys: key folder; None: the topology signs nothing.
         ca_file: certificate authorities of the broker; None: the system's.
@@ -150,6 +157,7 @@ class Settings:
         drain_timeout_seconds: how long clients may go on after SIGTERM.
         undeclared: what becomes of destinations that the topology does not know.
         declares: what becomes of the client's declares.
+        retry: whether it routes rejected messages.
         insecure_loopback: plain-text upstream to loopback is allowed.
         overlays: files that change the topology, in this order.
         variables: values for variables that the topology declares, by name.
@@ -158,7 +166,7 @@ class Settings:
     service: str
     topology: Path
     upstream: tuple[UpstreamNode, ...]
-    listen: Address = Address("127.0.0.1", 5672)
+    listen: Address | None = Address("127.0.0.1", 5672)
     admin: Address = Address("127.0.0.1", 9464)
     keys: Path | None = None
     ca_file: Path | None = None
@@ -171,6 +179,7 @@ class Settings:
     drain_timeout_seconds: float = 25.0
     undeclared: Undeclared = Undeclared.REFUSE
     declares: DeclareMode = DeclareMode.ABSORB
+    retry: RetryMode = RetryMode.ON
     insecure_loopback: bool = False
     overlays: tuple[Path, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -194,7 +203,7 @@ def check(settings: Settings) -> Settings:
     Raises:
         InvalidSetting: the first thing that is wrong.
     """
-    if not settings.listen.is_loopback:
+    if settings.listen is not None and not settings.listen.is_loopback:
         raise InvalidSetting(
             f"--listen {settings.listen} is not on loopback",
             why="whoever reaches this port speaks with the signature of the service",

@@ -84,5 +84,5 @@ class AgentState:
 
     @property
     def is_ready(self) -> bool:
-        """Whether clients are welcome: the listener, the topology and the keys are there, and it is not draining."""
-        return self.phase is Phase.READY and self.listening is not None
+        """Whether it does its work: listener (if it has one), topology and keys are there, and it is not draining."""
+        return self.phase is Phase.READY

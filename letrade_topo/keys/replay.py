@@ -1,8 +1,9 @@
 """What has been processed already: the memory against repeats.
 
 The identity of a delivery is (issuer, jti, index, attempt), remembered for each queue by itself, because one
-message arrives once in every queue that it is routed to. A repeat of what was settled is a repeat; one of what
-is still open is the broker delivering again. Pure: the time is passed in.
+message arrives once in every queue that it is routed to. A repeat of what was processed is a repeat; one of what
+is still open is the broker delivering again. One of what was rejected may be either: the broker may have lost the
+connection before it heard of the rejection, and then nobody else has the message. Pure: the time is passed in.
 
 What it cannot know: another replica's memory, and its own before a restart. Hence short lifetimes for commands.
 """
@@ -29,6 +30,7 @@ class Arrived(Enum):
     NEW = "new"
     OPEN = "open"
     REPEAT = "repeat"
+    REJECTED = "rejected"
     FULL = "full"
 
 
@@ -85,7 +87,7 @@ class Replay:
             now: seconds since the epoch.
 
         Returns:
-            NEW and OPEN: deliver it. REPEAT: acknowledge and count it. FULL: there is no room to remember it;
+            NEW and OPEN: deliver it. REPEAT: acknowledge and count it. REJECTED: reject and count it. FULL: there is no room to remember it;
             keep it and stop consuming until something is forgotten.
         """
         self._sweep(now)
@@ -98,23 +100,31 @@ class Replay:
             self._remember(ledger, key, open_bit, valid_until, now)
             return Arrived.NEW
         if seen & settled_bit:
-            return Arrived.REPEAT
+            return Arrived.REPEAT if seen & open_bit else Arrived.REJECTED
         ledger.bits[key] = seen | open_bit
         return Arrived.OPEN if seen & open_bit else Arrived.NEW
 
     def settle(self, queue: str, identity: Identity, *, valid_until: float, now: float) -> None:
-        """A delivery is done with: acknowledged, rejected, or handed over to the dead letters.
+        """A delivery is done with: acknowledged. The arguments are those of `arrive`.
 
-        A delivery that goes back to the queue is not settled. The arguments are those of `arrive`.
+        A delivery that goes back to the queue is not.
         """
+        open_bit, settled_bit = _bits(identity.leaf_index)
+        self._end(queue, identity, open_bit | settled_bit, 0, valid_until, now)
+
+    def reject(self, queue: str, identity: Identity, *, valid_until: float, now: float) -> None:
+        """The service rejected a delivery, and does not want it again under this attempt; otherwise like `settle`."""
+        open_bit, settled_bit = _bits(identity.leaf_index)
+        self._end(queue, identity, settled_bit, open_bit, valid_until, now)
+
+    def _end(self, queue: str, identity: Identity, set_: int, clear: int, valid_until: float, now: float) -> None:
         ledger, key = self._ledgers[queue, identity.issuer], _key(identity)
-        _, settled_bit = _bits(identity.leaf_index)
         seen = ledger.bits.get(key)
         if seen is not None:
-            ledger.bits[key] = seen | settled_bit
+            ledger.bits[key] = (seen | set_) & ~clear
         else:
             # it was open for longer than the window; as many as are unacknowledged may go beyond the capacity
-            self._remember(ledger, key, settled_bit, valid_until, now)
+            self._remember(ledger, key, set_, valid_until, now)
 
     def _remember(self, ledger: _Ledger, key: bytes, bits: int, valid_until: float, now: float) -> None:
         end = int(min(valid_until, now + self._window)) + 1
@@ -140,7 +150,10 @@ class Replay:
 
 
 class _Ledger:
-    """One queue and issuer: a bitmap for each token, two bits a message, and which tokens end when."""
+    """One queue and issuer: a bitmap for each token, two bits a message, and which tokens end when.
+
+    The bits of a message: 1 open, 3 settled, 2 rejected.
+    """
 
     __slots__ = ("bits", "by_end")
 

@@ -39,6 +39,20 @@ def test_redelivery_passes_and_a_repeat_does_not() -> None:
     assert arrive(replay) is Arrived.REPEAT
 
 
+def test_what_was_rejected_is_known_as_such() -> None:
+    """Whoever has it again must not acknowledge it: the broker may not have heard of the rejection."""
+    replay = Replay()
+    other = ID._replace(leaf_index=1)
+    for identity in (ID, other):
+        arrive(replay, identity)
+        replay.reject("q", identity, valid_until=NOW + 60, now=NOW)
+
+    assert arrive(replay) is Arrived.REJECTED
+    assert arrive(replay) is Arrived.REJECTED
+    settle(replay)
+    assert (arrive(replay), arrive(replay, other)) == (Arrived.REPEAT, Arrived.REJECTED)
+
+
 @pytest.mark.parametrize(
     "other",
     [ID._replace(issuer="core_engine"), ID._replace(jti=bytes(16)), ID._replace(leaf_index=1), ID._replace(attempt=1)],

@@ -17,6 +17,7 @@ from letrade_topo.exit_codes import ExitCode, exit_code_of
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("letrade_agent.cli.run:run", "Stand between one service and the broker."),
+    "route": ("letrade_agent.cli.run:route", "Only route what a service rejected; for services without an agent."),
     "wait": ("letrade_agent.cli.probes:wait", "Wait until the agent takes clients."),
     "healthcheck": ("letrade_agent.cli.probes:healthcheck", "Whether the agent is alive, for containers."),
     "verify": ("letrade_agent.cli.verify:verify", "Check one message from a file, offline."),

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from letrade_agent.config import Address
+from letrade_agent.config import Address, LogFormat
 from letrade_topo.model.units import Duration, UnitError
 
 PREFIX = "LETRADE_AGENT_"
@@ -101,3 +101,43 @@ admin_option = option(
     callback=address,
     help="Where metrics, health and the status page are.",
 )
+log_format_option = option(
+    "--log-format",
+    type=click.Choice([form.value for form in LogFormat]),
+    default=LogFormat.JSON.value,
+    show_default=True,
+    help="How log lines look, on stderr.",
+)
+
+_BROKER_OPTIONS = (
+    option(
+        "--upstream",
+        metavar="amqps://HOST:PORT[,…]",
+        default="amqps://localhost:5671",
+        show_default=True,
+        help="Broker nodes, tried in random order.",
+    ),
+    option(
+        "--ca-file",
+        metavar="FILE",
+        callback=path,
+        help="PEM file of the authorities to trust, instead of the system's.",
+    ),
+    option("--cert-file", metavar="FILE", callback=path, help="Client certificate, PEM; the login is EXTERNAL then."),
+    option("--key-file", metavar="FILE", callback=path, help="Its private key."),
+    option("--username", metavar="NAME", help="Broker user.  [default: the topology's for the service]"),
+    click.option(
+        "--password-file",
+        metavar="FILE",
+        help=f"File that holds its password.  [env var: {PREFIX}PASSWORD_FILE, or the password itself in "
+        f"{PREFIX}PASSWORD; default: the topology's reference]",
+    ),
+    option("--insecure-loopback", is_flag=True, help="Allow amqp:// to a broker on this machine."),
+)
+
+
+def broker_options(command: Command) -> Command:
+    """All options that say where the broker is and who logs in there."""
+    for decorate in reversed(_BROKER_OPTIONS):
+        command = decorate(command)
+    return command

@@ -1,4 +1,4 @@
-"""`letrade-agent run`: from flags and environment to settings, then the agent itself."""
+"""`letrade-agent run` and `route`: from flags and environment to settings, then the agent itself."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from letrade_agent.cli.options import (
     PREFIX,
     address,
     admin_option,
+    broker_options,
     keys_option,
+    log_format_option,
     option,
-    path,
     seconds,
     secret,
     service_option,
@@ -26,6 +27,7 @@ from letrade_agent.config import (
     DeclareMode,
     InvalidSetting,
     LogFormat,
+    RetryMode,
     Settings,
     Undeclared,
     check,
@@ -40,13 +42,6 @@ OVERLAY_VARIABLE = "LETRADE_TOPO_OVERLAY"
 @service_option
 @topology_option
 @option(
-    "--upstream",
-    metavar="amqps://HOST:PORT[,…]",
-    default="amqps://localhost:5671",
-    show_default=True,
-    help="Broker nodes, tried in random order.",
-)
-@option(
     "--listen",
     metavar="HOST:PORT",
     default="127.0.0.1:5672",
@@ -56,18 +51,7 @@ OVERLAY_VARIABLE = "LETRADE_TOPO_OVERLAY"
 )
 @admin_option
 @keys_option
-@option(
-    "--ca-file", metavar="FILE", callback=path, help="PEM file of the authorities to trust, instead of the system's."
-)
-@option("--cert-file", metavar="FILE", callback=path, help="Client certificate, PEM; the login is EXTERNAL then.")
-@option("--key-file", metavar="FILE", callback=path, help="Its private key.")
-@option("--username", metavar="NAME", help="Broker user.  [default: the topology's for the service]")
-@click.option(
-    "--password-file",
-    metavar="FILE",
-    help=f"File that holds its password.  [env var: {PREFIX}PASSWORD_FILE, or the password itself in "
-    f"{PREFIX}PASSWORD; default: the topology's reference]",
-)
+@broker_options
 @click.option(
     "--local-password-file",
     metavar="FILE",
@@ -89,6 +73,13 @@ OVERLAY_VARIABLE = "LETRADE_TOPO_OVERLAY"
     help="What becomes of the client's declares of what the topology owns; `absorb`: they are answered as if done.",
 )
 @option(
+    "--retry",
+    type=click.Choice([mode.value for mode in RetryMode]),
+    default=RetryMode.ON.value,
+    show_default=True,
+    help="Whether it puts what the service rejected on its way back; `off` where `letrade-agent route` does.",
+)
+@option(
     "--drain-timeout",
     metavar="DURATION",
     default="25s",
@@ -96,20 +87,35 @@ OVERLAY_VARIABLE = "LETRADE_TOPO_OVERLAY"
     callback=seconds,
     help="After SIGTERM, how long clients may go on; less than the pod's grace period.",
 )
-@option("--insecure-loopback", is_flag=True, help="Allow amqp:// to a broker on this machine.")
-@option(
-    "--log-format",
-    type=click.Choice([form.value for form in LogFormat]),
-    default=LogFormat.JSON.value,
-    show_default=True,
-    help="How log lines look, on stderr.",
-)
+@log_format_option
 def run(**given: Any) -> int:
     """Stand between one service and the broker, until SIGTERM.
 
     Clients connect to --listen with any AMQP 0-9-1 library, unchanged. What they publish is checked against the
-    topology, signed, and goes to the broker over TLS; what they consume has been verified before. The topology file
-    and the keys are read again when they change.
+    topology, signed, and goes to the broker over TLS; what they consume has been verified before. What they reject
+    comes back after the delays of its queue, and lies among the dead letters in the end. The topology file and the
+    keys are read again when they change.
+
+    Variables of the topology are set by LETRADE_TOPO_VAR_NAME, as for letrade-topo.
+    """
+    settings = read_settings(given, dict(os.environ))
+    from letrade_agent.app import run_agent
+
+    return run_agent(settings)
+
+
+@click.command()
+@service_option
+@topology_option
+@admin_option
+@keys_option
+@broker_options
+@log_format_option
+def route(**given: Any) -> int:
+    """Only put what a service rejected on its way back, until SIGTERM: for a service without an agent beside it.
+
+    Takes the messages of each `<queue>.rejected` of the service to the delay queue of their attempt, and after the
+    last one to the dead letters. Several may run at once.
 
     Variables of the topology are set by LETRADE_TOPO_VAR_NAME, as for letrade-topo.
     """
@@ -134,7 +140,7 @@ def read_settings(given: dict[str, Any], environment: dict[str, str]) -> Setting
         raise InvalidSetting(
             "no service", why="the agent signs for exactly one", fix=f"give --service NAME or set {PREFIX}SERVICE"
         )
-    listen: Address = given["listen"]
+    listen: Address | None = given.get("listen")
     overlays = tuple(Path(name) for name in environment.get(OVERLAY_VARIABLE, "").split(os.pathsep) if name)
     return check(
         Settings(
@@ -149,11 +155,14 @@ def read_settings(given: dict[str, Any], environment: dict[str, str]) -> Setting
             key_file=given["key_file"],
             username=given["username"] or None,
             password=secret(given["password_file"], "--password-file", environment),
-            local_password=secret(given["local_password_file"], "--local-password-file", environment),
+            local_password=secret(given["local_password_file"], "--local-password-file", environment)
+            if listen is not None
+            else None,
             log_format=LogFormat(given["log_format"]),
-            drain_timeout_seconds=given["drain_timeout"],
-            undeclared=Undeclared(given["undeclared"]),
-            declares=DeclareMode(given["declares"]),
+            drain_timeout_seconds=given.get("drain_timeout", 0.0),
+            undeclared=Undeclared(given.get("undeclared", Undeclared.REFUSE)),
+            declares=DeclareMode(given.get("declares", DeclareMode.ABSORB)),
+            retry=RetryMode(given.get("retry", RetryMode.ON)),
             insecure_loopback=given["insecure_loopback"],
             overlays=overlays,
             variables=topology_variables(environment),

@@ -137,6 +137,13 @@ class InboundFilter:
                 remembered.queue, remembered.identity, valid_until=remembered.valid_until, now=now
             )
 
+    def rejected(self, remembered: Remembered, now: float) -> None:
+        """Remember that the service does not want it. See `Inbound.rejected`."""
+        if remembered.identity is not None:
+            self._checks.replay.reject(
+                remembered.queue, remembered.identity, valid_until=remembered.valid_until, now=now
+            )
+
     def dead_letter(self, delivery: Delivery, failed: Failed, now: float) -> DeadLetter:
         """What to hand over. See `Inbound.dead_letter`."""
         return self._dead_letters.make(delivery, failed, now)
@@ -170,8 +177,8 @@ class InboundFilter:
         )
         if arrived is Arrived.NEW or arrived is Arrived.OPEN:
             return None
-        if arrived is Arrived.REPEAT:
-            return Repeated(shown.queue_label)
+        if arrived is Arrived.REPEAT or arrived is Arrived.REJECTED:
+            return Repeated(shown.queue_label, is_rejected=arrived is Arrived.REJECTED)
         why = f"the memory against repeats is full: {len(self._checks.replay)} tokens"
         return Held(Failed(Reason.REPEAT, why, identity.issuer, shown.queue_label), inf)
 

@@ -170,13 +170,15 @@ class Held(NamedTuple):
 
 
 class Repeated(NamedTuple):
-    """The service has settled this very delivery before: acknowledge it, and count it.
+    """The service has settled this very delivery before: settle it in the same way, and count it.
 
     Attributes:
         queue_label: the declared queue, or "_other".
+        is_rejected: it rejected it, so that it has to be rejected again: the broker may not have heard it.
     """
 
     queue_label: str
+    is_rejected: bool = False
 
 
 Examined: TypeAlias = Shown | Failed | Held | Repeated
@@ -237,7 +239,10 @@ class Inbound(Protocol):
         """Decide on one delivery: verify, repeat, envelope, schema."""
 
     def settled(self, remembered: Remembered, now: float) -> None:
-        """The service acknowledged or rejected it (not: gave it back to the queue)."""
+        """The service acknowledged it."""
+
+    def rejected(self, remembered: Remembered, now: float) -> None:
+        """The service rejected it (not: gave it back to the queue)."""
 
     def dead_letter(self, delivery: Delivery, failed: Failed, now: float) -> DeadLetter:
         """What to hand over of a delivery that failed."""

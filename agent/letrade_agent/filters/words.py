@@ -1,7 +1,7 @@
 """The words for why the agent refuses a command of its own client: labels of metrics and fields of log lines.
 
 Those for deliveries are `letrade_topo.keys.reasons`; the two that both sides know, `envelope` and `schema`, are the
-same word.
+same word. The broker's own words, for what a queue gave up, are here too.
 """
 
 from __future__ import annotations
@@ -34,6 +34,17 @@ class Word(StrEnum):
     BIND = "bind"
     DELETE = "delete"
     CONSUME = "consume"
+
+
+class Cause(StrEnum):
+    """Why the broker took a message out of a queue (RabbitMQ: dlx.md), in its own words."""
+
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    MAXLEN = "maxlen"
+    DELIVERY_LIMIT = "delivery_limit"
+    UNKNOWN = "unknown"
+    """It does not say, or in words that are not known here."""
 
 
 def shown(name: bytes) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 
 from prometheus_client.core import Metric
 
-from letrade_agent.filters.words import Word
+from letrade_agent.filters.words import Cause, Word
 from letrade_agent.measures import LATENCY_BOUNDS, SIZE_BOUNDS, WAITING_BOUNDS, Measures
 from letrade_agent.observe.families import Labels, by_one, counter, gauge, histogram
 from letrade_agent.observe.labels import (
@@ -31,6 +31,7 @@ OUTCOMES: Final = ("forwarded", "rejected")
 UNVERIFIED_CAUSES: Final = ("undeclared", "off")
 _OF_DECLARES: Final = (Word.DECLARE, Word.BIND, Word.DELETE, Word.CONSUME)
 PUBLISH_REASONS: Final = tuple(word.value for word in Word if word not in _OF_DECLARES)
+CAUSES: Final = tuple(cause.value for cause in Cause)
 DELIVER_REASONS: Final = (*(word.value for word in Reason if word is not Reason.REPEAT), Word.OVERSIZE.value)
 
 
@@ -47,7 +48,7 @@ class MessageMetrics:
         self._state = state
         self._destinations = Bounded(MOST_DESTINATIONS)
         self._reasons = Bounded(MOST_REASONS)
-        self._reasons.allow((*PUBLISH_REASONS, *DELIVER_REASONS))
+        self._reasons.allow((*PUBLISH_REASONS, *DELIVER_REASONS, *CAUSES))
         self._admitted: InForce | None = None
         self._exchanges: list[str] = []
         self._queues: list[str] = []
@@ -113,9 +114,27 @@ class MessageMetrics:
         yield counter("publish_confirms", "What became of publishes on confirm channels.", ("outcome",), confirms)
         yield gauge("unsettled_deliveries", "Deliveries that the service has not settled.", (), counts.unsettled)
         yield gauge("held_deliveries", "Deliveries kept back: handed over, or waiting for a key.", (), counts.held)
-        text = "Hand-overs to the dead letters that the broker did not confirm."
+        labelled = self._steps() | summed(counts.retries, {0: self._destinations})
+        text = "Rejected messages that were put on their way back, by the delay of the ladder that they wait for."
+        yield counter("retries", text, ("queue", "attempt"), labelled)
+        labelled = dict.fromkeys(product(map(self._destinations.label, self._queues), CAUSES), 0)
+        labelled |= summed(counts.dead_letters, {0: self._destinations, 1: self._reasons})
+        text = "Messages that were handed over to the dead letters."
+        yield counter("dead_letters", text, ("queue", "reason"), labelled)
+        text = "Hand-overs, of retries or dead letters, that the broker did not confirm."
         yield counter("hand_over_failures", text, (), counts.hand_over_failures)
         yield gauge("hand_overs_in_flight", "Hand-overs under way.", (), counts.hand_overs_in_flight)
+
+    def _steps(self) -> dict[Labels, int]:
+        """Every delay of every own queue, at 0."""
+        queues = self._state.in_force.topology.queues
+        own = [queues[name] for name in self._queues if name in queues and queues[name].has_rejected_queue]
+        return {
+            (self._destinations.label(queue.name), str(step)): 0
+            for queue in own
+            if queue.retry is not None
+            for step in range(1, queue.retry.max_retries + 1)
+        }
 
     def _durations(self) -> Iterator[Metric]:
         counts = self._measures
@@ -134,5 +153,5 @@ class MessageMetrics:
         text = "From writing a delivery to the service settling it."
         name, known = "delivery_settle_duration_seconds", ("ack", "nack", "reject")
         yield histogram(name, text, WAITING_BOUNDS, ("outcome",), counts.settle_seconds, known)
-        text = "From refusing a delivery to the broker's confirm that it is among the dead letters."
+        text = "From deciding on a message to the broker's confirm that it has the retry or the dead letter."
         yield histogram("hand_over_duration_seconds", text, WAITING_BOUNDS, (), counts.hand_over_seconds)

@@ -90,9 +90,7 @@ class Publisher:
             ValueError: the header, or the exchange with its key, does not fit into a frame.
         """
         method = PUBLISH + b"\0\0" + short_string(copy.exchange) + short_string(copy.routing_key) + _MANDATORY
-        self._connection.write(
-            encode_content(_CHANNEL, method, copy.header, copy.body, self._connection.frame_max)
-        )
+        self._connection.write(encode_content(_CHANNEL, method, copy.header, copy.body, self._connection.frame_max))
         self._published += 1
         return self._published
 

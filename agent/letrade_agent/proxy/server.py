@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from letrade_agent.config import Address, Settings
 from letrade_agent.filters.verdicts import Filters
 from letrade_agent.measures import Measures
 from letrade_agent.proxy.connection import WRITE_STALL_SECONDS, Connection, Shell, Snapshot
-from letrade_agent.proxy.hand_overs import HandOvers
 from letrade_agent.proxy.dialled import Credentials
+from letrade_agent.proxy.hand_overs import HandOvers
 from letrade_agent.proxy.leg import Leg
 from letrade_agent.proxy.listener import Listener
 from letrade_agent.proxy.log import Log
@@ -86,7 +86,11 @@ class Proxy:
             local_password=settings.local_password,
             is_draining=lambda: self._draining,
         )
-        self._listener = Listener(settings.listen, door, self._welcome, measures, log, self._open_legs)
+        self._listener = (
+            None
+            if settings.listen is None
+            else Listener(settings.listen, door, self._welcome, measures, log, self._open_legs)
+        )
         self._connections: set[Connection] = set()
         self._draining = False
         self._empty = asyncio.Event()
@@ -94,20 +98,20 @@ class Proxy:
         self._timer: asyncio.TimerHandle | None = None
         self._beats = 0
 
-    async def start(self) -> Address:
-        """Listen; where, with the port that the system chose.
+    async def start(self) -> Address | None:
+        """Listen; where, with the port that the system chose. None: it is not to listen.
 
         Raises:
             OSError: the address cannot be used.
         """
-        address = await self._listener.start()
+        address = None if self._listener is None else await self._listener.start()
         self._arm()
         return address
 
     @property
     def listening(self) -> bool:
         """Whether clients can connect."""
-        return self._listener.is_listening
+        return self._listener is not None and self._listener.is_listening
 
     @property
     def draining(self) -> bool:
@@ -137,21 +141,31 @@ class Proxy:
         """
         await self.upstream.check()
 
-    async def drain(self, timeout_seconds: float) -> None:
-        """Accept nobody any more, wait until the last client has closed or the time is over, then close the rest."""
+    async def drain(self, timeout_seconds: float, last: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Accept nobody any more, wait until the last client has closed or the time is over, then close the rest.
+
+        Args:
+            timeout_seconds: for clients.
+            last: what is to be done when there are no clients any more, before everything is closed.
+        """
         self._draining = True
-        self._listener.stop()
+        if self._listener is not None:
+            self._listener.stop()
         self._log("info", "draining", {"clients": len(self._connections), "seconds": timeout_seconds})
         if not await self._emptied(timeout_seconds):
             await self._end_connections()
-        await self._listener.settle(_DOOR_SECONDS)
+        if self._listener is not None:
+            await self._listener.settle(_DOOR_SECONDS)
+        if last is not None:
+            await last()
         await self.dead_letters.finish(_HAND_OVER_SECONDS)
         await self.close()
 
     async def close(self) -> None:
         """Close everything now."""
         self._draining = True
-        await self._listener.close()
+        if self._listener is not None:
+            await self._listener.close()
         for connection in tuple(self._connections):
             connection.abort()
         await self.dead_letters.close()

@@ -186,7 +186,10 @@ class Deliveries:
         """A delivery that is in the ledger as held, and is not to be kept for later."""
         if isinstance(verdict, Repeated):
             self._session.measures.repeats[verdict.queue_label] += 1
-            self._acknowledge(tag, no_ack)
+            if verdict.is_rejected:
+                self._reject(tag, no_ack)
+            else:
+                self._acknowledge(tag, no_ack)
             return
         if isinstance(verdict, Held):
             verdict = verdict.failed
@@ -223,6 +226,10 @@ class Deliveries:
     def _acknowledge(self, tag: int, no_ack: bool) -> None:
         if self.ledger.release(tag) and not no_ack:
             self._session.to_upstream.append(ack_frame(self._number, tag))
+
+    def _reject(self, tag: int, no_ack: bool) -> None:
+        if self.ledger.release(tag) and not no_ack:
+            self._session.to_upstream.append(reject_frame(self._number, tag, requeue=False))
 
     # What is withheld
 

@@ -96,4 +96,4 @@ class Settlements:
         for remembered, shown in settlement.notes:
             session.measures.settle_seconds[outcome].observe(session.started - shown)
             if not requeue:
-                session.filters.inbound.settled(remembered, session.epoch)
+                session.filters.inbound.rejected(remembered, session.epoch)

@@ -13,7 +13,7 @@ from letrade_agent.amqp.faults import AmqpFault
 from letrade_agent.amqp.header_table import table_value
 from letrade_agent.amqp.properties import ContentHeader
 from letrade_agent.amqp.wire import array_values, long_string_value
-from letrade_agent.retry.decision import Cause
+from letrade_agent.filters.words import Cause
 
 _DEATHS: Final = b"x-death"
 

@@ -8,24 +8,13 @@ operator's hop says) is the replay, and its retries are 5, 6 and 7.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
+from letrade_agent.filters.words import Cause
 from letrade_topo.keys.claims import HopClaims, HopRole
 from letrade_topo.model.names import retry_queue
 from letrade_topo.model.topology import RetryPolicy
 from letrade_topo.model.units import Duration
-
-
-class Cause(StrEnum):
-    """Why the broker took a message out of a queue (RabbitMQ: dlx.md), in its own words."""
-
-    REJECTED = "rejected"
-    EXPIRED = "expired"
-    MAXLEN = "maxlen"
-    DELIVERY_LIMIT = "delivery_limit"
-    UNKNOWN = "unknown"
-    """It does not say, or in words that are not known here."""
 
 
 class Case(NamedTuple):
@@ -99,9 +88,7 @@ def decide(case: Case) -> Decision:
         return Bury(reason, "no agent would let it through: its origin is not proven")
     if case.is_over:
         return Bury(reason, "its lifetime was over when it first failed")
-    return Retry(
-        _next_attempt(case.hop, len(delays)), step + 1, retry_queue(case.queue, step + 1), delays[step]
-    )
+    return Retry(_next_attempt(case.hop, len(delays)), step + 1, retry_queue(case.queue, step + 1), delays[step])
 
 
 def _step(hop: HopClaims | None, max_retries: int) -> int:

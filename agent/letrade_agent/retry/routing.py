@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from letrade_agent.filters.build import Rejected
 from letrade_agent.filters.failures import Failure, Outcome
 from letrade_agent.filters.verdicts import Copy, Delivery, Failed, Held
+from letrade_agent.filters.words import Cause
 from letrade_agent.retry.deaths import newest_death
-from letrade_agent.retry.decision import Bury, Case, Cause, Retry, decide
+from letrade_agent.retry.decision import Bury, Case, Retry, decide
 from letrade_topo.keys.reasons import HOLD_SECONDS, Refused
 from letrade_topo.model.security import Enforcement
 from letrade_topo.model.topology import Queue

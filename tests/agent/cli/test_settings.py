@@ -90,6 +90,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     found = settings_of(["--service", "shop"], {}, monkeypatch)
 
     assert found == Settings("shop", Path("topology.yaml"), (UpstreamNode(Address("localhost", 5671)),))
+    assert found.listen is not None
     assert found.listen.is_loopback
     assert found.admin.is_loopback
 
@@ -100,7 +101,7 @@ def test_every_flag_has_its_variable() -> None:
         help_text = " ".join(run.get_help(context).split())
     flags = [option.opts[0] for option in run.params if isinstance(option, click.Option) and option.opts[0] != "--help"]
 
-    assert {"--insecure-loopback", "--local-password-file", "--password-file", *FLAGS} == set(flags)
+    assert {"--insecure-loopback", "--local-password-file", "--password-file", "--retry", *FLAGS} == set(flags)
     for flag in flags:
         assert variable(flag) in help_text
 

@@ -313,6 +313,14 @@ def test_a_repeat_of_what_was_settled_is_told_as_such() -> None:
     assert one.examine(arrived) == Repeated(QUEUE)
 
 
+def test_a_repeat_of_what_was_rejected_is_told_as_such() -> None:
+    """It has to be rejected again; a retry of it is another delivery."""
+    one, arrived = connector(), signed_trade()
+    one.filters.inbound.rejected(one.shown(arrived).remembered, NOW)
+    assert one.examine(arrived) == Repeated(QUEUE, is_rejected=True)
+    assert isinstance(one.examine(retried(1), NOW + 5), Shown)
+
+
 def test_the_memory_survives_new_filters() -> None:
     """A reload opens no window."""
     memory = Replay()

@@ -85,6 +85,9 @@ class Passing:
     def settled(self, remembered: Remembered, now: float) -> None:
         """Nothing is remembered."""
 
+    def rejected(self, remembered: Remembered, now: float) -> None:
+        """Nothing is remembered."""
+
     def dead_letter(self, delivery: Delivery, failed: Failed, now: float) -> DeadLetter:
         """As it came, under its key with `.dead`."""
         return DeadLetter(
@@ -161,6 +164,7 @@ class RunningProxy:
     @property
     def port(self) -> int:
         """Where it listens."""
+        assert self.address is not None
         return self.address.port
 
     def parameters(self, **options: Any) -> pika.ConnectionParameters:

@@ -79,11 +79,12 @@ def _refusal(publish: Publish) -> Refusal:
 
 
 class KeyedInbound:
-    """Judges by routing key, or by what `verdicts` says of the body: good, bad, held, repeated."""
+    """Judges by routing key, or by what `verdicts` says of the body: good, bad, held, repeated, rejected."""
 
     def __init__(self) -> None:
         self.verdicts: dict[bytes, str] = {}
         self.settled_queues: list[str] = []
+        self.rejected_queues: list[str] = []
         self.until_over = 60.0
         self.seen: list[Delivery] = []
         self.shown_header: Callable[[ContentHeader], bytes] = lambda header: header.payload
@@ -99,12 +100,18 @@ class KeyedInbound:
                 return Held(failed, self.until_over)
             case "repeated":
                 return Repeated("_other")
+            case "rejected":
+                return Repeated("_other", is_rejected=True)
             case _:
                 return Shown(self.shown_header(delivery.header), Remembered(delivery.queue, None, now), "_other")
 
     def settled(self, remembered: Remembered, now: float) -> None:
         """Note it."""
         self.settled_queues.append(remembered.queue)
+
+    def rejected(self, remembered: Remembered, now: float) -> None:
+        """Note it."""
+        self.rejected_queues.append(remembered.queue)
 
     def dead_letter(self, delivery: Delivery, failed: Failed, now: float) -> DeadLetter:
         """The message, under a key of its own."""

@@ -142,7 +142,21 @@ def test_nack_and_reject_pass_as_what_they_are(requeue: bool) -> None:
         requeue,
     )
     assert (reject.name, reject.method.delivery_tag, reject.method.requeue) == ("Basic.Reject", 3, requeue)
-    assert len(rig.inbound.settled_queues) == (0 if requeue else 3)
+    assert rig.inbound.settled_queues == []
+    assert len(rig.inbound.rejected_queues) == (0 if requeue else 3)
+
+
+def test_what_was_rejected_before_is_rejected_again() -> None:
+    """The broker may have died before it heard of the rejection: an ack would lose the message."""
+    rig = Rig().open().consume()
+
+    rig.broker_sends(deliver(1, "rejected"), deliver(2, "repeated"), deliver(3))
+
+    assert [message.method.delivery_tag for message in rig.take_client()] == [1]
+    rejected, acknowledged = rig.take_broker()
+    assert (rejected.name, rejected.method.delivery_tag, rejected.method.requeue) == ("Basic.Reject", 1, False)
+    assert (acknowledged.name, acknowledged.method.delivery_tag) == ("Basic.Ack", 2)
+    assert rig.measures.repeats["_other"] == 2
 
 
 def test_what_is_acknowledged_is_told_to_the_filters() -> None:
