@@ -11,6 +11,8 @@ from pathlib import Path
 from tests.brokers import RunningBroker
 
 LONGEST_RUN_SECONDS = 120
+OUTPUT_BYTES = 1 << 20
+"""How much a started tool may print before somebody reads it; with less, a long plan would hold it up."""
 INHERITED = ("PATH", "HOME", "LANG")
 
 
@@ -66,6 +68,7 @@ class Tool:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            pipesize=OUTPUT_BYTES,
             text=True,
         )
 

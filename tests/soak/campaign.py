@@ -12,7 +12,7 @@ from urllib.parse import quote
 from bench.topology import letrade_like
 from letrade_topo.model import names
 from tests.brokers import RunningBroker
-from tests.tool import Answer, Tool
+from tests.tool import LONGEST_RUN_SECONDS, Answer, Tool, ended
 
 FOREIGN = "somebody.else"
 APPLY = ("apply", "--yes", "--allow", "delete-many")
@@ -31,6 +31,24 @@ class Trace:
 
     held_lock: bool
     pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """How long an apply takes, in seconds.
+
+    Args:
+        reading: until it says what it will write.
+        writing: from then on, reading back included.
+    """
+
+    reading: float
+    writing: float
+
+    @property
+    def whole(self) -> float:
+        """Both."""
+        return self.reading + self.writing
 
 
 class Campaign:
@@ -66,6 +84,21 @@ class Campaign:
         begin = time.monotonic()
         self.tool.run(*APPLY, str(file)).check(0)
         return time.monotonic() - begin
+
+    def phases(self, file: Path) -> Phases:
+        """Apply without disturbance, and tell reading from writing."""
+        begin = time.monotonic()
+        process = self.start(file)
+        self.wait_for_intent(process)
+        intended = time.monotonic()
+        ended(process).check(0)
+        return Phases(intended - begin, time.monotonic() - intended)
+
+    def wait_for_intent(self, process: subprocess.Popen[str]) -> None:
+        """Until a run has said on the broker what it will write, or has ended."""
+        deadline = time.monotonic() + LONGEST_RUN_SECONDS
+        while process.poll() is None and not self.trace().pending:
+            assert time.monotonic() < deadline, "no run has begun to write"
 
     def start(self, file: Path) -> subprocess.Popen[str]:
         """Start an apply and do not wait."""

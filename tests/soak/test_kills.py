@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import RunningBroker
-from tests.soak.campaign import Campaign, last_stage
+from tests.soak.campaign import Campaign, Phases, last_stage
 from tests.soak.conftest import Summarise
 from tests.tool import ended
 
@@ -35,11 +35,13 @@ def test_apply_is_killed(
 ) -> None:
     """Half of the kills meet an apply that only creates, half one that updates, creates and deletes.
 
-    Each is in a fresh vhost; the moments are spread over the whole of such an apply.
+    Each is in a fresh vhost. Of the moments, a third is spread over the whole of such an apply, the others over the
+    part in which it writes.
     """
     kills, objects = pytestconfig.getoption("kills"), pytestconfig.getoption("objects")
     whole = _durations(broker, tmp_path, f"{vhost_name}-0", objects)
-    print(f"\nundisturbed: creating {whole[0]:.1f} s, changing {whole[1]:.1f} s", flush=True)
+    for what, phases in zip(("creating", "changing"), whole, strict=True):
+        print(f"\nundisturbed {what}: {phases.reading:.1f} s before, {phases.writing:.1f} s of writing", flush=True)
     hit = locked = begun = 0
     slowest = 0.0
     stages: Counter[str] = Counter()
@@ -51,16 +53,22 @@ def test_apply_is_killed(
             campaign.apply(file)
             file = campaign.write("changed")
         share = (number // 2 + moments.random()) / ((kills + 1 - changes) // 2)
+        begin = time.monotonic()
         process = campaign.start(file)
+        length = whole[changes].whole
+        if number % 3:
+            campaign.wait_for_intent(process)
+            length = whole[changes].writing
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=share * whole[changes])
+            process.wait(timeout=share * length)
+        after = time.monotonic() - begin
         at_work = process.poll() is None
         process.kill()
         stage = last_stage(ended(process))
         trace = campaign.trace()
         seconds = campaign.finish(file)
         print(
-            f"kill {number + 1}/{kills}: {'changing' if changes else 'creating'}, after {share * whole[changes]:.2f} s"
+            f"kill {number + 1}/{kills}: {'changing' if changes else 'creating'}, after {after:.2f} s"
             f" ({stage}{'' if at_work else '; it had ended'}), lock {'held' if trace.held_lock else 'free'},"
             f" {trace.pending} pending; the next apply took {seconds:.1f} s",
             flush=True,
@@ -101,7 +109,7 @@ def test_the_broker_is_killed(
             campaign.apply(file)
             file = campaign.write("changed")
         broker.sync_metadata()
-        moment = (number + moments.random()) / rounds * whole[changes]
+        moment = (number + moments.random()) / rounds * whole[changes].whole
         process = campaign.start(file)
         time.sleep(moment)  # the moment is the point: nothing to wait for
         broker.node.crash()
@@ -128,9 +136,9 @@ def test_the_broker_is_killed(
     )
 
 
-def _durations(broker: RunningBroker, folder: Path, name: str, objects: int) -> tuple[float, float]:
-    """How long an apply takes that creates everything, and then one that changes it; seconds."""
+def _durations(broker: RunningBroker, folder: Path, name: str, objects: int) -> tuple[Phases, Phases]:
+    """How long an apply takes that creates everything, and then one that changes it."""
     campaign = Campaign(broker, folder, name, objects)
-    creating, changing = campaign.apply(campaign.write()), campaign.apply(campaign.write("changed"))
+    creating, changing = campaign.phases(campaign.write()), campaign.phases(campaign.write("changed"))
     campaign.end()
     return creating, changing
