@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
@@ -53,6 +54,8 @@ class Figures:
     """Microseconds of CPU in the service: pika alone, and with jsonschema and PyJWT."""
     rival_deliver: tuple[float, float]
     at_rate: dict[str, float] | None
+    bare_signature: tuple[float, float]
+    """Microseconds of CPU for one ES256 signature and its verification, by themselves."""
 
 
 def measure(bus: Bus, messages: int, say: Callable[[str], None], *, at_rate: bool) -> Figures:
@@ -100,6 +103,7 @@ def measure(bus: Bus, messages: int, say: Callable[[str], None], *, at_rate: boo
         backlog,
         *rival,
         rate,
+        _bare_signature(),
     )
 
 
@@ -163,6 +167,18 @@ def _backlog(bus: Bus, ours: Agent) -> float:
         agent.stop()
     bus.node.ctl("purge_queue", "-p", bus.direct["vhost"], QUEUE)
     return most
+
+
+def _bare_signature(count: int = 5_000) -> tuple[float, float]:
+    """What the cryptography alone takes on this machine, at this moment."""
+    key, algorithm, data = ec.generate_private_key(ec.SECP256R1()), ec.ECDSA(hashes.SHA256()), b"x" * ENVELOPE_BYTES
+    public = key.public_key()
+    begin = time.process_time()
+    signatures = [key.sign(data, algorithm) for _ in range(count)]
+    between = time.process_time()
+    for signature in signatures:
+        public.verify(signature, data, algorithm)
+    return (between - begin) / count * 1e6, (time.process_time() - between) / count * 1e6
 
 
 def _rival(bus: Bus, count: int) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -33,7 +33,8 @@ schema, signature, both sockets and TLS. Repeat it with `bench/agents/run`; it i
 {legs}
 
 Publishing as fast as it goes, an agent signs all that one read brought with one signature; one at a time, each message
-has its own. The messages of each deliver row are those of the publish row above it.
+has its own. The messages of each deliver row are those of the publish row above it. A bare ES256 signature took
+{signing:.0f} µs in this run, its verification {verifying:.0f} µs.
 
 ## What it replaces
 
@@ -77,6 +78,8 @@ class Report:
             machine=measured_on(self.date, [self.rabbitmq]),
             messages=figures.messages,
             rate=LATENCY_RATE,
+            signing=figures.bare_signature[0],
+            verifying=figures.bare_signature[1],
             legs=table(
                 ("", "direct", "through an agent", "the agent's CPU", "aim", "met"),
                 (
