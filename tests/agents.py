@@ -211,6 +211,7 @@ def running_agent(
     keys: Path | None = None,
     options: Sequence[str] = (),
     environment: dict[str, str] | None = None,
+    subcommand: str = "run",
 ) -> Iterator[RunningAgent]:
     """Start an agent, wait until it takes clients, and stop it at the end.
 
@@ -225,6 +226,7 @@ def running_agent(
         keys: key folder.
         options: further flags.
         environment: further variables.
+        subcommand: `run`, or `route`, which takes no clients.
     """
     port, admin_port = free_ports(2)
     command = [
@@ -234,14 +236,15 @@ def running_agent(
         sys.executable,
         "-m",
         "letrade_agent.cli.main",
-        "run",
+        subcommand,
         "--service",
         service,
         "--topology",
         str(topology),
     ]
-    command += ["--upstream", upstream, "--listen", f"{LOOPBACK}:{port}", "--admin", f"{LOOPBACK}:{admin_port}"]
+    command += ["--upstream", upstream, "--admin", f"{LOOPBACK}:{admin_port}"]
     command += [
+        *(["--listen", f"{LOOPBACK}:{port}"] if subcommand == "run" else []),
         *login.flags(),
         *(["--keys", str(keys)] if keys else []),
         *(["--ca-file", str(ca_file)] if ca_file else []),

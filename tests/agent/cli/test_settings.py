@@ -12,7 +12,7 @@ import click
 import pytest
 from letrade_agent.cli.main import main
 from letrade_agent.cli.run import read_settings, run
-from letrade_agent.config import Address, DeclareMode, LogFormat, Settings, Undeclared, UpstreamNode
+from letrade_agent.config import Address, DeclareMode, LogFormat, RetryMode, Settings, Undeclared, UpstreamNode
 
 from tests.topologies import orders, write
 
@@ -29,6 +29,7 @@ FLAGS = {
     "--username": "somebody",
     "--undeclared": "pass",
     "--declares": "allow",
+    "--retry": "off",
     "--drain-timeout": "1500ms",
     "--log-format": "text",
 }
@@ -45,6 +46,7 @@ CHOSEN = Settings(
     username="somebody",
     undeclared=Undeclared.PASS,
     declares=DeclareMode.ALLOW,
+    retry=RetryMode.OFF,
     drain_timeout_seconds=1.5,
     log_format=LogFormat.TEXT,
 )
@@ -101,7 +103,7 @@ def test_every_flag_has_its_variable() -> None:
         help_text = " ".join(run.get_help(context).split())
     flags = [option.opts[0] for option in run.params if isinstance(option, click.Option) and option.opts[0] != "--help"]
 
-    assert {"--insecure-loopback", "--local-password-file", "--password-file", "--retry", *FLAGS} == set(flags)
+    assert {"--insecure-loopback", "--local-password-file", "--password-file", *FLAGS} == set(flags)
     for flag in flags:
         assert variable(flag) in help_text
 

@@ -1,0 +1,1 @@
+"""Retries end to end: real brokers, real agents, services that reject."""

@@ -1,0 +1,135 @@
+"""What a service rejects comes back to its queue alone, as often and as late as the policy says, then it is dead."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+import pytest
+
+from letrade_topo.keys import base64url
+from letrade_topo.keys.claims import HopClaims, parse_hop_claims
+from letrade_topo.keys.jws import Compact, parse_compact
+from tests.retry.world import EXCHANGE, Seen, World, always, never, until
+
+TOLERANCE = 0.2
+
+
+def claims_of(letter: dict[str, object]) -> HopClaims:
+    """What its hop token says."""
+    properties = letter["properties"]
+    assert isinstance(properties, dict)
+    compact = parse_compact(properties["headers"]["letrade-hop"].encode())
+    assert isinstance(compact, Compact)
+    claims = parse_hop_claims(compact.payload)
+    assert isinstance(claims, HopClaims)
+    return claims
+
+
+def since_first(seen: list[Seen]) -> list[float]:
+    """Seconds of each delivery since the first."""
+    return [one.at - seen[0].at for one in seen]
+
+
+def test_the_contracts_policy_in_real_time(world: World) -> None:
+    """C7: 5, 10 and 20 s after each rejection, then among the dead letters with everything that a person needs."""
+    began = time.time()
+    with world.consuming("clerk.contract", never) as service:
+        message = world.publish("order.contract", 7)
+        letter = world.dead(message, 50)
+    seen = service.of(message)
+    for found, expected in zip(since_first(seen), (0, 5, 15, 35), strict=True):
+        assert found == pytest.approx(expected, rel=TOLERANCE, abs=0.5)
+    assert [one.attempt for one in seen] == [0, 1, 2, 3]
+    assert {(one.exchange, one.routing_key) for one in seen} == {(EXCHANGE, "order.contract")}
+    assert (letter["exchange"], letter["routing_key"]) == ("letrade.dlq", "order.contract.dead")
+    assert letter["payload"].encode() == seen[0].body
+    headers = letter["properties"]["headers"]
+    assert (headers["letrade-reason"], headers["letrade-attempt"]) == ("rejected", 3)
+    assert headers["letrade-to"] == ".".join(base64url.encode(one).decode() for one in (b"orders", b"order.contract"))
+    hop = claims_of(letter)
+    assert (hop.attempt, hop.queue, hop.reason) == (3, "clerk.contract", "rejected")
+    assert (hop.exchange, hop.routing_key) == (EXCHANGE, "order.contract")
+    assert hop.first_failure == pytest.approx(began, abs=3)
+    assert hop.issued_at - hop.first_failure == pytest.approx(35, rel=TOLERANCE)
+    assert datetime.fromtimestamp(hop.first_failure).year >= 2024
+
+
+def test_what_is_accepted_later_is_done_with(world: World) -> None:
+    """A service that was down for a moment: the second attempt is taken, and nothing is left anywhere."""
+    with world.consuming("clerk.orders", lambda seen: seen.attempt > 1) as service:
+        message = world.publish("order.placed")
+        until(lambda: message in service.accepted, "it is accepted")
+    seen = service.of(message)
+    assert [one.attempt for one in seen] == [0, 1, 2]
+    assert all(one.body == seen[0].body for one in seen)
+    assert since_first(seen)[1:] == pytest.approx([0.2, 0.6], abs=0.3)
+
+
+def test_only_the_queue_that_rejected_it_sees_it_again(world: World) -> None:
+    """Two queues bound to one key: a retry is no second publish."""
+    with world.consuming("clerk.orders", never) as rejecting, world.consuming("audit.orders", always) as other:
+        message = world.publish("order.placed")
+        letter = world.dead(message)
+    assert [one.attempt for one in rejecting.of(message)] == [0, 1, 2, 3]
+    assert [one.attempt for one in other.of(message)] == [0]
+    assert claims_of(letter).queue == "clerk.orders"
+
+
+def test_a_wildcard_queue_keeps_the_original_key(world: World) -> None:
+    """The key that it was published with, not the one it was bound with, on every attempt and when it is dead."""
+    with world.consuming("clerk.changes", never) as service:
+        messages = {world.publish(f"order.{name}.changed"): name for name in ("a17", "b18")}
+        letters = {name: world.dead(message) for message, name in messages.items()}
+    for message, name in messages.items():
+        assert {one.routing_key for one in service.of(message)} == {f"order.{name}.changed"}
+        assert letters[name]["routing_key"] == f"order.{name}.changed.dead"
+
+
+def test_a_long_delay_does_not_hold_up_a_short_one(world: World) -> None:
+    """No head-of-line blocking: while one waits its 3.6 s, another comes back after 0.3."""
+    with world.consuming("clerk.ladder", lambda seen: seen.attempt > 1) as service:
+        first = world.publish("order.ladder", 1)
+        until(lambda: len(service.of(first)) == 2, "the first is on its long way")
+        second = world.publish("order.ladder", 2)
+        until(lambda: len(service.of(second)) == 2, "the second is back", 3)
+        assert len(service.of(first)) == 2, "the long delay was over before the short one"
+        assert since_first(service.of(second))[1] == pytest.approx(0.3, abs=0.3)
+        until(lambda: first in service.accepted and second in service.accepted, "both are accepted")
+    assert since_first(service.of(first))[2] == pytest.approx(3.9, rel=TOLERANCE)
+
+
+def test_without_retries_it_is_dead_at_once(world: World) -> None:
+    """`retry: none`: its one delivery, then the dead letters."""
+    with world.consuming("clerk.strict", never) as service:
+        message = world.publish("order.strict")
+        letter = world.dead(message)
+    assert len(service.of(message)) == 1
+    assert letter["properties"]["headers"]["letrade-attempt"] == 0
+    assert claims_of(letter).reason == "rejected"
+
+
+def test_what_expires_comes_back_once(world: World) -> None:
+    """A death of the broker's own enters the ladder once; nobody consumes, so it expires again, and is dead."""
+    message = world.publish("order.brief")
+    letter = world.dead(message)
+    headers = letter["properties"]["headers"]
+    assert (headers["letrade-reason"], headers["letrade-attempt"]) == ("expired", 1)
+    assert letter["routing_key"] == "order.brief.dead"
+
+
+def test_metrics_say_how_many_came_back_and_died(world: World) -> None:
+    """Retries by attempt, dead letters by reason, known queues at 0 from the start."""
+    agent = world.agents["clerk"]
+    assert agent.metric("retries_total", queue="clerk.frail", attempt="1") == 0
+    before = {step: agent.metric("retries_total", queue="clerk.orders", attempt=step) for step in "123"}
+    dead = agent.metric("dead_letters_total", queue="clerk.orders", reason="rejected")
+    with world.consuming("clerk.orders", never):
+        world.dead(world.publish("order.placed"))
+    until(
+        lambda: agent.metric("dead_letters_total", queue="clerk.orders", reason="rejected") == dead + 1, "it is counted"
+    )
+    after = {step: agent.metric("retries_total", queue="clerk.orders", attempt=step) for step in "123"}
+    assert after == {step: count + 1 for step, count in before.items()}
+    assert agent.metric("hand_over_duration_seconds_count") > 0
+    assert agent.metric("queue_messages", queue="clerk.orders.rejected", state="ready") == 0
