@@ -34,14 +34,14 @@ class Memory:
         """The most that was seen, in megabytes."""
         return max(size for _, size in self._samples)
 
-    def growth(self, warm_up: float) -> float:
-        """Megabytes that the line of least squares rises by, over all samples after the warm-up.
+    def growth(self, begin: float, end: float) -> float:
+        """Megabytes that the line of least squares rises by within a part of the time.
 
         Args:
-            warm_up: the share of the time that does not count.
+            begin, end: of the part, as shares of the time between the first sample and the last.
         """
-        begin, end = self._samples[0][0], self._samples[-1][0]
-        counted = [(at, size) for at, size in self._samples if at >= begin + warm_up * (end - begin)]
+        first, last = self._samples[0][0], self._samples[-1][0]
+        counted = [(at, size) for at, size in self._samples if begin <= (at - first) / (last - first) <= end]
         middle = sum(at for at, _ in counted) / len(counted)
         mean = sum(size for _, size in counted) / len(counted)
         spread = sum((at - middle) ** 2 for at, _ in counted)
