@@ -52,6 +52,15 @@ class KeyFamily:
         return cls(tuple(_binding_word(word) for word in binding_key.split(".")))
 
     @classmethod
+    def of_pattern_word(cls, word: str) -> KeyFamily:
+        """The texts of one word of a subscription pattern or template: `*` within it is any characters, also none."""
+        parts = [_template_word(part) if part else () for part in word.split("*")]
+        found: list[str | _Wildcard] = []
+        for index, part in enumerate(parts):
+            found += ([_MANY] if index else []) + list(part if isinstance(part, tuple) else (part,))
+        return cls((tuple(found),))
+
+    @classmethod
     def of_key(cls, key: str) -> KeyFamily:
         """One key."""
         return cls(tuple(tuple(word) for word in key.split(".")))

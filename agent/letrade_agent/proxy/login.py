@@ -25,7 +25,7 @@ from letrade_agent.amqp.connection_commands import (
 )
 from letrade_agent.amqp.faults import AmqpFault, ClientFault, ReplyCode, blame, readable, shorten
 from letrade_agent.amqp.frames import METHOD
-from letrade_agent.amqp.header_table import HeaderTable
+from letrade_agent.amqp.header_table import HeaderTable, long_string_entry
 from letrade_agent.amqp.negotiation import (
     MECHANISMS,
     capabilities,
@@ -39,6 +39,9 @@ from letrade_agent.proxy.broken import Outcome, UpstreamBroken, forced
 from letrade_agent.proxy.dialled import CHANNEL_MAX, FRAME_MAX, HEARTBEAT_SECONDS, Dialled
 from letrade_agent.proxy.leg import Inbox, Leg
 from letrade_agent.proxy.upstream import Upstream, agent_properties
+
+AGENT_PROPERTY: Final = b"letrade_agent"
+"""The server property by which a client knows an agent; its value is the service."""
 
 _ANY_VHOST: Final = b"/"
 _CLOSES_ON_FAILED_LOGIN: Final = b"authentication_failure_close"
@@ -133,6 +136,11 @@ class Door:
         return self._local_password is None or hmac.compare_digest(login.password, self._local_password)
 
     @property
+    def service(self) -> str:
+        """Beside which the agent stands."""
+        return self._service
+
+    @property
     def upstream(self) -> Upstream:
         """Where connections to the broker come from."""
         return self._upstream
@@ -187,9 +195,9 @@ class _Greeting:
 
     def _server_properties(self) -> HeaderTable:
         known = self._door.upstream.server_properties
-        if known is not None:
-            return server_properties(known)
-        return agent_properties(b"letrade-agent")
+        shown = agent_properties(b"letrade-agent") if known is None else server_properties(known)
+        # For clients that must not speak to a broker directly; the broker's own properties stay as they are.
+        return shown.with_entries(long_string_entry(AGENT_PROPERTY, self._door.service.encode()))
 
     async def _log_in_upstream(self, client: HeaderTable) -> TuneOk | None:
         if self._dialled is None:

@@ -1,0 +1,193 @@
+"""The connection of a bus to its agent: aio-pika's robust one, opened with patience and closed in order.
+
+aio-pika (Dmitry Orlov and contributors; the most used asyncio client of RabbitMQ) connects again and restores channels,
+queues, bindings and consumers. What it does not say, or says in its own exceptions, is told here in ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from aio_pika import RobustConnection
+from aio_pika.abc import AbstractRobustChannel
+from aio_pika.connection import make_url
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AuthenticationError, ProbableAuthenticationError
+
+from letrade_topo.bus.errors import ConfigurationError, NotConnected
+from letrade_topo.bus.settings import Settings
+
+log = logging.getLogger("letrade_topo.bus")
+
+RECONNECT_SECONDS: Final = 1.0
+CLOSE_SECONDS: Final = 10.0
+AGENT_PROPERTY: Final = "letrade_agent"
+"""A server property that only agents have: the service beside which one stands."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+
+
+class Link:
+    """A connection that comes back by itself until it is closed.
+
+    Args:
+        settings: where the agent is.
+        vhost: of the topology.
+    """
+
+    def __init__(self, settings: Settings, vhost: str) -> None:
+        self._settings = settings
+        self._vhost = vhost
+        self._connection: RobustConnection | None = None
+        self._on_lost: list[Callable[[], None]] = []
+        self._is_closing = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was opened and not closed since; it may be down at the moment."""
+        return self._connection is not None and not self._is_closing
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a connection at this moment."""
+        connection = self._connection
+        return self.is_open and connection is not None and connection.connected.is_set()
+
+    @property
+    def agent(self) -> str:
+        """Beside which service the agent stands that answered; "" when it was a broker, or nobody."""
+        found = self._server_properties().get(AGENT_PROPERTY, "")
+        return found.decode() if isinstance(found, bytes) else str(found)
+
+    @property
+    def broker(self) -> dict[str, str]:
+        """Product and version, as the server says."""
+        properties = self._server_properties()
+        return {name: str(properties.get(name, "")) for name in ("product", "version")}
+
+    async def open(self, timeout_seconds: float) -> None:
+        """Connect, and try again for so long.
+
+        Raises:
+            NotConnected: nobody answered, or the agent has no broker.
+            ConfigurationError: somebody answered who does not let this service in.
+        """
+        deadline = asyncio.get_running_loop().time() + timeout_seconds
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await self._connect(deadline)
+            except NotConnected:
+                if asyncio.get_running_loop().time() + pause >= deadline:
+                    raise
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                return
+
+    def when_lost(self, call: Callable[[], None]) -> None:
+        """Have something called each time the connection is lost."""
+        self._on_lost.append(call)
+
+    async def channel(self, *, confirms: bool = False, prefetch: int = 0) -> AbstractRobustChannel:
+        """A channel that is restored with the connection.
+
+        Args:
+            confirms: publisher confirms, with returned messages as exceptions.
+            prefetch: unacknowledged messages at once.
+
+        Raises:
+            NotConnected: the bus is closed.
+        """
+        if self._connection is None or self._is_closing:
+            raise closed()
+        channel: Any = self._connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+        await channel.initialize()
+        if prefetch:
+            await channel.set_qos(prefetch_count=prefetch)
+        found: AbstractRobustChannel = channel
+        return found
+
+    async def close(self) -> None:
+        """Close it for good."""
+        connection, self._is_closing = self._connection, True
+        if connection is None:
+            return
+        with suppress(*CONNECTION_EXCEPTIONS, TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await connection.close()
+        self._lost()
+
+    async def _connect(self, deadline: float) -> None:
+        left = max(deadline - asyncio.get_running_loop().time(), 0.01)
+        connection = RobustConnection(
+            make_url(self._settings.url_of(self._vhost)),
+            reconnect_interval=RECONNECT_SECONDS,
+            client_properties={"connection_name": f"letrade-bus/{self._settings.service}"},
+        )
+        try:
+            async with asyncio.timeout(left):
+                await connection.connect(timeout=left)
+        except BaseException as error:
+            with suppress(*CONNECTION_EXCEPTIONS):
+                await connection.close()
+            if isinstance(error, (*CONNECTION_EXCEPTIONS, TimeoutError)):
+                raise self._explained(error) from error
+            raise
+        connection.close_callbacks.add(self._when_lost)
+        self._connection = connection
+
+    def _explained(self, error: BaseException) -> NotConnected | ConfigurationError:
+        address = self._settings.address
+        if isinstance(error, (AuthenticationError, ProbableAuthenticationError)):
+            return ConfigurationError(
+                f"the login at {address} was refused",
+                why=_said(error),
+                fix="put user and password into LETRADE_URL: the agent's local password, if it was given one",
+            )
+        text = _said(error)
+        if "NOT_ALLOWED" in text:
+            return ConfigurationError(
+                f"{address} does not let the bus into the vhost {self._vhost!r}",
+                why=text,
+                fix="the agent and this service have to use the same topology: see LETRADE_TOPOLOGY",
+            )
+        return NotConnected(
+            f"no connection to {address}",
+            why=text,
+            fix=f"is the agent running? `letrade-agent run --service {self._settings.service}`; where it listens goes "
+            "into LETRADE_URL",
+        )
+
+    def _when_lost(self, _connection: object, error: BaseException | None) -> None:
+        if not self._is_closing:
+            log.warning("the connection to %s is lost: %s", self._settings.address, _said(error))
+            self._lost()
+
+    def _lost(self) -> None:
+        for call in self._on_lost:
+            call()
+
+    def _server_properties(self) -> dict[str, Any]:
+        transport = None if self._connection is None else self._connection.transport
+        return {} if transport is None else dict(transport.connection.server_properties or {})
+
+
+def closed() -> NotConnected:
+    """For whoever uses a bus that is closed, or not open yet."""
+    return NotConnected(
+        "the bus is not connected", fix="`await bus.connect()` first, or `async with MessageBus() as bus`"
+    )
+
+
+def _said(error: BaseException | None) -> str:
+    """What an exception of the library says, in one line."""
+    if error is None or isinstance(error, asyncio.CancelledError):
+        return "without a word"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    parts: Sequence[object] = error.args
+    return " ".join(str(part) for part in parts if part is not None) or type(error).__name__

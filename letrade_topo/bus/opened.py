@@ -1,0 +1,134 @@
+"""What a connected bus has: the topology's meaning, its publisher, its subscriptions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pamqp.commands import Basic
+
+from letrade_topo.bus.addresses import AddressBook
+from letrade_topo.bus.asking import REQUEST_ID, Responses, request_id_of
+from letrade_topo.bus.errors import Unroutable
+from letrade_topo.bus.health import Examination, Health
+from letrade_topo.bus.interests import Interest, Interests
+from letrade_topo.bus.link import Link
+from letrade_topo.bus.message import Message, write
+from letrade_topo.bus.publishing import OnLoss, Outgoing, Publisher
+from letrade_topo.bus.settings import Settings
+from letrade_topo.bus.sources import DeclaredQueue, EphemeralQueue
+from letrade_topo.bus.subscription import Handler, Source, Subscription
+from letrade_topo.model.messages import Priority
+from letrade_topo.model.services import Service
+from letrade_topo.model.topology import Topology
+
+log = logging.getLogger("letrade_topo.bus")
+
+RESPONSE_SECONDS: Final = 30.0
+
+HIGH_PRIORITY: Final = 5
+"""Above 4, which is the default: the higher one of two levels in RabbitMQ 4.0; earlier quorum queues know none."""
+
+PERSISTENT: Final = 2
+
+
+class OpenBus:
+    """What a connected bus has.
+
+    Args:
+        link: the connection.
+        settings: of the bus.
+        topology, service: as loaded.
+        instance: in the names of queues of its own.
+    """
+
+    def __init__(self, link: Link, settings: Settings, topology: Topology, service: Service, instance: str) -> None:
+        self.addresses = AddressBook(topology)
+        self.interests = Interests(topology, service)
+        self.publisher = Publisher(link)
+        self.responses = Responses(link, f"{service.name}.reply.{instance}")
+        self._link = link
+        self._service = service.name
+        self._queues = [queue.name for queue in topology.queues.values() if queue.service == service.name]
+        self._subscriptions: list[Subscription] = []
+        self._examination = Examination(link, settings.admin)
+
+    def prepare(
+        self,
+        exchange: str,
+        key: str,
+        payload: Mapping[str, Any],
+        headers: Mapping[str, Any] | None = None,
+        correlation_id: str | None = None,
+    ) -> Outgoing:
+        """A message that is ready to be published."""
+        address = self.addresses.find(exchange, key)
+        written = write(self._service, payload)
+        properties = Basic.Properties(
+            content_type="application/json",
+            delivery_mode=PERSISTENT,
+            message_id=written.message_id,
+            app_id=self._service,
+            priority=HIGH_PRIORITY if address.message.priority is Priority.HIGH else None,
+            headers=dict(headers) if headers else None,
+            correlation_id=correlation_id,
+        )
+        return Outgoing(address, written.message_id, written.body, properties)
+
+    def source(self, interest: Interest, *, durable: bool | None) -> Source:
+        """The queue for a subscription."""
+        if interest.queue and durable is not False:
+            return DeclaredQueue(interest.queue)
+        if durable:
+            raise self.interests.missing_queue(interest)
+        if interest.obstacle:
+            raise self.interests.unbindable(interest)
+        return EphemeralQueue(f"{self._service}.sub.{uuid.uuid4().hex}", interest.pattern, interest.bindings)
+
+    async def subscribe(
+        self, source: Source, pattern: str, handler: Handler | None, concurrency: int, prefetch: int
+    ) -> Subscription:
+        """Begin a subscription."""
+        subscription = Subscription(
+            self._link, source, pattern=pattern, handler=handler, concurrency=concurrency, prefetch=prefetch
+        )
+        try:
+            await subscription.open()
+        except BaseException:
+            await subscription.close()
+            raise
+        self._subscriptions = [one for one in self._subscriptions if not one.is_closed] + [subscription]
+        return subscription
+
+    async def respond(self, request: Message, payload: Mapping[str, Any], response: str | None) -> None:
+        """Publish a response; that the requester has gone is no failure of whoever answers."""
+        request_id = request_id_of(request) or request.message_id
+        if response is None:
+            address = self.addresses.response_to(self.addresses.find(request.exchange, request.topic))
+        else:
+            address = self.addresses.find(request.exchange, response)
+        answer = {**payload, REQUEST_ID: request_id}
+        outgoing = self.prepare(address.exchange, address.routing_key, answer, None, request_id)
+        try:
+            await self.publisher.publish(outgoing, RESPONSE_SECONDS, OnLoss.REPUBLISH)
+        except Unroutable:
+            log.info("nobody waits for the response to %s (request %s) any more", request.topic, request_id)
+
+    async def health(self) -> Health:
+        """See `MessageBus.health_check`."""
+        own = [one.queue for one in self._subscriptions if not one.is_closed and one.queue not in self._queues]
+        replies = [self.responses.queue] if self.responses.queue else []
+        idle = [one.pattern for one in self._subscriptions if not one.is_closed and not one.is_active]
+        return await self._examination.run(
+            [*self._queues, *own, *replies], has_agent=bool(self._link.agent) or not self._link.is_up, idle=idle
+        )
+
+    async def close(self, grace_seconds: float) -> None:
+        """End everything."""
+        await asyncio.gather(*(one.close(grace_seconds) for one in self._subscriptions))
+        await self.responses.close()
+        await self._examination.close()
+        await self._link.close()

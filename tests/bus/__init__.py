@@ -1,0 +1,1 @@
+"""The message bus client: its pure parts, and the whole of it through real agents."""
