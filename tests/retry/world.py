@@ -226,6 +226,16 @@ class World:
             ssl_options=pika.SSLOptions(context, "127.0.0.1"),
         )
 
+    def tapped(self, channel: Any, key: str) -> tuple[str, Any, bytes]:
+        """Publish an order and catch it on its way: its id, properties as on the wire, and body."""
+        tap = channel.queue_declare("", exclusive=True).method.queue
+        channel.queue_bind(tap, EXCHANGE, key)
+        message_id = self.publish(key)
+        until(lambda: channel.queue_declare(tap, passive=True).method.message_count, "it is tapped")
+        _, properties, body = channel.basic_get(tap, auto_ack=True)
+        channel.queue_delete(tap)
+        return message_id, properties, body
+
     def dead(self, message_id: str, limit_seconds: float = LIMIT_SECONDS) -> dict[str, Any]:
         """The dead letter of a message, waited for and taken out."""
         until(lambda: message_id in self.look(), f"the dead letter {message_id}", limit_seconds)
@@ -244,6 +254,10 @@ class World:
         """Messages of every queue, unacknowledged ones among them."""
         listed = self.broker.ctl("-q", "list_queues", "-p", self.vhost, "name", "messages", "--formatter", "json")
         return {row["name"]: int(row["messages"]) for row in json.loads(listed)}
+
+    def depths_of(self, queue: str) -> dict[str, int]:
+        """Those of a queue, its ladder, and its rejected messages."""
+        return {name: depth for name, depth in self.depths().items() if name.startswith(queue)}
 
     @contextmanager
     def agent(self, service: str, *options: str, subcommand: str = "run") -> Iterator[RunningAgent]:

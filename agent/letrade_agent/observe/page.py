@@ -153,7 +153,7 @@ def _clients(status: Mapping[str, Any]) -> str:
         "clients",
         _figure(_number(clients["connections"]), "connected"),
         _note(f"{_number(clients['channels'])} channels · {_number(clients['unsettled_deliveries'])} unsettled"),
-        _note(f"listening on {status['listen'] or 'nothing yet'}"),
+        _note(f"listening on {status['listen'] or 'nothing'}"),
     )
 
 

@@ -11,6 +11,7 @@ from letrade_agent.observe.metrics import AgentCollector, Exposition
 from letrade_agent.observe.page import render
 from letrade_agent.observe.status import Observed, as_json, status_of
 from letrade_agent.observe.style import POLICY
+from letrade_agent.state import Phase
 
 STALLED_SECONDS: Final = 10.0
 """An event loop that has not ticked for so long is not alive."""
@@ -33,8 +34,8 @@ def pages_of(observed: Observed, monotonic: Callable[[], float]) -> Pages:
         return Page(scrape.body, scrape.content_type)
 
     def startup(_: Asked) -> Page:
-        """Whether clients could connect since the start; the drain does not change that."""
-        return text("started") if state.listening is not None else _unavailable("not listening yet")
+        """Whether it was ready since the start; the drain does not change that."""
+        return text("started") if state.phase is not Phase.STARTING else _unavailable("not listening yet")
 
     def livez(_: Asked) -> Page:
         silent = monotonic() - state.ticked_at if state.ticked_at else 0.0

@@ -45,15 +45,15 @@ class Routing:
         placed = delivery._replace(exchange=exchange or b"", routing_key=routing_key or delivery.queue.encode())
         failure = rejected.failures.read(placed, now)
         if may_hold and failure.is_doubtful:
-            return Held(Failed(death.cause, _doubt(failure), "", delivery.queue), HOLD_SECONDS)
+            return Held(Failed(death.cause.value, _doubt(failure), "", delivery.queue), HOLD_SECONDS)
         first_failure = int(now) if failure.hop is None else failure.hop.first_failure
         decision = self._decide(failure, death.cause, first_failure)
         if isinstance(decision, Retry):
-            outcome = Outcome(death.cause, decision.attempt, first_failure, decision.delay.seconds)
+            outcome = Outcome(death.cause.value, decision.attempt, first_failure, decision.delay.seconds)
             copy = rejected.retry_copies.make(failure, outcome, decision.delay_queue, decision.step, now)
             if copy is not None:
                 return copy
-            decision = Bury(death.cause, "its attempts could not be counted: no key to sign with, or no room for it")
+            decision = Bury(death.cause.value, "its attempts could not be counted: no key, or no room for the hop")
         return rejected.dead_letters.bury(failure, decision.reason, decision.detail, now)
 
     def _decide(self, failure: Failure, cause: Cause, first_failure: int) -> Retry | Bury:

@@ -1,0 +1,1 @@
+"""The retry decision, what it reads, and the copies that it leads to."""
