@@ -1,0 +1,1 @@
+"""Dead letters: what a person on call does with them, against real brokers."""

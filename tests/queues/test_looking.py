@@ -1,0 +1,189 @@
+"""`dlq ls` and `dlq show`: what is said, and that nothing moves."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from letrade_topo.queues.letter import Waiting
+from tests.queues.world import AUDIT, DEAD, QUEUE, Dead, World, body_of
+
+
+def _document(text: str) -> dict[str, object]:
+    found = json.loads(text)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_counts_at_a_glance(world: World) -> None:
+    """`ls` counts by reason, queue, type and age, with a bar per row, and as JSON; everything stays."""
+    world.bury([Dead(number) for number in range(6)])
+    world.bury([Dead(9, queue=AUDIT, reason="schema", key="order.77.changed", age=7200) for _ in range(3)])
+    text = world.tool.run("dlq", "ls", str(world.file)).check(0).out
+    assert text.startswith("letrade.dlq: 9 messages")
+    assert re.search(r"rejected +6 +█+ +67%", text)
+    assert re.search(r"1 to 6 h +3 +█+ +33%", text)
+    found = _document(world.tool.run("dlq", "ls", "--format", "json", str(world.file)).check(0).out)
+    assert found["reasons"] == {"rejected": 6, "schema": 3}
+    assert found["queues"] == {QUEUE: 6, AUDIT: 3}
+    assert found["types"] == {"order.placed": 6, "order.{id}.changed": 3}
+    assert (found["seen"], found["unseen"], world.count()) == (9, 0, 9)
+
+
+def test_filters(world: World) -> None:
+    """Queue, reason, key pattern, age and id choose; --limit bounds what is listed, not what is counted."""
+    ids = world.bury([Dead(1), Dead(2, age=7200), Dead(3, queue=AUDIT, reason="schema", key="order.77.changed")])
+
+    def matched(*arguments: str) -> object:
+        return _document(world.tool.run("dlq", "ls", "--format", "json", *arguments, str(world.file)).check(0).out)[
+            "matched"
+        ]
+
+    assert matched("--queue", AUDIT) == 1
+    assert matched("--reason", "rejected") == 2
+    assert matched("--key", "order.*.changed") == 1
+    assert matched("--key", "order.#") == 3
+    assert matched("--older", "1h") == 1
+    assert matched("--newer", "1h") == 2
+    assert matched("--id", ids[0], "--id", ids[2]) == 2
+    assert matched("--limit", "0") == 3
+
+
+def test_looking_often_loses_nothing(world: World) -> None:
+    """Thirty looks, more than any delivery limit, and a look that is killed: all messages stay, each once."""
+    world.bury([Dead(number) for number in range(50)])
+    for _ in range(30):
+        assert world.look().seen == 50
+    killed = world.tool.start("dlq", "ls", str(world.file))
+    killed.kill()
+    killed.communicate()
+    assert sorted(world.numbers(DEAD)) == list(range(50))
+
+
+def test_two_looks_at_once(world: World) -> None:
+    """A look while another one holds messages says that it could not see all; afterwards all are there."""
+    world.bury([Dead(number) for number in range(20)])
+    looks = [world.tool.start("dlq", "ls", "--format", "json", str(world.file)) for _ in range(3)]
+    for each in looks:
+        out, err = each.communicate(timeout=60)
+        assert each.returncode == 0, err
+        found = _document(out)
+        assert found["seen"] == 20 or found["unseen"] or found["other_consumers"], found
+    assert world.count() == 20
+
+
+def test_what_a_person_needs(world: World) -> None:
+    """`show` says where from, why, since when, who; hides what is sensitive and tokens; saves the body."""
+    (message_id,) = world.bury([Dead(7, attempt=4, age=3)])
+    answer = world.tool.run("dlq", "show", message_id, str(world.file)).check(0)
+    for line in (
+        r"published to +orders with the key order.placed",
+        r"failed in +clerk.orders",
+        r"reason +rejected",
+        r"attempts +3",
+        r"origin +shop, proven",
+        r"handed over +by the agent of clerk from clerk.orders, attempt 4, proven",
+        r'"amount": "\(hidden: sensitive\)"',
+        r'"note": "ordinary"',
+        r"letrade-jws +\(\d+ bytes, not shown\)",
+    ):
+        assert re.search(line, answer.out), f"{line}\n{answer.out}"
+    assert "77.77" not in answer.out
+    revealed = world.tool.run("dlq", "show", "--reveal", message_id, str(world.file)).check(0)
+    assert '"amount": "77.77"' in revealed.out
+    raw = world.file.parent / "body.json"
+    world.tool.run("dlq", "show", message_id, str(world.file), "--raw", str(raw)).check(0)
+    assert raw.read_bytes() == body_of(7, message_id)
+    assert raw.stat().st_mode & 0o777 == 0o600
+    found = _document(world.tool.run("dlq", "show", message_id, str(world.file), "--format", "json").check(0).out)
+    assert found["messages"][0]["origin_proven"] is True  # type: ignore[index]
+    assert world.count() == 1
+
+
+def test_what_is_not_proven_is_said(world: World) -> None:
+    """Without a token, with another message's hop, or without keys: `not proven`, with the reason."""
+    (unsigned,) = world.bury([Dead(1, signed=False)])
+    answer = world.tool.run("dlq", "show", unsigned, str(world.file)).check(0)
+    assert re.search(r"origin +not proven: token_missing", answer.out)
+    (message_id,) = world.bury([Dead(2)])
+    keyless = world.tool.having(LETRADE_TOPO_KEYS="")
+    answer = keyless.run("dlq", "show", message_id, str(world.file)).check(0)
+    assert re.search(r"origin +not proven: there are no keys", answer.out)
+
+
+def test_what_the_broker_gave_up(world: World) -> None:
+    """`--from <queue>.rejected` shows what waits for the router, with the broker's own reason; other queues are not
+    looked into, because that would count against their delivery limit.
+    """
+    _, publish = world.letter(Dead(5))
+    world.publish([type(publish)("", QUEUE, publish.raw, publish.body)])
+    _reject_one(world)
+    waiting = Waiting(f"{QUEUE}.rejected", QUEUE)
+    arguments = ("dlq", "ls", "--from", waiting.name, "--format", "json", str(world.file))
+    found = _document(world.tool.run(*arguments).check(0).out)
+    assert (found["reasons"], found["queues"], found["types"]) == ({"rejected": 1}, {QUEUE: 1}, {"order.placed": 1})
+    assert found["oldest_seconds"] is not None
+    refused = world.tool.run("dlq", "ls", "--from", QUEUE, str(world.file)).check(64)
+    assert "delivery limit" in refused.err
+
+
+def _reject_one(world: World) -> None:
+    import time
+
+    import pika
+
+    context = world.endpoint.context()
+    assert context is not None
+    parameters = pika.ConnectionParameters(
+        world.endpoint.host,
+        world.endpoint.port,
+        world.topology.vhost,
+        pika.PlainCredentials(world.broker.username, world.broker.password),
+        ssl_options=pika.SSLOptions(context, world.endpoint.host),
+    )
+    with pika.BlockingConnection(parameters) as connection:
+        channel = connection.channel()
+        method, _, _ = channel.basic_get(QUEUE)
+        channel.basic_reject(method.delivery_tag, requeue=False)
+    deadline = time.monotonic() + 30
+    while world.count(f"{QUEUE}.rejected") == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_one_clear_message_each(world: World, tmp_path: Path) -> None:
+    """A wrong password, a missing queue, a broker that is away, an unknown id, a certificate that nobody trusts."""
+    file = str(world.file)
+    wrong = tmp_path / "wrong"
+    wrong.write_text("wrong\n")
+    cases = [
+        (world.tool.run("dlq", "ls", "--password-file", str(wrong), file), 69, "refused the login of the user"),
+        (world.tool.run("dlq", "ls", "--amqp", "amqps://localhost:1", file), 69, "nothing listens there"),
+        (world.tool.having(LETRADE_TOPO_CA_FILE="").run("dlq", "ls", file), 69, "is not trusted"),
+        (world.tool.run("dlq", "show", "nobody", file), 1, "no message in letrade.dlq has the id nobody"),
+        (
+            world.tool.run("dlq", "ls", "--amqp", "amqp://localhost:5672", file),
+            64,
+            "plain AMQP to localhost is refused",
+        ),
+    ]
+    assert world.broker.api("DELETE", f"/api/queues/{world.topology.vhost}/{DEAD}").status_code == 204
+    cases.append((world.tool.run("dlq", "ls", file), 1, "there is no such queue"))
+    assert world.broker.api("DELETE", f"/api/vhosts/{world.topology.vhost}").status_code == 204
+    cases.append((world.tool.run("dlq", "ls", file), 69, f"no access to the vhost '{world.topology.vhost}'"))
+    for answer, code, words in cases:
+        answer.check(code)
+        assert words in answer.err, answer.err
+        assert len(answer.err.strip().splitlines()) <= 4, answer.err
+
+
+def test_a_reader_that_goes_away(world: World) -> None:
+    """`ls | true` leaves everything where it is."""
+    world.bury([Dead(1)])
+    shown = world.tool.start("dlq", "ls", str(world.file))
+    assert shown.stdout is not None
+    shown.stdout.close()
+    _, err = shown.communicate()
+    assert "Traceback" not in err, err
+    assert world.count() == 1

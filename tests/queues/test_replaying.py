@@ -1,0 +1,243 @@
+"""`dlq replay` and `dlq purge`: nothing lost, nothing doubled beyond what is said."""
+
+from __future__ import annotations
+
+import json
+import signal
+import struct
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from letrade_topo.keys.base64url import decode
+from letrade_topo.model.names import rejected_queue
+from letrade_topo.queues.content import PROPERTIES, Properties
+from letrade_topo.queues.link import Publish
+from tests.brokers import BrokerFactory
+from tests.queues.world import AUDIT, DEAD, EXCHANGE, PLACED, QUEUE, Dead, World, body_of
+
+
+def _replay(world: World, *arguments: str, code: int = 0) -> dict[str, object]:
+    answer = world.tool.run("dlq", "replay", "--yes", "--format", "json", *arguments, str(world.file)).check(code)
+    found = json.loads(answer.out)
+    assert isinstance(found, dict)
+    return found
+
+
+def _claims(token: str) -> dict[str, object]:
+    payload = decode(token.split(".")[1].encode())
+    assert payload is not None
+    found = json.loads(payload)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_back_to_the_queue_that_failed_it(world: World) -> None:
+    """Through the default exchange, with body, properties and token as they were, one hop of the operator's."""
+    (message_id,) = world.bury([Dead(1, attempt=4, age=20)])
+    found = _replay(world)
+    assert (found["replayed"], found["targets"], found["left"]) == (1, {QUEUE: 1}, {})
+    assert world.count() == world.count(AUDIT) == 0
+    ((exchange, key, properties, body),) = world.take(QUEUE)
+    assert (exchange, key, body) == ("", QUEUE, body_of(1, message_id))
+    assert (properties.message_id, properties.content_type, properties.app_id) == (
+        message_id,
+        "application/json",
+        "shop",
+    )
+    headers = properties.headers
+    assert headers["letrade-attempt"] == 5
+    assert "letrade-reason" not in headers
+    hop = _claims(headers["letrade-hop"])
+    assert (hop["role"], hop["q"], hop["a"], hop["ex"], hop["rk"]) == ("replay", QUEUE, 5, EXCHANGE, PLACED)
+
+
+def test_what_was_published_leaves_as_it_came(world: World) -> None:
+    """A double, a narrow integer, bytes that are no text, an empty property: what libraries change on the way stays."""
+    _, publish = world.letter(Dead(1))
+    properties = Properties.parse(publish.raw)
+    own = [
+        (b"ratio", b"d" + struct.pack(">d", 0.1)),
+        (b"narrow", b"b\x05"),
+        (b"no-text", b"S\x00\x00\x00\x02\xff\xfe"),
+        (b"moment", b"T" + struct.pack(">Q", 1_700_000_000_123)),
+    ]
+    content = b"".join(bytes((len(name),)) + name + value for name, value in (*properties.headers, *own))
+    fields = list(properties.fields)
+    fields[PROPERTIES.index("headers")] = struct.pack(">I", len(content)) + content
+    fields[PROPERTIES.index("reply_to")] = b"\x00"
+    raw = Properties(tuple(fields), ()).encode()
+    world.publish([Publish(publish.exchange, publish.routing_key, raw, publish.body)])
+    _replay(world)
+    (arrived,) = world.raw(QUEUE)
+    assert set(own) <= set(arrived.headers)
+    assert arrived.text("reply_to") == b""
+    assert arrived.signed == properties.signed
+
+
+def test_dry_run_limit_and_rate(world: World) -> None:
+    """--dry-run says what would be and does nothing; --limit bounds it; --rate spreads it."""
+    world.bury([Dead(number) for number in range(10)])
+    found = _replay(world, "--dry-run", "--limit", "4")
+    assert (found["replayed"], world.count(), world.count(QUEUE)) == (4, 10, 0)
+    start = time.monotonic()
+    assert _replay(world, "--limit", "6", "--rate", "5")["replayed"] == 6
+    assert time.monotonic() - start >= 5 / 5
+    assert (world.count(), world.count(QUEUE)) == (4, 6)
+
+
+def test_filters_choose(world: World) -> None:
+    """Only what matches goes, each to the queue that failed it; the rest stays."""
+    world.bury([Dead(1), Dead(2, queue=AUDIT), Dead(3, reason="schema"), Dead(4, queue=AUDIT)])
+    assert _replay(world, "--queue", AUDIT)["replayed"] == 2
+    assert sorted(world.numbers(AUDIT)) == [2, 4]
+    assert sorted(world.numbers(DEAD)) == [1, 3]
+
+
+def test_many_that_do_not_match(world: World) -> None:
+    """More kept messages than one consumer's prefetch do not hide what lies behind them."""
+    world.bury([Dead(number) for number in range(1200)])
+    world.bury([Dead(5000, queue=AUDIT)])
+    found = _replay(world, "--queue", AUDIT)
+    assert (found["seen"], found["replayed"]) == (1201, 1)
+    assert world.count() == 1200
+
+
+def test_what_is_not_proven_stays(world: World) -> None:
+    """Without a valid token, or pointed at a queue that it was not published for, it needs --unproven."""
+    world.bury([Dead(1, signed=False)])
+    answer = world.tool.run("dlq", "replay", "--yes", str(world.file)).check(77)
+    assert "its origin is not proven (token_missing" in answer.out
+    assert world.count() == 1
+    assert _replay(world, "--unproven")["replayed"] == 1
+    ((_, _, properties, _),) = world.take(QUEUE)
+    assert "letrade-hop" not in properties.headers
+
+
+def test_too_old_already_when_it_failed(world: World) -> None:
+    """A message that came late is replayed only where a person says so; one that failed in time always is."""
+    world.bury([Dead(1, age=7200), Dead(2, age=3), Dead(3, age=7200, late=True)])
+    found = _replay(world, code=3)
+    assert found["replayed"] == 2
+    assert found["left"] == {"it was older than the lifetime of order.placed when it failed": 1}
+    assert _replay(world, "--past-lifetime")["replayed"] == 1
+    assert sorted(world.numbers(QUEUE)) == [1, 2, 3]
+
+
+def test_fan_out(world: World) -> None:
+    """Every queue that it was published for gets one, with a hop of its own where its consumer would refuse it else."""
+    world.bury([Dead(1), Dead(2, age=7200)])
+    found = _replay(world, "--fan-out")
+    assert found["replayed"] == 2
+    for queue in (QUEUE, AUDIT):
+        copies = world.take(queue)
+        assert len(copies) == 2
+        assert {_claims(properties.headers["letrade-hop"])["q"] for _, _, properties, _ in copies} == {queue}
+    assert world.count() == 0
+
+
+def test_a_target_that_is_gone(world: World) -> None:
+    """A queue that is not there: the message stays among the dead letters, and that is said."""
+    world.bury([Dead(1)])
+    assert world.broker.api("DELETE", f"/api/queues/{world.topology.vhost}/{QUEUE}").status_code == 204
+    found = _replay(world, code=1)
+    assert "it reached no queue (NO_ROUTE)" in found["failed"]  # type: ignore[operator]
+    assert world.count() == 1
+
+
+def test_killed_three_times(world: World) -> None:
+    """kill -9 three times in the middle of many: the fourth run finishes; none lost, at most one twice a kill."""
+    total = 2000
+    world.bury([Dead(number) for number in range(total)])
+    for kill in range(1, 4):
+        run = world.tool.start("dlq", "replay", "--yes", str(world.file))
+        _until_replayed(world, kill * total // 4)
+        run.kill()
+        run.communicate()
+        _until_given_back(world, total)
+    _replay(world)
+    arrived = world.numbers(QUEUE)
+    doubled = arrived.total() - len(arrived)
+    assert set(arrived) == set(range(total))
+    assert doubled <= 3, doubled
+    assert world.count() == 0
+
+
+def test_interrupted_in_order(world: World) -> None:
+    """Ctrl-C: what is on its way is waited for, exit code 130, a second run finishes, nothing twice."""
+    world.bury([Dead(number) for number in range(300)])
+    run = world.tool.start("dlq", "replay", "--yes", "--rate", "100", str(world.file))
+    _until_replayed(world, 50)
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 130, err
+    assert "run it again to finish" in err
+    _replay(world)
+    assert world.numbers(QUEUE) == Counter(range(300))
+
+
+def test_a_window(world: World) -> None:
+    """--window sends several at once; all arrive once."""
+    world.bury([Dead(number) for number in range(500)])
+    assert _replay(world, "--window", "50")["replayed"] == 500
+    assert world.numbers(QUEUE) == Counter(range(500))
+
+
+def _until_replayed(world: World, count: int) -> None:
+    _until(lambda: world.count(QUEUE) >= count, f"{count} replayed")
+
+
+def _until_given_back(world: World, total: int) -> None:
+    """The broker has noticed that the run is gone."""
+    _until(lambda: world.count(QUEUE) + world.count() >= total, "everything is in a queue again")
+
+
+def _until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, f"not within 120 s: {what}"
+        time.sleep(0.05)
+
+
+def test_the_broker_dies_meanwhile(start_broker: BrokerFactory, broker_version: str, tmp_path: Path) -> None:
+    """kill -9 of the broker during a replay: one clear message; after its return a second run finishes."""
+    broker = start_broker(broker_version)
+    world = World.make(broker, "own", tmp_path)
+    broker.sync_metadata()
+    world.bury([Dead(number) for number in range(400)])
+    run = world.tool.start("dlq", "replay", "--yes", "--rate", "150", str(world.file))
+    _until_replayed(world, 60)
+    broker.node.crash()
+    _, err = run.communicate(timeout=60)
+    assert run.returncode in (3, 69), err
+    assert "Traceback" not in err
+    assert "was lost" in err
+    broker.node.start()
+    _replay(world)
+    arrived = world.numbers(QUEUE)
+    assert set(arrived) == set(range(400))
+    assert arrived.total() - len(arrived) <= 2
+
+
+def test_purge(world: World) -> None:
+    """Only with filters, only with the right number, exactly those that match."""
+    file = str(world.file)
+    world.bury([Dead(number) for number in range(5)])
+    world.bury([Dead(number, queue=AUDIT, reason="schema") for number in range(10, 13)])
+    world.tool.run("dlq", "purge", "--count", "8", file).check(64)
+    world.tool.run("dlq", "purge", "--reason", "schema", file).check(64)
+    refused = world.tool.run("dlq", "purge", "--reason", "schema", "--count", "4", file).check(77)
+    assert "3 messages match, and 4 were confirmed" in refused.err
+    assert world.count() == 8
+    answer = world.tool.run("dlq", "purge", "--reason", "schema", "--count", "3", file).check(0)
+    assert answer.out.strip() == "3 messages deleted from letrade.dlq"
+    assert sorted(world.numbers(DEAD)) == list(range(5))
+
+
+def test_straight_from_the_rejected(world: World) -> None:
+    """`--from <queue>.rejected` replays what waits for a router that does not come."""
+    _, publish = world.letter(Dead(1))
+    world.publish([Publish("", rejected_queue(QUEUE), publish.raw, publish.body)])
+    assert _replay(world, "--from", rejected_queue(QUEUE))["targets"] == {QUEUE: 1}
+    assert world.count(rejected_queue(QUEUE)) == 0

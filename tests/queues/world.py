@@ -1,0 +1,286 @@
+"""A topology on a real broker with keys, and dead letters in it as agents write them, by the thousand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pika
+from pika.spec import BasicProperties
+
+from letrade_topo.keys.claims import HopClaims, HopRole
+from letrade_topo.keys.hop import sign_hop
+from letrade_topo.keys.jws import SigningKey
+from letrade_topo.keys.keyset import load_keyset
+from letrade_topo.keys.leaf import Message, SignedProperties, leaf_hash
+from letrade_topo.keys.policy import audience_of
+from letrade_topo.keys.signer import Signer
+from letrade_topo.model.topology import Topology
+from letrade_topo.queues.browse import Browse
+from letrade_topo.queues.content import Properties
+from letrade_topo.queues.endpoint import Endpoint, Login
+from letrade_topo.queues.letter import Reader, waiting_queue
+from letrade_topo.queues.link import Publish, open_link
+from letrade_topo.queues.sessions import Looked, Place, look
+from tests.agents import make_key_folder
+from tests.brokers import RunningBroker
+from tests.tool import Tool
+from tests.topologies import Document, loaded, orders, write
+
+EXCHANGE = "orders"
+PLACED = "order.placed"
+QUEUE, AUDIT = "clerk.orders", "audit.orders"
+DEAD = "letrade.dlq"
+_BATCH = 500
+
+
+def document(vhost: str, lifetime: str = "60s") -> Document:
+    """One type that two services consume, one of them with a queue of its own for changes."""
+    types = ["order.placed", "order.{id}.changed"]
+    return orders(
+        name=vhost,
+        vhost=vhost,
+        messages={
+            "order.placed": {
+                "exchange": EXCHANGE,
+                "lifetime": lifetime,
+                "sensitive": ["/amount"],
+                "schema": {"type": "object", "properties": {"number": {"type": "integer"}, "amount": {}}},
+            },
+            "order.{id}.changed": {"exchange": EXCHANGE, "lifetime": lifetime},
+        },
+        services={
+            "shop": {"user": f"{vhost}-shop", "publishes": types},
+            "clerk": {"user": f"{vhost}-clerk", "consumes": types},
+            "audit": {"user": f"{vhost}-audit", "consumes": types},
+        },
+        queues={
+            QUEUE: {"service": "clerk", "messages": types},
+            AUDIT: {"service": "audit", "messages": types},
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """How a message died.
+
+    Args:
+        number: in its payload.
+        queue: that failed it.
+        reason: why.
+        key: that it was published with.
+        age: seconds since it was published, and failed.
+        attempt: of its hop.
+        late: it was published that long ago, and failed only now.
+        signed: whether by its publisher's key.
+        message_id: else a new one.
+    """
+
+    number: int
+    queue: str = QUEUE
+    reason: str = "rejected"
+    key: str = PLACED
+    age: int = 0
+    attempt: int = 1
+    late: bool = False
+    signed: bool = True
+    message_id: str | None = None
+
+
+def body_of(number: int, message_id: str) -> bytes:
+    """An envelope of the shop, with something sensitive in it."""
+    return json.dumps(
+        {
+            "message_id": message_id,
+            "timestamp": "2025-06-15T15:06:40.250Z",
+            "source": "shop",
+            "payload": {"number": number, "amount": "77.77", "note": "ordinary"},
+        }
+    ).encode()
+
+
+class _Silent:
+    """Progress that nobody sees."""
+
+    def begin(self, title: str, total: int) -> None:
+        """Nothing."""
+
+    def advance(self, count: int) -> None:
+        """Nothing."""
+
+    def end(self) -> None:
+        """Nothing."""
+
+
+@dataclass(slots=True)
+class World:
+    """A topology on a broker.
+
+    Args:
+        broker: the node.
+        file: of the topology.
+        topology: the model.
+        keys: the key folder.
+        tool: the command line, pointed at all of it.
+    """
+
+    broker: RunningBroker
+    file: Path
+    topology: Topology
+    keys: Path
+    tool: Tool
+    signing: dict[str, SigningKey] = field(default_factory=dict)
+
+    @classmethod
+    def make(cls, broker: RunningBroker, vhost: str, folder: Path, lifetime: str = "60s") -> World:
+        """Apply the topology, and make its keys."""
+        described = document(vhost, lifetime)
+        file = write(folder / "topology.yaml", described)
+        topology = loaded(described)
+        keys = make_key_folder(folder / "keys", topology)
+        environment = {"LETRADE_TOPO_AMQP": broker.amqps_url, "LETRADE_TOPO_KEYS": str(keys)}
+        tool = Tool.at(broker, folder).having(**environment)
+        tool.run("apply", "--yes", str(file)).check(0)
+        return cls(broker, file, topology, keys, tool)
+
+    def key(self, owner: str) -> SigningKey:
+        """The private key of a service."""
+        if owner not in self.signing:
+            found = load_keyset(self.keys, owner).signing_key(time.time())
+            assert found is not None
+            self.signing[owner] = found
+        return self.signing[owner]
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """As the administrator."""
+        return Endpoint.parse(
+            self.broker.amqps_url,
+            vhost=self.topology.vhost,
+            login=Login(self.broker.username, self.broker.password),
+            ca_file=self.broker.ca_file,
+        )
+
+    def bury(self, deaths: Iterable[Dead]) -> list[str]:
+        """Put dead letters into the queue, confirmed; their ids."""
+        made = [self.letter(dead) for dead in deaths]
+        self.publish([publish for _, publish in made])
+        return [message_id for message_id, _ in made]
+
+    def publish(self, publishes: list[Publish]) -> None:
+        """Publish as the administrator, confirmed."""
+
+        async def run() -> None:
+            link = await open_link(self.endpoint, "test")
+            await link.confirms()
+            for start in range(0, len(publishes), _BATCH):
+                sent = [link.publish(each) for each in publishes[start : start + _BATCH]]
+                assert not [problem for problem in await asyncio.gather(*sent) if problem]
+            await link.close()
+
+        asyncio.run(run())
+
+    def letter(self, dead: Dead) -> tuple[str, Publish]:
+        """One dead letter as an agent writes it."""
+        now = int(time.time())
+        failed_at = now if dead.late else now - dead.age
+        message_id = dead.message_id or str(uuid.uuid4())
+        body = body_of(dead.number, message_id)
+        signed = SignedProperties(message_id.encode(), None, b"application/json", None, None)
+        message = Message(EXCHANGE.encode(), dead.key.encode(), signed, body)
+        headers: dict[str, Any] = {"letrade-reason": dead.reason, "letrade-attempt": dead.attempt - 1}
+        if dead.signed:
+            signer = Signer(self.key("shop"), audience_of(self.topology))
+            tokens = signer.sign([message], lifetime_seconds=60, issued_at=now - dead.age, jti=secrets.token_bytes(16))[
+                0
+            ]
+            headers |= {"letrade-jws": tokens.jws.decode(), "letrade-to": tokens.to.decode()}
+        owner = "clerk" if dead.queue.startswith("clerk") else "audit"
+        hop = HopClaims(
+            issuer=owner,
+            audience=audience_of(self.topology),
+            issued_at=failed_at,
+            expires_at=failed_at,
+            jti=secrets.token_bytes(16),
+            leaf=leaf_hash(message),
+            exchange=EXCHANGE,
+            routing_key=dead.key,
+            queue=dead.queue,
+            attempt=dead.attempt,
+            first_failure=failed_at,
+            reason=dead.reason,
+            role=HopRole.SELF,
+        )
+        headers["letrade-hop"] = sign_hop(self.key(owner), hop).decode()
+        properties = BasicProperties(
+            content_type="application/json", headers=headers, delivery_mode=2, message_id=message_id, app_id="shop"
+        )
+        raw = b"".join(properties.encode())
+        return message_id, Publish(self.topology.dead_letter.exchange, f"{dead.key}.dead", raw, body)
+
+    def look(self, queue: str = DEAD) -> Looked:
+        """One pass over a queue, as `dlq ls` makes it, without a process of its own."""
+        waiting = waiting_queue(self.topology, queue)
+        assert waiting is not None
+        place = Place(self.endpoint, Reader(self.topology, waiting), queue, _Silent(), time.time)
+        return asyncio.run(look(place, lambda *_: None))
+
+    def count(self, queue: str = DEAD) -> int:
+        """Messages that are ready in a queue, by the broker's own word."""
+
+        async def run() -> int:
+            link = await open_link(self.endpoint, "test")
+            try:
+                return (await link.depth(queue)).ready
+            finally:
+                await link.close()
+
+        return asyncio.run(run())
+
+    def take(self, queue: str) -> list[tuple[str, str, BasicProperties, bytes]]:
+        """Everything that is ready in a queue, taken out: exchange, key, properties, body."""
+        context = self.endpoint.context()
+        assert context is not None
+        parameters = pika.ConnectionParameters(
+            self.endpoint.host,
+            self.endpoint.port,
+            self.topology.vhost,
+            pika.PlainCredentials(self.broker.username, self.broker.password),
+            ssl_options=pika.SSLOptions(context, self.endpoint.host),
+        )
+        found: list[tuple[str, str, BasicProperties, bytes]] = []
+        with pika.BlockingConnection(parameters) as connection:
+            channel = connection.channel()
+            while True:
+                method, properties, body = channel.basic_get(queue, auto_ack=True)
+                if method is None:
+                    return found
+                found.append((method.exchange, method.routing_key, properties, body))
+
+    def raw(self, queue: str) -> list[Properties]:
+        """The properties of everything that is ready in a queue, as bytes; all of it stays."""
+
+        async def run() -> list[Properties]:
+            link = await open_link(self.endpoint, "test")
+            browse = Browse(link, queue)
+            await browse.begin()
+            found = []
+            while (delivery := await browse.next()) is not None:
+                found.append(Properties.parse(delivery.raw))
+            await link.close()
+            return found
+
+        return asyncio.run(run())
+
+    def numbers(self, queue: str) -> Counter[int]:
+        """Which messages are ready in a queue, taken out, by the number in their payload."""
+        return Counter(json.loads(body)["payload"]["number"] for _, _, _, body in self.take(queue))
