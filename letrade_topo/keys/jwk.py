@@ -203,12 +203,32 @@ def thumbprint(key: SigningPublicKey) -> str:
     return base64url.encode(sha256(text.encode()).digest()).decode()
 
 
-def _point(key: SigningPublicKey) -> dict[str, Json]:
-    if isinstance(key, Ed25519PublicKey):
-        return {"kty": "OKP", "crv": "Ed25519", "x": base64url.encode(key.public_bytes_raw()).decode()}
+def write_point(key: EllipticCurvePublicKey) -> dict[str, Json]:
+    """The members of a JWK that make a public key on P-256 (RFC 7518, 6.2.1)."""
     numbers = key.public_numbers()
     x, y = (base64url.encode(part.to_bytes(_COORDINATE_BYTES, "big")).decode() for part in (numbers.x, numbers.y))
     return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
+
+
+def parse_point(members: Mapping[str, Json]) -> EllipticCurvePublicKey:
+    """The public key on P-256 of these members; others are not looked at.
+
+    Raises:
+        InvalidKey: it is none.
+    """
+    if (members.get("kty"), members.get("crv")) != ("EC", "P-256"):
+        raise InvalidKey("its curve is not P-256")
+    x, y = (int.from_bytes(_coordinate(members, name), "big") for name in ("x", "y"))
+    try:
+        return EllipticCurvePublicNumbers(x, y, SECP256R1()).public_key()
+    except ValueError:
+        raise InvalidKey("its point is not on the curve") from None
+
+
+def _point(key: SigningPublicKey) -> dict[str, Json]:
+    if isinstance(key, Ed25519PublicKey):
+        return {"kty": "OKP", "crv": "Ed25519", "x": base64url.encode(key.public_bytes_raw()).decode()}
+    return write_point(key)
 
 
 def _public(members: Mapping[str, Json], use: Use, algorithm: str) -> SigningPublicKey:
@@ -219,14 +239,9 @@ def _public(members: Mapping[str, Json], use: Use, algorithm: str) -> SigningPub
     found = (_text(members, "kty"), _text(members, "crv"))
     if found != curve:
         raise InvalidKey(f"its curve is {found[0]} {found[1]}, and {algorithm} takes {curve[0]} {curve[1]}")
-    x = _coordinate(members, "x")
     if curve[0] == "OKP":
-        return Ed25519PublicKey.from_public_bytes(x)
-    y = _coordinate(members, "y")
-    try:
-        return EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), SECP256R1()).public_key()
-    except ValueError:
-        raise InvalidKey("its point is not on the curve") from None
+        return Ed25519PublicKey.from_public_bytes(_coordinate(members, "x"))
+    return parse_point(members)
 
 
 def _private(public: SigningPublicKey, secret: bytes) -> SigningPrivateKey:

@@ -1,4 +1,4 @@
-"""What is inside a message: the JSON envelope and the payload's JSON Schema.
+"""What is inside a message: the JSON envelope, the payload's JSON Schema, fields that travel encrypted.
 
-Stands on `letrade_topo.model` alone; knows no AMQP frame and no key.
+Stands on `letrade_topo.model`, and for what is encrypted on `letrade_topo.keys`; knows no AMQP frame.
 """
