@@ -55,7 +55,7 @@ def _limits(user: str, limits: ConnectionLimits, path: DocumentPath) -> Iterator
 
 
 def _permission(topology: Topology, service: Service, own: list[Queue]) -> Permission:
-    listens = bool(service.consumes or service.patterns)
+    listens, has_rejected = bool(service.consumes or service.patterns), any(queue.has_rejected_queue for queue in own)
     run_time = [names.run_time_queues_expression(service.name)] if listens else []
     write = [escape(name) for name in _published_exchanges(topology, service)]
     read = [escape(name) for name in _consumed_exchanges(topology, service)]
@@ -63,9 +63,9 @@ def _permission(topology: Topology, service: Service, own: list[Queue]) -> Permi
         read.append(escape(queue.name))
         if queue.has_rejected_queue:
             read.append(escape(names.rejected_queue(queue.name)))
-    if any(queue.has_rejected_queue for queue in own):
+    if has_rejected:
         write.append(escape(topology.dead_letter.retry_exchange))
-    if listens:
+    if listens or has_rejected:
         write.append(escape(topology.dead_letter.exchange))
     if service.direct_reply_to:
         write.append(escape(names.DEFAULT_EXCHANGE_RESOURCE))
@@ -98,7 +98,7 @@ def _topic_permissions(topology: Topology, service: Service, own: list[Queue]) -
     if retried:
         keys = rf"(?:{'|'.join(retried)})\.(?:rejected|retry\.\d+)"
         yield TopicPermission(service.user, topology.dead_letter.retry_exchange, _any_of([keys]), NOTHING)
-    if service.consumes or service.patterns:
+    if service.consumes or service.patterns or retried:
         keys = rf".+{escape(names.DEAD_KEY_SUFFIX)}"
         yield TopicPermission(service.user, topology.dead_letter.exchange, _any_of([keys]), NOTHING)
 

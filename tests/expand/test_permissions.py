@@ -154,3 +154,17 @@ def test_users_and_limits_are_as_declared() -> None:
     )
     assert objects[Address("user-limit:orders-eve/max-channels")].object == UserLimit("orders-eve", "max-channels", 9)
     assert objects[Address("user-limit:orders-eve/max-connections")].object.attributes == {"value": 3}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_who_has_rejected_messages_may_bury_them(version: str) -> None:
+    """Also a service whose queue is fed by a declared binding alone, and that consumes no type by name."""
+    document = orders()
+    document["services"]["clerk"] = {"user": "orders-clerk"}
+    document["queues"]["clerk.orders"] = {"service": "clerk"}
+    document["bindings"] = [{"source": "orders", "queue": "clerk.orders", "routing_key": "#"}]
+    access = Access(expanded(loaded(document), version), "orders-clerk")
+    assert access.may_consume("clerk.orders.rejected")
+    assert access.may_publish("letrade.retry", "clerk.orders.retry.1")
+    assert access.may_publish("letrade.dlq", "order.placed.dead")
+    assert not access.may_publish("letrade.dlq", "order.placed")

@@ -153,5 +153,6 @@ def _beside(service: str, broker: RunningBroker, vhost: str, topology: Path, key
         ca_file=broker.ca_file,
         login=login_of(broker, f"{vhost}-{service}"),
         keys=keys,
+        options=["--retry", "off"],  # what a client rejects stays where the tests look for it
     ) as agent:
         yield agent
