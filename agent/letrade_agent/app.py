@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from importlib.metadata import version
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from letrade_agent.config import Address, RetryMode, Settings
 from letrade_agent.filters.build import build_filters, build_rejected
@@ -27,12 +26,11 @@ from letrade_agent.proxy.queue_counts import QueueCounts
 from letrade_agent.proxy.server import Proxy
 from letrade_agent.retry.router import Router
 from letrade_agent.retry.routing import Routing
-from letrade_agent.start import check_certificates, login_of
+from letrade_agent.start import check_certificates, listening, login_of, stop_signals
 from letrade_agent.state import AgentState, InForce, Phase, Source
 from letrade_agent.watch.fingerprint import Fingerprint
 from letrade_agent.watch.sources import load
 from letrade_agent.watch.watcher import Watcher, facts_of, watched_files
-from letrade_topo.errors import TopoError
 from letrade_topo.exit_codes import ExitCode
 from letrade_topo.keys.replay import Replay
 from letrade_topo.model.names import rejected_queue
@@ -42,10 +40,6 @@ COUNT_SECONDS: Final = 15.0
 """Between two questions about queue depths, while somebody asks for them."""
 _ASKED_LATELY_SECONDS: Final = 90.0
 _AFTER_A_BUG_SECONDS: Final = 5.0
-
-
-class CannotListen(TopoError):
-    """A port cannot be opened."""
 
 
 def run_agent(settings: Settings) -> int:
@@ -106,7 +100,7 @@ class Agent:
         Raises:
             CannotListen: a port cannot be opened.
         """
-        stop, at_once = _signals()
+        stop, at_once = stop_signals()
         proxy = Proxy(
             self._settings,
             self._filters,
@@ -120,10 +114,10 @@ class Agent:
         self._counts = QueueCounts(proxy.upstream, self._settings.service)
         admin = AdminServer(self._settings.admin, self._pages(), self._log)
         watcher = Watcher(self._settings, self._state, self._switch, self._log, watched)
-        admin_at = await _listening(admin.start, "--admin", self._settings.admin)
+        admin_at = await listening(admin.start, "--admin", self._settings.admin)
         tasks: list[asyncio.Task[None]] = []
         try:
-            self._state.listening = await _listening(proxy.start, "--listen", self._settings.listen)
+            self._state.listening = await listening(proxy.start, "--listen", self._settings.listen)
             self._state.ticked_at = time.monotonic()
             self._state.phase = Phase.READY
             self._started(admin_at)
@@ -300,28 +294,3 @@ class Agent:
             {role: end for role, end in ends.items() if end is not None},
             self._measures.upstreams > 0 or any(state.health is NodeHealth.UP for state in self._proxy.nodes),
         )
-
-
-def _signals() -> tuple[asyncio.Event, asyncio.Event]:
-    """Set by the first, and by the second of SIGTERM and SIGINT."""
-    stop, at_once = asyncio.Event(), asyncio.Event()
-
-    def heard() -> None:
-        (at_once if stop.is_set() else stop).set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, heard)
-    return stop, at_once
-
-
-Bound = TypeVar("Bound", bound=Address | None)
-
-
-async def _listening(start: Callable[[], Coroutine[Any, Any, Bound]], flag: str, address: Address | None) -> Bound:
-    try:
-        return await start()
-    except OSError as error:
-        raise CannotListen(
-            f"cannot listen on {flag} {address}", why=error.strerror or str(error), fix=f"choose another {flag}"
-        ) from None

@@ -1,17 +1,26 @@
-"""What must be right before the agent starts, beyond topology and keys: its login at the broker, its certificates."""
+"""What must be right before the agent starts, beyond topology and keys: login, certificates, ports, signals."""
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
-from letrade_agent.config import InvalidSetting, Settings
+from letrade_agent.config import Address, InvalidSetting, Settings
 from letrade_topo.errors import TopoError
 from letrade_topo.model.topology import Topology
 from letrade_topo.secrets import MissingSecret, resolve
+
+Bound = TypeVar("Bound", bound=Address | None)
+
+
+class CannotListen(TopoError):
+    """A port cannot be opened."""
 
 
 class InvalidCertificate(TopoError):
@@ -84,3 +93,35 @@ def _reason(error: Exception) -> str:
 def _no_password() -> str:
     """A key with a passphrase is refused instead of asked for on a terminal."""
     raise ValueError("the private key has a passphrase")
+
+
+def stop_signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """Set by the first, and by the second of SIGTERM and SIGINT."""
+    stop, at_once = asyncio.Event(), asyncio.Event()
+
+    def heard() -> None:
+        (at_once if stop.is_set() else stop).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, heard)
+    return stop, at_once
+
+
+async def listening(start: Callable[[], Coroutine[Any, Any, Bound]], flag: str, address: Address | None) -> Bound:
+    """Open a listener.
+
+    Args:
+        start: opens it.
+        flag: that names its address.
+        address: the one it was asked for.
+
+    Raises:
+        CannotListen: the port cannot be opened.
+    """
+    try:
+        return await start()
+    except OSError as error:
+        raise CannotListen(
+            f"cannot listen on {flag} {address}", why=error.strerror or str(error), fix=f"choose another {flag}"
+        ) from None

@@ -189,6 +189,8 @@ def _messages(measures: Measures) -> dict[str, Any]:
         "repeats": sum(measures.repeats.values()),
         "confirms": dict(measures.confirms),
         "held": measures.held,
+        "retried": sum(measures.retries.values()),
+        "dead_lettered": sum(measures.dead_letters.values()),
         "handed_over": sum(measures.hand_over_seconds.counts),
         "hand_overs_in_flight": measures.hand_overs_in_flight,
         "hand_over_failures": measures.hand_over_failures,

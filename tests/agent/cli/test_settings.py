@@ -11,7 +11,7 @@ from typing import Any
 import click
 import pytest
 from letrade_agent.cli.main import main
-from letrade_agent.cli.run import read_settings, run
+from letrade_agent.cli.run import read_settings, route, run
 from letrade_agent.config import Address, DeclareMode, LogFormat, RetryMode, Settings, Undeclared, UpstreamNode
 
 from tests.topologies import orders, write
@@ -95,6 +95,16 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.listen is not None
     assert found.listen.is_loopback
     assert found.admin.is_loopback
+
+
+def test_route_listens_nowhere_and_has_no_flag_of_its_own() -> None:
+    """Where the broker is and who it is: the same flags as of `run`; what clients need is not among them."""
+    ours, theirs = ({one.name for one in command.params} for command in (route, run))
+    assert ours < theirs
+    assert not ours & {"listen", "local_password_file", "undeclared", "declares", "retry", "drain_timeout"}
+    with route.make_context("route", ["--service", "shop"]) as context:
+        found = read_settings(context.params, {"LETRADE_AGENT_LOCAL_PASSWORD": "x"})
+    assert (found.listen, found.retry, found.local_password) == (None, RetryMode.ON, None)
 
 
 def test_every_flag_has_its_variable() -> None:
