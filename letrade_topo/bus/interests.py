@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from letrade_topo.bus.errors import PatternError
-from letrade_topo.bus.patterns import Meeting, Pattern, meet
+from letrade_topo.bus.patterns import ANY_WORDS, ONE_WORD, Meeting, Pattern, meet
 from letrade_topo.model.messages import MessageType
 from letrade_topo.model.routing import KeyTemplate
 from letrade_topo.model.services import Service
@@ -97,11 +97,21 @@ class Interests:
         may, may_not = [], []
         for message, meeting in asked:
             for key in meeting.bindings:
-                if self._may_bind(message.exchange, key):
-                    may.append((message.exchange, key))
+                allowed = next((one for one in self._candidates(key) if self._may_bind(message.exchange, one)), None)
+                if allowed is not None:
+                    may.append((message.exchange, allowed))
                 elif message.name in self._consumes:
                     may_not.append((message.exchange, key))
         return tuple(dict.fromkeys(may)), may_not
+
+    def _candidates(self, key: str) -> Iterator[str]:
+        """A binding key, and what may stand for it where only a pattern of the service allows it.
+
+        RabbitMQ judges the text of the binding key, so a `*` or `#` of the pattern has to be there as such.
+        """
+        yield key
+        for template in self._service.patterns:
+            yield from widened(tuple(key.split(".")), template.words)
 
     def _may_bind(self, exchange: str, key: str) -> bool:
         """The rule of the broker's topic permission, which the agent has too."""
@@ -143,6 +153,25 @@ class Interests:
             f"the pattern {pattern.text!r} matches no message type of the topology",
             fix=f"did you mean {near[0]!r}?" if near else f"{name} consumes {_listed(list(self._service.consumes))}",
         )
+
+
+def widened(words: tuple[str, ...], pattern: tuple[str, ...]) -> Iterator[str]:
+    """The words of a binding key with the wildcards of a pattern put in where it has them."""
+    yield from (".".join(found) for found in _widened(words, pattern))
+
+
+def _widened(words: tuple[str, ...], pattern: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    if not pattern:
+        if not words:
+            yield ()
+        return
+    first, rest = pattern[0], pattern[1:]
+    if first == ANY_WORDS:
+        for taken in range(len(words) + 1):
+            yield from ((ANY_WORDS, *more) for more in _widened(words[taken:], rest))
+    elif words:
+        word = ONE_WORD if first == ONE_WORD else words[0]
+        yield from ((word, *more) for more in _widened(words[1:], rest))
 
 
 def _is_all(
