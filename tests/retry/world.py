@@ -166,6 +166,7 @@ class World:
         vhost: where the topology was applied.
         agents: by service.
         found: dead letters that were taken out of their queue, by message.
+        contract: the consumer of the contract's ladder in real time, its message, and when it was published.
     """
 
     broker: RunningBroker
@@ -173,6 +174,7 @@ class World:
     vhost: str
     agents: dict[str, RunningAgent] = field(default_factory=dict)
     found: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    contract: tuple[Consumer, str, float] | None = None
 
     @property
     def tool(self) -> Tool:
@@ -198,13 +200,18 @@ class World:
                 ids.append(message_id)
         return ids
 
-    @contextmanager
-    def consuming(self, queue: str, accepts: Callable[[Seen], bool], *, straight: bool = False) -> Iterator[Consumer]:
-        """The service of a queue, through its agent or straight at the broker."""
+    def consumer(self, queue: str, accepts: Callable[[Seen], bool], *, straight: bool = False) -> Consumer:
+        """The service of a queue, begun."""
         service = QUEUES[queue][0]
         parameters = self.straight(service) if straight else agent_parameters(self.agents[service])
         consumer = Consumer(parameters, queue, accepts)
         consumer.start()
+        return consumer
+
+    @contextmanager
+    def consuming(self, queue: str, accepts: Callable[[Seen], bool], *, straight: bool = False) -> Iterator[Consumer]:
+        """The service of a queue, through its agent or straight at the broker."""
+        consumer = self.consumer(queue, accepts, straight=straight)
         try:
             yield consumer
         finally:
@@ -315,6 +322,10 @@ def running_world(broker: RunningBroker, folder: Path) -> Iterator[World]:
     world.tool.run("apply", "--yes").check(0)
     with world.agent("shop") as shop, world.agent("clerk") as clerk, world.agent("audit") as audit:
         world.agents = {"shop": shop, "clerk": clerk, "audit": audit}
-        yield world
+        try:
+            yield world
+        finally:
+            if world.contract is not None:
+                world.contract[0].finish()
     broker.api("DELETE", f"/api/vhosts/{vhost}")
     world.tool.run("destroy", "--yes").check(0)
