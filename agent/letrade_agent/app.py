@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from letrade_agent.config import Address, RetryMode, Settings
 from letrade_agent.filters.build import build_filters, build_rejected
+from letrade_agent.filters.verdicts import Filters
 from letrade_agent.measures import Measures
 from letrade_agent.observe.admin import AdminServer, Pages
 from letrade_agent.observe.certificates import CertificateFile, end_of_der
@@ -33,6 +34,7 @@ from letrade_agent.watch.sources import load
 from letrade_agent.watch.watcher import Watcher, facts_of, watched_files
 from letrade_topo.exit_codes import ExitCode
 from letrade_topo.keys.replay import Replay
+from letrade_topo.messages.encryption import SentKeys
 from letrade_topo.model.names import rejected_queue
 
 TICK_SECONDS: Final = 1.0
@@ -81,7 +83,8 @@ class Agent:
         self._log.listen(self._recent)
         self._rates = Rates(self._measures, time.monotonic())
         self._replay = Replay()
-        self._filters = build_filters(in_force.topology, in_force.keys, settings, self._replay, self._measures)
+        self._sent = SentKeys()
+        self._filters = self._filters_of(in_force)
         self._files = {
             role: CertificateFile(path)
             for role, path in (("client", settings.cert_file), ("ca", settings.ca_file))
@@ -135,6 +138,10 @@ class Agent:
             await admin.close()
         self._ended(hurried=at_once.is_set())
         return ExitCode.OK
+
+    def _filters_of(self, in_force: InForce) -> Filters:
+        topology, keys = in_force.topology, in_force.keys
+        return build_filters(topology, keys, self._settings, self._replay, self._measures, sent=self._sent)
 
     def _routed(self, proxy: Proxy) -> Router:
         return Router(
@@ -264,7 +271,7 @@ class Agent:
 
     def _switch(self, in_force: InForce) -> None:
         """Put a new topology or new keys in force, all filters at once."""
-        new = build_filters(in_force.topology, in_force.keys, self._settings, self._replay, self._measures)
+        new = self._filters_of(in_force)
         filters = self._filters
         filters.outbound, filters.inbound, filters.declares = new.outbound, new.inbound, new.declares
         self._state.in_force = in_force

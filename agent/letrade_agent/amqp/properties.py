@@ -44,6 +44,7 @@ _HEADERS_FLAG, _MESSAGE_ID_FLAG, _TIMESTAMP_FLAG, _APP_ID_FLAG = 1 << 13, 1 << 7
 _CONTINUED: Final = 1
 
 _HEAD = struct.Struct(">HHQH")
+_BODY_SIZE_AT: Final = 4
 _SHORT = struct.Struct(">H")
 _LONG = struct.Struct(">I")
 _LONG_LONG = struct.Struct(">Q")
@@ -251,6 +252,11 @@ class ContentHeader:
         size = self.body_size if body_size is None else body_size
         head = _HEAD.pack(BASIC_CLASS, 0, size, flags)
         return b"".join((head, self._continuation, *fields, self._rest))
+
+
+def with_body_size(payload: bytes, body_size: int) -> bytes:
+    """The payload of a content header, for a body of another size in bytes."""
+    return payload[:_BODY_SIZE_AT] + _LONG_LONG.pack(body_size) + payload[_BODY_SIZE_AT + 8 :]
 
 
 def _replace(fields: list[bytes], flags: int, replace: Mapping[str, bytes | None]) -> int:

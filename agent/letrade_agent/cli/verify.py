@@ -18,6 +18,7 @@ from letrade_topo.exit_codes import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from letrade_topo.keys.keyset import KeySet
     from letrade_topo.model.messages import Json
 
 LARGEST_FILE_BYTES = 64 * 2**20
@@ -53,10 +54,10 @@ def verify(file: str, service: str | None, topology: Path, keys: Path | None, at
     """Check one message, offline: print the verdict and why. Exit code 1 when it is refused.
 
     FILE is JSON: exchange, routing_key, queue, properties, headers, and body or body_base64; `-` reads standard
-    input. Only public keys are needed. Whether it is a repeat cannot be known here.
+    input. Public keys are enough, but that sensitive fields are only looked into with the service's private ones.
+    Whether it is a repeat cannot be known here.
     """
     from letrade_agent.filters.offline import verify_message
-    from letrade_topo.keys.keyset import load_keyset
     from letrade_topo.load.source_text import read_source
     from letrade_topo.load.topology_file import load_sources
 
@@ -67,13 +68,30 @@ def verify(file: str, service: str | None, topology: Path, keys: Path | None, at
         names = ", ".join(loaded.services)
         raise InvalidSetting(f"--service {service!r} is not a service of {topology}", why=f"its services are {names}")
     document = read_message(file)
-    judgement = verify_message(document, loaded, load_keyset(keys, None), service, time.time() if at is None else at)
+    judgement = verify_message(document, loaded, key_set(keys, service), service, time.time() if at is None else at)
     click.echo(f"{judgement.verdict}: {judgement.why}")
     if judgement.held:
         click.echo(
             "an agent would keep it for up to a minute first, as keys or topologies may be on their way", err=True
         )
     return ExitCode.OK if judgement.is_accepted else ExitCode.FAILED
+
+
+def key_set(folder: Path, service: str) -> KeySet:
+    """The keys of a service; the public ones alone where no others are there for it.
+
+    Raises:
+        InvalidKeySet: of the public ones.
+    """
+    from letrade_topo.keys.folder import InvalidKeySet, private_folder
+    from letrade_topo.keys.keyset import load_keyset, private_files
+
+    try:
+        if private_files(private_folder(folder, service)):
+            return load_keyset(folder, service)
+    except InvalidKeySet as error:
+        click.echo(f"private keys are not used: {error}", err=True)
+    return load_keyset(folder, None)
 
 
 def read_message(file: str) -> Mapping[str, Json]:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from letrade_agent.config import DeclareMode, Undeclared
+from letrade_agent.filters.contents import Contents
 from letrade_agent.filters.dead_letters import DeadLetters
 from letrade_agent.filters.declared import Declared
 from letrade_agent.filters.declares import DeclareFilter
@@ -27,6 +28,8 @@ from letrade_topo.keys.keyset import KeySet
 from letrade_topo.keys.policy import TopologyPolicy
 from letrade_topo.keys.replay import Replay
 from letrade_topo.keys.token import Verifier
+from letrade_topo.messages.decryption import FieldDecryption
+from letrade_topo.messages.encryption import FieldEncryption, SentKeys
 from letrade_topo.messages.schema import compile_schemas
 from letrade_topo.model.topology import Topology
 
@@ -98,6 +101,7 @@ def build_filters(
     measures: Measures,
     upstream_frame_max: int = UPSTREAM_FRAME_MAX,
     chance: Chance = REAL_CHANCE,
+    sent: SentKeys | None = None,
 ) -> Filters:
     """Make the filters of a service.
 
@@ -110,6 +114,7 @@ def build_filters(
         measures: what is counted, likewise.
         upstream_frame_max: of the connection to the broker, in bytes; 0: unlimited.
         chance: randomness and the measuring clock.
+        sent: the content keys of what may be returned, which outlive the filters; None: they do not.
 
     Raises:
         UnknownService: the topology does not have the service.
@@ -118,17 +123,20 @@ def build_filters(
     common = _common(topology, keys, settings.service, upstream_frame_max, chance)
     declared, policy = common.declared, common.policy
     schemas = compile_schemas(topology.messages)
+    sent = SentKeys() if sent is None else sent
     outbound = OutboundFilter(
         settings.service,
         Destinations(declared, policy, schemas, settings.undeclared),
         Signing(common.key_at, policy.audience, chance.random_bytes, chance.clock),
+        FieldEncryption(settings.service, common.keys, sent, chance.random_bytes),
+        sent,
         measures,
         message_size=topology.limits.message_size.bytes,
         upstream_frame_max=upstream_frame_max,
     )
     inbound = InboundFilter(
         declared,
-        Checks(common.keys, common.verifier, schemas, replay, chance.clock),
+        Checks(common.keys, common.verifier, Contents(FieldDecryption(common.keys), schemas), replay, chance.clock),
         common.dead_letters,
         measures,
         undeclared=settings.undeclared,

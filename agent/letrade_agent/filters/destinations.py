@@ -13,6 +13,7 @@ from letrade_agent.filters.verdicts import Refusal
 from letrade_agent.filters.words import Word, shown
 from letrade_topo.keys.policy import Route, TopologyPolicy
 from letrade_topo.messages.schema import PayloadSchema
+from letrade_topo.messages.spans import FieldSet, field_set
 from letrade_topo.model.security import Enforcement
 
 
@@ -25,6 +26,7 @@ class Destination(NamedTuple):
         refusal: nothing may be published there; in mode WARN it passes unsigned and is counted.
         route: what the topology says about it, when it is judged.
         schema: of the message type, likewise.
+        sensitive: its fields that are to be encrypted; None: it has none.
         unverified_as: why it passes unsigned: "off" or "undeclared"; empty when it is judged.
     """
 
@@ -33,6 +35,7 @@ class Destination(NamedTuple):
     refusal: Refusal | None = None
     route: Route | None = None
     schema: PayloadSchema | None = None
+    sensitive: FieldSet | None = None
     unverified_as: str = ""
 
 
@@ -74,7 +77,9 @@ class Destinations:
         if service not in route.publishers:
             why = f"{service} does not publish {route.message_type}"
             return Destination(name, mode, self._forbidden(exchange, routing_key, why))
-        return Destination(name, mode, None, route, self._schemas[route.message_type])
+        sensitive = self._declared.topology.messages[route.message_type].sensitive
+        fields = field_set(sensitive) if sensitive else None
+        return Destination(name, mode, None, route, self._schemas[route.message_type], fields)
 
     def _outside(self, exchange: bytes, key: str) -> Destination:
         """An exchange that the topology does not have; the default exchange among them."""

@@ -1,4 +1,4 @@
-"""What the broker delivers: verified, no repeat, an envelope of its issuer, its payload's schema.
+"""What the broker delivers: verified, no repeat, decrypted, an envelope of its issuer, its payload's schema.
 
 Checks and their order are token.md's. What the service gets has no header of the agents left in it. Every doubt is
 a refusal: only mode `warn` and `off`, and what the topology does not know where that may pass, goes on unproven.
@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 from letrade_agent.amqp.faults import AmqpFault
 from letrade_agent.amqp.header_table import EMPTY_ENCODED, Entry, append_entries, integer_entry, take_entries
-from letrade_agent.amqp.properties import ContentHeader
+from letrade_agent.amqp.properties import with_body_size
 from letrade_agent.amqp.wire import long_string_value
 from letrade_agent.config import Undeclared
+from letrade_agent.filters.contents import Contents
 from letrade_agent.filters.dead_letters import DeadLetters
 from letrade_agent.filters.declared import KEPT_NAMES, OTHER_LABEL, Declared, QueueKind
 from letrade_agent.filters.outbound import has_copies
@@ -32,7 +33,6 @@ from letrade_agent.filters.verdicts import (
     Repeated,
     Shown,
 )
-from letrade_agent.filters.words import schema_text
 from letrade_agent.measures import Measures
 from letrade_topo.keys.headers import COPY_HEADERS, TokenHeaders
 from letrade_topo.keys.keyset import KeySet
@@ -40,8 +40,7 @@ from letrade_topo.keys.leaf import SignedProperties
 from letrade_topo.keys.reasons import HOLD_SECONDS, Reason, Refused
 from letrade_topo.keys.replay import Arrived, Replay, identity_of
 from letrade_topo.keys.token import Accepted, Arrival, Verifier
-from letrade_topo.messages.envelope import EnvelopeProblem, EnvelopeProperties, check_envelope
-from letrade_topo.messages.schema import PayloadSchema
+from letrade_topo.messages.envelope import EnvelopeProperties
 from letrade_topo.model.security import Enforcement
 
 ATTEMPT_HEADER = b"letrade-attempt"
@@ -71,14 +70,14 @@ class Checks:
     Args:
         keys: the public keys.
         verifier: of the service.
-        schemas: of every message type.
+        contents: what is in a body.
         replay: the memory against repeats; outlives this filter.
         clock: seconds, for measuring alone.
     """
 
     keys: KeySet
     verifier: Verifier
-    schemas: dict[str, PayloadSchema]
+    contents: Contents
     replay: Replay
     clock: Callable[[], float]
 
@@ -162,7 +161,9 @@ class InboundFilter:
             return Held(failed, HOLD_SECONDS) if verdict.hold else failed
         self._timed(verdict.origin.token.kid, start)
         shown = _shown(delivery, verdict, taken, rest, label)
-        refused = self._repeat(shown, verdict, now) or self._content(delivery.header, delivery.body, verdict, label)
+        refused: Repeated | Held | Failed | None = self._repeat(shown, verdict, now)
+        if refused is None:
+            shown, refused = self._content(delivery, verdict, shown, now)
         if refused is None:
             return shown
         if is_warned:
@@ -182,18 +183,16 @@ class InboundFilter:
         why = f"the memory against repeats is full: {len(self._checks.replay)} tokens"
         return Held(Failed(Reason.REPEAT, why, identity.issuer, shown.queue_label), inf)
 
-    def _content(self, header: ContentHeader, body: bytes, accepted: Accepted, label: str) -> Failed | None:
-        issuer = accepted.origin.token.claims.issuer
+    def _content(self, delivery: Delivery, accepted: Accepted, shown: Shown, now: float) -> tuple[Shown, Failed | None]:
+        issuer, header = accepted.origin.token.claims.issuer, delivery.header
         # not the timestamp: a broker may be told to write its own (message interceptors)
         properties = EnvelopeProperties(header.message_id, None, header.app_id)
-        checked = check_envelope(body, properties, issuer, sent_by="the token's issuer")
-        if isinstance(checked, EnvelopeProblem):
-            return Failed(Reason.ENVELOPE, checked.why, issuer, label)
-        message_type = accepted.route.message_type
-        problems = self._checks.schemas[message_type].check(checked.payload)
-        if problems:
-            return Failed(Reason.SCHEMA, schema_text(message_type, problems), issuer, label)
-        return None
+        content = self._checks.contents.check(delivery.body, properties, issuer, accepted.route.message_type, now)
+        if content.body is not delivery.body:
+            shown = shown._replace(header=with_body_size(shown.header, len(content.body)), body=content.body)
+        if content.reason is None:
+            return shown, None
+        return shown, Failed(content.reason, content.why, issuer, shown.queue_label)
 
     def _warned(self, reason: str, shown: Shown) -> Shown:
         self._measures.warned[_DELIVER, reason] += 1

@@ -11,15 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from letrade_agent.amqp.faults import MAX_SHORT_STRING
-from letrade_agent.filters.words import schema_text
+from letrade_agent.filters.contents import Contents
 from letrade_topo.errors import TopoError
 from letrade_topo.keys.headers import TokenHeaders
 from letrade_topo.keys.keyset import KeySet
 from letrade_topo.keys.leaf import SignedProperties
 from letrade_topo.keys.policy import TopologyPolicy
-from letrade_topo.keys.reasons import Reason, Refused
+from letrade_topo.keys.reasons import Refused
 from letrade_topo.keys.token import Accepted, Arrival, Verifier
-from letrade_topo.messages.envelope import EnvelopeProblem, EnvelopeProperties, check_envelope
+from letrade_topo.messages.decryption import FieldDecryption
+from letrade_topo.messages.encrypted import is_encrypted
+from letrade_topo.messages.envelope import EnvelopeProperties
 from letrade_topo.messages.schema import PayloadSchema
 from letrade_topo.model.messages import Json
 from letrade_topo.model.topology import Topology
@@ -71,7 +73,8 @@ def verify_message(
             name and value where a name occurs twice; also within `properties`), and `body` as text or `body_base64`.
             What `rabbitmqadmin get` and the management API print is understood, too: `payload`, `payload_encoding`.
         topology: a valid one.
-        keys: the public keys.
+        keys: the public keys, and for sensitive fields the private ones of the service; without these, a body with
+            encrypted fields is not looked into.
         service: the service that would consume it.
         now: seconds since the epoch.
 
@@ -84,20 +87,30 @@ def verify_message(
     verdict = verifier.verify(arrival, now)
     if isinstance(verdict, Refused):
         return Judgement(verdict.reason, verdict.detail, verdict.hold, verdict.issuer, verdict.kid)
-    return _content(verdict, arrival, app_id, topology)
+    if is_encrypted(bytes(arrival.body)) and not keys.decrypting:
+        return _accepted(verdict, is_closed=True)
+    return _refused(verdict, arrival, app_id, topology, keys, now) or _accepted(verdict, is_closed=False)
 
 
-def _content(accepted: Accepted, arrival: Arrival, app_id: bytes | None, topology: Topology) -> Judgement:
+def _refused(
+    accepted: Accepted, arrival: Arrival, app_id: bytes | None, topology: Topology, keys: KeySet, now: float
+) -> Judgement | None:
+    """What is wrong with the body, if anything."""
+    token, message_type = accepted.origin.token, topology.messages[accepted.route.message_type]
+    properties = EnvelopeProperties(arrival.properties.message_id, None, app_id)
+    contents = Contents(FieldDecryption(keys), {message_type.name: PayloadSchema(message_type)})
+    content = contents.check(bytes(arrival.body), properties, token.claims.issuer, message_type.name, now)
+    if content.reason is None:
+        return None
+    return Judgement(content.reason, content.why, issuer=token.claims.issuer, kid=token.kid)
+
+
+def _accepted(accepted: Accepted, *, is_closed: bool) -> Judgement:
     token, message_type = accepted.origin.token, accepted.route.message_type
     issuer = token.claims.issuer
-    properties = EnvelopeProperties(arrival.properties.message_id, None, app_id)
-    checked = check_envelope(arrival.body, properties, issuer, sent_by="the token's issuer")
-    if isinstance(checked, EnvelopeProblem):
-        return Judgement(Reason.ENVELOPE, checked.why, issuer=issuer, kid=token.kid)
-    problems = PayloadSchema(topology.messages[message_type]).check(checked.payload)
-    if problems:
-        return Judgement(Reason.SCHEMA, schema_text(message_type, problems), issuer=issuer, kid=token.kid)
     why = f"{message_type} of {issuer}, signed with the key {token.kid}"
+    if is_closed:
+        why += "; what is encrypted in it was not looked into, for want of the service's private key"
     return Judgement(
         ACCEPTED,
         why,

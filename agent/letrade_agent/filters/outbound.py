@@ -1,7 +1,8 @@
-"""What the client publishes: declared, small enough, an envelope, its payload's schema; then signed.
+"""What the client publishes: declared, small enough, an envelope, its payload's schema; then encrypted and signed.
 
 Every check but the size is governed by the exchange's mode: `enforce` refuses, `warn` counts and forwards, `off`
-forwards. The size limit and the stripping of reserved headers hold in every mode.
+forwards. The size limit and the stripping of reserved headers hold in every mode; what passes unjudged is not
+encrypted either.
 """
 
 from __future__ import annotations
@@ -12,22 +13,26 @@ from dataclasses import dataclass
 from letrade_agent.amqp.basic import Publish
 from letrade_agent.amqp.faults import ReplyCode
 from letrade_agent.amqp.header_table import HeaderTable
-from letrade_agent.amqp.properties import ContentHeader
+from letrade_agent.amqp.properties import ContentHeader, with_body_size
 from letrade_agent.filters.destinations import Destination, Destinations
-from letrade_agent.filters.sealing import missing_properties, plain, restored, sign_batch, strip_reserved
+from letrade_agent.filters.sealing import is_signed, missing_properties, plain, restored, sign_batch, strip_reserved
 from letrade_agent.filters.verdicts import Approved, Refusal
 from letrade_agent.filters.words import Word, schema_text
 from letrade_agent.measures import Measures
 from letrade_topo.keys.claims import JTI_BYTES, LARGEST_BATCH
 from letrade_topo.keys.headers import COPY_HEADERS
 from letrade_topo.keys.jws import SigningKey
+from letrade_topo.keys.policy import Route
 from letrade_topo.keys.signer import Signer
-from letrade_topo.messages.envelope import EnvelopeProblem, EnvelopeProperties, check_envelope
+from letrade_topo.messages.encrypted import ENCRYPTED_MEMBER, is_encrypted, named
+from letrade_topo.messages.encryption import FieldEncryption, MissingKey, SentKeys
+from letrade_topo.messages.envelope import Envelope, EnvelopeProblem, EnvelopeProperties, check_envelope
 from letrade_topo.model.security import Enforcement
 
 FRAME_OVERHEAD_BYTES = 8
 
 _PUBLISH = "publish"
+_RESERVED_MEMBER = f"the envelope has a member `{ENCRYPTED_MEMBER}`, which only agents write"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,8 @@ class OutboundFilter:
         service: its name.
         destinations: what is decided by exchange and routing key.
         signing: how messages are signed.
+        encryption: of sensitive fields.
+        sent: the content keys of what may be returned.
         measures: what is counted.
         message_size: largest body in bytes.
         upstream_frame_max: of the connection to the broker, in bytes; 0: unlimited.
@@ -64,6 +71,8 @@ class OutboundFilter:
         service: str,
         destinations: Destinations,
         signing: Signing,
+        encryption: FieldEncryption,
+        sent: SentKeys,
         measures: Measures,
         *,
         message_size: int,
@@ -72,6 +81,8 @@ class OutboundFilter:
         self._service = service
         self._find = destinations.find
         self._signing = signing
+        self._encryption = encryption
+        self._sent = sent
         self._signer: Signer | None = None
         self._algorithm = ""
         self._measures = measures
@@ -95,8 +106,8 @@ class OutboundFilter:
             return self._unless_warned(destination, Refusal(ReplyCode.ACCESS_REFUSED, Word.COPIES, text))
         return None
 
-    def approve(self, publish: Publish, header: ContentHeader, body: bytes) -> Approved | Refusal:
-        """Decide by envelope and schema. See `Outbound.approve`."""
+    def approve(self, publish: Publish, header: ContentHeader, body: bytes, now: float) -> Approved | Refusal:
+        """Decide by envelope and schema, and encrypt. See `Outbound.approve`."""
         destination = self._find(publish.exchange, publish.routing_key)
         table = header.encoded_headers
         headers = None if table is None else strip_reserved(table)
@@ -110,9 +121,11 @@ class OutboundFilter:
         checked = check_envelope(
             body, EnvelopeProperties(header.message_id, header.timestamp, header.app_id), self._service
         )
-        refusal, added = None, None
+        refusal, added, wire = None, None, body
         if isinstance(checked, EnvelopeProblem):
             refusal = Refusal(ReplyCode.PRECONDITION_FAILED, Word.ENVELOPE, checked.why)
+        elif ENCRYPTED_MEMBER in checked.document:
+            refusal = Refusal(ReplyCode.PRECONDITION_FAILED, Word.ENVELOPE, _RESERVED_MEMBER)
         else:
             problems = schema.check(checked.payload)
             if problems:
@@ -124,10 +137,35 @@ class OutboundFilter:
             refusal = self._unless_warned(destination, refusal)
             if refusal is not None:
                 return refusal
+        if destination.sensitive is not None and isinstance(checked, Envelope):
+            hidden = self._hidden(body, checked, destination, route, now)
+            if isinstance(hidden, Refusal):
+                return hidden
+            wire = hidden
         must_be_signed = destination.mode is Enforcement.ENFORCE
+        size = None if wire is body else len(wire)
         return Approved(
-            publish, header, body, destination.label, route.lifetime_seconds, headers, added, must_be_signed
+            publish, header, wire, destination.label, route.lifetime_seconds, headers, added, must_be_signed, size
         )
+
+    def _hidden(
+        self, body: bytes, envelope: Envelope, destination: Destination, route: Route, now: float
+    ) -> bytes | Refusal:
+        """The body with its sensitive fields encrypted; as it is where mode `warn` has to let it go so."""
+        sensitive = destination.sensitive
+        pointers = () if sensitive is None else sensitive.present(envelope.payload)
+        if not pointers or ENCRYPTED_MEMBER in envelope.document:
+            return body
+        hidden = self._encryption.encrypt(body, envelope.message_id, pointers, route.listeners, now)
+        if isinstance(hidden, MissingKey):
+            text = f"{_who(hidden, route.message_type)} no key to encrypt {named(pointers)} to"
+            refusal = Refusal(ReplyCode.PRECONDITION_FAILED, Word.ENCRYPT, f"{text}: see `letrade-topo keys show`")
+            return self._unless_warned(destination, refusal) or body
+        if len(hidden) > self._message_size:
+            size = f"message size {len(hidden)} ({len(body)} before its sensitive fields were encrypted)"
+            text = f"{size} is larger than configured max size {self._message_size}"
+            return Refusal(ReplyCode.PRECONDITION_FAILED, Word.OVERSIZE, text, destination.label)
+        return hidden
 
     def seal(self, batch: Sequence[Approved], now: float) -> Sequence[bytes | Refusal]:
         """Write the headers. See `Outbound.seal`."""
@@ -147,9 +185,14 @@ class OutboundFilter:
                 sealed.append(self._unsigned(approved))
         return sealed
 
-    def restore(self, header: ContentHeader) -> bytes:
-        """Take off what was added. See `Outbound.restore`."""
-        return restored(header)
+    def restore(self, header: ContentHeader, body: bytes) -> tuple[bytes, bytes]:
+        """Take off what was added, put back what was encrypted. See `Outbound.restore`."""
+        own = self._sent.restore(body)
+        if own is None:
+            if not is_encrypted(body) or not is_signed(header):
+                return restored(header), body
+            own = b""
+        return with_body_size(restored(header), len(own)), own
 
     def _signer_at(self, now: float) -> Signer | None:
         key = self._signing.key_at(now)
@@ -197,3 +240,9 @@ def has_copies(table: bytes) -> bool:
         AmqpFault: SYNTAX_ERROR, the table is malformed.
     """
     return any(name in COPY_HEADERS for name in HeaderTable.parse(table))
+
+
+def _who(missing: MissingKey, message_type: str) -> str:
+    if missing.owner:
+        return f"{missing.owner}, which consumes {message_type}, has"
+    return f"nobody consumes {message_type}, and for dead letters there is"

@@ -70,8 +70,8 @@ def plain(approved: Approved) -> bytes:
     """The header of a message that goes unsigned: nothing is added."""
     header = approved.header
     if approved.headers is header.encoded_headers or approved.headers == header.encoded_headers:
-        return header.payload
-    return header.rewrite(approved.headers)
+        return header.payload if approved.wire_size is None else header.rewrite(body_size=approved.wire_size)
+    return header.rewrite(approved.headers, body_size=approved.wire_size)
 
 
 def sign_batch(signer: Signer, batch: Sequence[Approved], issued_at: int, jti: bytes) -> list[bytes]:
@@ -104,6 +104,16 @@ def restored(header: ContentHeader) -> bytes:
     mask = _mask(taken)
     headers = None if mask & _TABLE and rest == EMPTY_ENCODED else rest
     return header.rewrite(headers, replace={name: None for bit, name in _ADDED_PROPERTIES if mask & bit})
+
+
+def is_signed(header: ContentHeader) -> bool:
+    """Whether there is a token among its headers.
+
+    Raises:
+        AmqpFault: SYNTAX_ERROR, the table is malformed.
+    """
+    table = header.encoded_headers
+    return table is not None and JWS_HEADER in table and JWS_HEADER in HeaderTable.parse(table)
 
 
 def without_agents_headers(header: ContentHeader, taken: Sequence[tuple[bytes, bytes]], rest: bytes) -> bytes:
@@ -158,4 +168,5 @@ def _signed(approved: Approved, signed: SignedHeaders, jws_entry: bytes) -> byte
         message_id=added.message_id,
         timestamp=added.timestamp,
         app_id=added.app_id,
+        body_size=approved.wire_size,
     )

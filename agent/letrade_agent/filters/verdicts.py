@@ -45,6 +45,7 @@ class Approved(NamedTuple):
         headers: the headers table without what is reserved to agents and brokers; None: there is none.
         added: the properties that the envelope gives where the client set none; None: nothing is added.
         must_be_signed: without a key to sign with it is refused, else it goes unsigned.
+        wire_size: of the body where it is not the client's own: sensitive fields are encrypted in it; None: it is.
     """
 
     publish: Publish
@@ -55,6 +56,7 @@ class Approved(NamedTuple):
     headers: bytes | None = None
     added: EnvelopeProperties | None = None
     must_be_signed: bool = True
+    wire_size: int | None = None
 
 
 class Outbound(Protocol):
@@ -67,8 +69,14 @@ class Outbound(Protocol):
             AmqpFault: SYNTAX_ERROR, the client's headers table is malformed.
         """
 
-    def approve(self, publish: Publish, header: ContentHeader, body: bytes) -> Approved | Refusal:
-        """Decide on the whole: envelope, schema. `admit` has let it through.
+    def approve(self, publish: Publish, header: ContentHeader, body: bytes, now: float) -> Approved | Refusal:
+        """Decide on the whole: envelope, schema, encryption. `admit` has let it through.
+
+        Args:
+            publish: where it goes.
+            header: as the client sent it.
+            body: likewise.
+            now: seconds since the epoch.
 
         Raises:
             AmqpFault: SYNTAX_ERROR, the client's headers table is malformed.
@@ -86,8 +94,15 @@ class Outbound(Protocol):
             does not fit into a frame upstream.
         """
 
-    def restore(self, header: ContentHeader) -> bytes:
-        """The header of a returned message as its publisher sent it: what was added at sealing is taken off."""
+    def restore(self, header: ContentHeader, body: bytes) -> tuple[bytes, bytes]:
+        """Header and body of a returned message as its publisher sent them.
+
+        What was added at sealing is taken off, what was encrypted is put back. Where that is not possible any more
+        the body is empty.
+
+        Raises:
+            AmqpFault: the broker's headers table is malformed.
+        """
 
 
 class Delivery(NamedTuple):
@@ -132,6 +147,7 @@ class Shown(NamedTuple):
         queue_label: the declared queue, or "_other".
         exchange, routing_key: where it was first published, for the deliver or get-ok that the client gets, when it
             arrived by another way (a retry, a replay); None: as delivered.
+        body: with its sensitive fields put back; None: as delivered.
     """
 
     header: bytes
@@ -139,6 +155,7 @@ class Shown(NamedTuple):
     queue_label: str
     exchange: bytes | None = None
     routing_key: bytes | None = None
+    body: bytes | None = None
 
 
 class Failed(NamedTuple):

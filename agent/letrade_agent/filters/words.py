@@ -30,6 +30,7 @@ class Word(StrEnum):
     SCHEMA = "schema"
     FRAME_SIZE = "frame_size"
     NO_KEY = "no_key"
+    ENCRYPT = "encrypt"
     DECLARE = "declare"
     BIND = "bind"
     DELETE = "delete"

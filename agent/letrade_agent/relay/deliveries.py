@@ -96,7 +96,7 @@ class Deliveries:
             else:
                 client_tag = self.ledger.forward(tag, (verdict[1], session.started))
                 session.measures.unsettled += 1
-            self._show(method, deliver, verdict, delivery[5], client_tag)
+            self._show(method, deliver, verdict, _body(verdict, delivery), client_tag)
             return
         self.ledger.hold(tag)
         if isinstance(verdict, Held):
@@ -130,7 +130,7 @@ class Deliveries:
                         routing_key=got.routing_key if verdict.routing_key is None else verdict.routing_key,
                     )
                 )
-            self._write(get_ok_with_tag(method, client_tag), verdict.header, delivery.body)
+            self._write(get_ok_with_tag(method, client_tag), verdict.header, _body(verdict, delivery))
             session.measures.messages["get", verdict.queue_label, "forwarded"] += 1
             return True
         self.ledger.hold(tag)
@@ -264,7 +264,7 @@ class Deliveries:
         else:
             client_tag = self.ledger.show(tag, (verdict.remembered, session.started))
             session.measures.unsettled += 1
-        self._show(kept.method, deliver, verdict, kept.delivery.body, client_tag)
+        self._show(kept.method, deliver, verdict, _body(verdict, kept.delivery), client_tag)
 
     def _give_back(self, tag: int) -> None:
         if self.ledger.release(tag):
@@ -303,6 +303,12 @@ class Deliveries:
 def _malformed(fault: AmqpFault) -> Failed:
     """A publisher's fault, not the broker's."""
     return Failed("token_malformed", fault.text, "", "_other")
+
+
+def _body(verdict: Shown, delivery: Delivery) -> bytes:
+    """What the client gets to see."""
+    body = verdict[5]
+    return delivery[5] if body is None else body
 
 
 def _size(delivery: Delivery) -> int:

@@ -69,7 +69,8 @@ class Publishing:
         refusal = content.refusal
         if refusal is not None:
             return refusal
-        return self._session.filters.outbound.approve(self._publish, content.header, content.body)
+        session = self._session
+        return session.filters.outbound.approve(self._publish, content.header, content.body, session.epoch)
 
     def forward(self, method: bytes, header: bytes, approved: Approved) -> None:
         """A sealed publish goes upstream."""
@@ -122,14 +123,14 @@ class Publishing:
 
     def returned(self, content: Content[Refusal]) -> None:
         """The broker could not route a message: it returns as its publisher sent it."""
-        header = content.header
+        header, body = content.header, content.body
         try:
-            payload = self._session.filters.outbound.restore(header)
+            payload, body = self._session.filters.outbound.restore(header, body)
         except AmqpFault:
             payload = header.rewrite(None)
         if len(payload) > self._session.client_room:
-            payload = header.rewrite(None)
-        self._return(content.method, payload, content.body, "no_route")
+            payload = header.rewrite(None, body_size=len(body))
+        self._return(content.method, payload, body, "no_route")
 
     def _return(self, method: bytes, header: bytes, body: bytes, reason: str) -> None:
         session = self._session

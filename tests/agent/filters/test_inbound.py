@@ -45,6 +45,7 @@ from tests.agent.filters.world import (
     with_entries,
     with_properties,
 )
+from tests.keys import world as key_world
 from tests.keys.world import NOW, HopBuilder, audience, signing_key, topology
 from tests.topologies import loaded, orders
 
@@ -243,7 +244,7 @@ def test_what_is_signed_is_judged_by_envelope_and_schema_too(body: bytes, reason
     """A publisher's agent that checks less does not lower what a consumer gets."""
     lax = agent(model=loaded_letrade(mode="warn"))
     (payload,) = lax.seal(trade(body))
-    failed = connector().failed(delivery(payload, body))
+    failed = connector(model=key_world.topology()).failed(delivery(payload, body))
     assert (failed.reason, failed.issuer) == (reason, "strategy")
     assert words in failed.detail
 

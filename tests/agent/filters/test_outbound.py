@@ -34,7 +34,7 @@ from tests.agent.filters.world import (
     text_of,
     trade,
 )
-from tests.keys.world import NOW, public_key, signing_key
+from tests.keys.world import NOW, public_key, signing_key, topology
 from tests.topologies import loaded, orders
 
 LIMIT = 131_072
@@ -236,7 +236,7 @@ def test_a_wrong_body_is_refused_with_what_is_wrong(body: bytes, reason: str, wo
 
 def test_values_of_sensitive_fields_are_in_no_text() -> None:
     """C16: `amount` is sensitive."""
-    refusal = agent().refusal(*trade(envelope({**TRADE, "amount": -98765.4321})))
+    refusal = agent(model=topology()).refusal(*trade(envelope({**TRADE, "amount": -98765.4321})))
     assert refusal.reason == "schema"
     assert "/amount has to be greater than 0 (its value is sensitive)" in refusal.text
     assert "98765" not in refusal.text
@@ -274,7 +274,7 @@ def test_a_malformed_headers_table_is_the_clients_fault() -> None:
     assert whole.encoded_headers is not None
     broken = ContentHeader.parse(whole.rewrite(whole.encoded_headers[:-1] + b"!!"[:1]).replace(b"\x01aS", b"\x01a?"))
     with pytest.raises(AmqpFault, match="SYNTAX_ERROR"):
-        agent().filters.outbound.approve(publish(), broken, envelope())
+        agent().filters.outbound.approve(publish(), broken, envelope(), NOW)
 
 
 @pytest.mark.parametrize("keys", [None, "public", "foreign"])
@@ -347,8 +347,8 @@ def test_off_forwards_as_it_came_but_for_reserved_headers() -> None:
 def test_labels_are_the_topologys_names() -> None:
     """A8 of metrics: an exchange that is not declared is `_other`."""
     one = agent(undeclared=Undeclared.PASS)
-    declared = one.filters.outbound.approve(*trade())
-    foreign = one.filters.outbound.approve(publish(b"elsewhere", b"k"), header(b"x"), b"x")
+    declared = one.filters.outbound.approve(*trade(), NOW)
+    foreign = one.filters.outbound.approve(publish(b"elsewhere", b"k"), header(b"x"), b"x", NOW)
     assert isinstance(declared, Approved)
     assert isinstance(foreign, Approved)
     assert (declared.destination, foreign.destination) == ("letrade.commands", "_other")

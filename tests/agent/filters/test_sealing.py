@@ -31,7 +31,7 @@ ORDER = publish(b"orders", b"order.placed")
 
 def sealed(own: ContentHeader, body: bytes) -> bytes:
     """The header as it goes upstream, signed."""
-    approved = SHOP.filters.outbound.approve(ORDER, own, body)
+    approved = SHOP.filters.outbound.approve(ORDER, own, body, 1_750_000_000)
     (payload,) = SHOP.filters.outbound.seal([approved], 1_750_000_000)  # type: ignore[list-item]
     assert isinstance(payload, bytes)
     return payload
@@ -46,7 +46,7 @@ def test_a_returned_message_has_the_header_that_its_publisher_sent(payload: byte
         own = ContentHeader.parse(own.rewrite(table.without(is_reserved).encode()))
     sent = sealed(own, body)
     assert sent != own.payload
-    assert SHOP.filters.outbound.restore(ContentHeader.parse(sent)) == own.payload
+    assert SHOP.filters.outbound.restore(ContentHeader.parse(sent), body) == (own.payload, body)
 
 
 @given(st.booleans(), st.booleans(), st.sampled_from([None, [], [text_entry(b"a", b"b")]]))
@@ -111,7 +111,7 @@ def test_any_bytes_as_a_table_are_a_fault_or_none(table: bytes) -> None:
     with suppress(AmqpFault):
         HeaderTable.parse(own.encoded_headers or b"")
         assert one.filters.outbound.admit(publish(b"elsewhere", b"k"), own) is None
-        one.filters.outbound.approve(publish(b"elsewhere", b"k"), own, b"")
+        one.filters.outbound.approve(publish(b"elsewhere", b"k"), own, b"", 0)
         return
     with pytest.raises(AmqpFault, match="SYNTAX_ERROR"):
-        one.filters.outbound.approve(publish(b"elsewhere", b"k"), own, b"")
+        one.filters.outbound.approve(publish(b"elsewhere", b"k"), own, b"", 0)

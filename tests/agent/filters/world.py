@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import count
 from types import MappingProxyType
 from typing import Any
@@ -22,7 +23,8 @@ from letrade_topo.keys.jwk import Role
 from letrade_topo.keys.keyset import KeySet
 from letrade_topo.keys.replay import Replay
 from letrade_topo.model.topology import Topology
-from tests.keys.world import NOW, public_key, signing_key, topology
+from tests.keys import world as key_world
+from tests.keys.world import NOW, public_key, signing_key
 
 COMMANDS, EXECUTE = b"letrade.commands", b"commands.execute_trade"
 QUEUE = "exchange_connector.execute_trade"
@@ -30,6 +32,15 @@ MESSAGE_ID = "0b7c1f9e-5b0e-4c57-9d5e-0f0d1c2b3a49"
 TIMESTAMP = "2025-06-15T15:06:40.250Z"
 TIMESTAMP_SECONDS = 1_750_000_000
 TRADE = {"strategy_id": 123, "symbol": "BTC/USDT", "side": "buy", "amount": 0.01}
+
+
+@cache
+def topology() -> Topology:
+    """Letrade's own, but that nothing in it is sensitive: bodies travel as they were published."""
+    shipped = key_world.topology()
+    return replace(
+        shipped, messages={name: replace(message, sensitive=()) for name, message in shipped.messages.items()}
+    )
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,7 @@ class Agent:
         approved: list[Approved] = []
         for publish, header, body in messages:
             assert self.filters.outbound.admit(publish, header) is None
-            one = self.filters.outbound.approve(publish, header, body)
+            one = self.filters.outbound.approve(publish, header, body, now)
             assert isinstance(one, Approved), one
             approved.append(one)
         sealed = self.filters.outbound.seal(approved, now)
@@ -78,7 +89,7 @@ class Agent:
         outbound = self.filters.outbound
         verdict: object = outbound.admit(publish, header)
         if verdict is None:
-            verdict = outbound.approve(publish, header, body)
+            verdict = outbound.approve(publish, header, body, now)
         if isinstance(verdict, Approved):
             verdict = outbound.seal([verdict], now)[0]
         assert isinstance(verdict, Refusal), verdict

@@ -64,7 +64,7 @@ class Passing:
             return Refusal(ReplyCode.PRECONDITION_FAILED, "schema", "refused by the test")
         return None
 
-    def approve(self, publish: Publish, header: ContentHeader, body: bytes) -> Approved | Refusal:
+    def approve(self, publish: Publish, header: ContentHeader, body: bytes, now: float) -> Approved | Refusal:
         """Everything."""
         return Approved(publish, header, body, "_other", None)
 
@@ -72,9 +72,9 @@ class Passing:
         """As it came."""
         return [approved.header.payload for approved in batch]
 
-    def restore(self, header: ContentHeader) -> bytes:
+    def restore(self, header: ContentHeader, body: bytes) -> tuple[bytes, bytes]:
         """As it came."""
-        return header.payload
+        return header.payload, body
 
     def examine(self, delivery: Delivery, now: float) -> Examined:
         """By the first bytes of the body."""

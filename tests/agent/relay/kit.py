@@ -55,7 +55,7 @@ class KeyedOutbound:
         """Refuse at the header what is keyed so."""
         return _refusal(publish) if publish.routing_key == b"no.header" else None
 
-    def approve(self, publish: Publish, header: ContentHeader, body: bytes) -> Approved | Refusal:
+    def approve(self, publish: Publish, header: ContentHeader, body: bytes, now: float) -> Approved | Refusal:
         """Refuse at the end what is keyed so."""
         if publish.routing_key == b"no.body":
             return _refusal(publish)
@@ -69,9 +69,11 @@ class KeyedOutbound:
             for one in batch
         ]
 
-    def restore(self, header: ContentHeader) -> bytes:
+    def restore(self, header: ContentHeader, body: bytes) -> tuple[bytes, bytes]:
         """Take the mark off."""
-        return header.rewrite(replace={"content_type": None}) if header.content_type == ADDED else header.payload
+        if header.content_type != ADDED:
+            return header.payload, body
+        return header.rewrite(replace={"content_type": None}), body
 
 
 def _refusal(publish: Publish) -> Refusal:
