@@ -32,11 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--objects", type=int, action="append", help="a size (repeatable; default: 100, 1000, 10000)")
     parser.add_argument("--broker", choices=VERSIONS, action="append", help="a version (repeatable; default: both)")
     parser.add_argument("--folder", type=Path, help="where the brokers keep their data (default: $TMPDIR)")
+    parser.add_argument("--keep", type=Path, help="a folder: sizes that were measured before are not measured again")
     parser.add_argument("--write", action="store_true", help=f"write docs/reference/{PAGE.name}")
     options = parser.parse_args(arguments)
     installations = [installation_of(version) for version in options.broker or VERSIONS]
     measured = {
-        installation.version: [_measure(installation, size, options.folder) for size in options.objects or SIZES]
+        installation.version: [
+            _kept(installation, size, options.folder, options.keep) for size in options.objects or SIZES
+        ]
         for installation in installations
     }
     page = _report(measured).to_markdown()
@@ -44,6 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.write:
         PAGE.write_text(page, encoding="utf-8")
     return 0
+
+
+def _kept(installation: Installation, size: int, folder: Path | None, keep: Path | None) -> Measurement:
+    """Large sizes take long: what is there is taken, what is new is kept, so that a run can be done in parts."""
+    file = keep / f"{installation.version}-{size}.json" if keep else None
+    if file and file.is_file():
+        return Measurement.from_json(file.read_text(encoding="utf-8"))
+    measurement = _measure(installation, size, folder)
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(measurement.to_json(), encoding="utf-8")
+    return measurement
 
 
 def _measure(installation: Installation, size: int, folder: Path | None) -> Measurement:

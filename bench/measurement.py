@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
@@ -53,6 +54,20 @@ class Measurement:
     plan: Taken
     drift: Taken
     calls: int
+
+    def to_json(self) -> str:
+        """For a later run."""
+        return json.dumps(asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> Measurement:
+        """One that was written before."""
+        stored = json.loads(text)
+        for name in ("bulk_spread", "apply_spread"):
+            stored[name] = tuple(stored[name])
+        for name in ("apply", "plan", "drift"):
+            stored[name] = Taken(**stored[name])
+        return cls(**stored)
 
 
 def measure(node: Node, objects: int, folder: Path, say: Callable[[str], None]) -> Measurement:
