@@ -87,8 +87,8 @@ class Replay:
             now: seconds since the epoch.
 
         Returns:
-            NEW and OPEN: deliver it. REPEAT: acknowledge and count it. REJECTED: reject and count it. FULL: there is no room to remember it;
-            keep it and stop consuming until something is forgotten.
+            NEW and OPEN: deliver it. REPEAT: acknowledge and count it. REJECTED: reject and count it. FULL: there
+            is no room to remember it; keep it and stop consuming until something is forgotten.
         """
         self._sweep(now)
         ledger, key = self._ledgers[queue, identity.issuer], _key(identity)
