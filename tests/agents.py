@@ -212,6 +212,7 @@ def running_agent(
     options: Sequence[str] = (),
     environment: dict[str, str] | None = None,
     subcommand: str = "run",
+    ports: tuple[int, int] | None = None,
 ) -> Iterator[RunningAgent]:
     """Start an agent, wait until it takes clients, and stop it at the end.
 
@@ -227,8 +228,9 @@ def running_agent(
         options: further flags.
         environment: further variables.
         subcommand: `run`, or `route`, which takes no clients.
+        ports: where clients connect, and the admin port; free ones without it.
     """
-    port, admin_port = free_ports(2)
+    port, admin_port = ports or free_ports(2)
     command = [
         "setpriv",
         "--pdeathsig",

@@ -110,7 +110,7 @@ class Responses:
                 await self._queue.bind(*bound, timeout=ANSWER_SECONDS)
                 self._bound.add(bound)
 
-    def _arrived(self, incoming: AbstractIncomingMessage) -> None:
+    async def _arrived(self, incoming: AbstractIncomingMessage) -> None:
         message = read(incoming.body)
         if isinstance(message, NoEnvelope):
             return

@@ -21,7 +21,7 @@ from letrade_topo.bus.asking import late, with_request_id
 from letrade_topo.bus.health import Health
 from letrade_topo.bus.link import Link, closed
 from letrade_topo.bus.message import Message
-from letrade_topo.bus.opened import OpenBus
+from letrade_topo.bus.opened import OpenBus, keep
 from letrade_topo.bus.peer import check_peer
 from letrade_topo.bus.publishing import OnLoss, Outgoing
 from letrade_topo.bus.settings import Settings, read_settings
@@ -94,6 +94,7 @@ class MessageBus:
                     await link.close()
                     raise
                 self._open = opened
+                keep(opened)
         return self
 
     async def close(self, grace: float = 10.0) -> None:

@@ -35,6 +35,16 @@ HIGH_PRIORITY: Final = 5
 PERSISTENT: Final = 2
 
 
+_KEPT: dict[OpenBus, asyncio.AbstractEventLoop] = {}
+
+
+def keep(opened: OpenBus) -> None:
+    """Hold on to an open bus until it is closed: a subscription lasts, also when its bus was a local variable."""
+    for each in [each for each, loop in _KEPT.items() if loop.is_closed()]:
+        del _KEPT[each]
+    _KEPT[opened] = asyncio.get_running_loop()
+
+
 class OpenBus:
     """What a connected bus has.
 
@@ -128,6 +138,7 @@ class OpenBus:
 
     async def close(self, grace_seconds: float) -> None:
         """End everything."""
+        _KEPT.pop(self, None)
         await asyncio.gather(*(one.close(grace_seconds) for one in self._subscriptions))
         await self.responses.close()
         await self._examination.close()

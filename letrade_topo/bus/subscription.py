@@ -103,7 +103,7 @@ class Subscription:
         self._queue = await self._source.declare(self._channel)
         if self._handler is not None:
             self._workers = [asyncio.create_task(self._work(self._handler)) for _ in range(self._concurrency)]
-        self._tag = await self._queue.consume(self._incoming.put_nowait, timeout=ANSWER_SECONDS)
+        self._tag = await self._queue.consume(self._arrived, timeout=ANSWER_SECONDS)
         return self
 
     async def close(self, grace_seconds: float = 10.0) -> None:
@@ -164,6 +164,10 @@ class Subscription:
         message, self._current = self._current, None
         if message is not None:
             await message._settle(succeeded)
+
+    async def _arrived(self, incoming: AbstractIncomingMessage) -> None:
+        """Hand over to a worker: the library cancels what runs here when the connection goes."""
+        self._incoming.put_nowait(incoming)
 
     async def _work(self, handler: Handler) -> None:
         while (incoming := await self._incoming.get()) is not None and not self._is_closed:

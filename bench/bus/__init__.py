@@ -1,0 +1,1 @@
+"""What MessageBus costs beside raw aio-pika."""

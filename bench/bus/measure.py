@@ -1,0 +1,154 @@
+"""The rounds: bus and aio-pika alone in turns, through the same two agents."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import timeit
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from bench.agents.machinery import Agent, Bus, agents
+from bench.agents.messages import VHOST
+from letrade_topo.bus.patterns import Pattern
+
+ROUNDS = 5
+PREFETCH = 250
+HEALTH_CHECKS = 100
+OFFERED_RATE = 10_000
+OFFERED_SECONDS = 10
+LIMIT_SECONDS = 300
+BY = ("bus", "raw")
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One direction, by one way.
+
+    Args:
+        per_second: median of the rounds.
+        slowest, fastest: of the rounds.
+        cpu_microseconds: of the client for each message, median.
+    """
+
+    per_second: float
+    slowest: float
+    fastest: float
+    cpu_microseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Everything of one run; legs by `bus` and `raw`.
+
+    Args:
+        messages: in each round.
+        publish, consume: by way.
+        health: median and slowest, seconds.
+        filter_microseconds: for a key that was seen before, and for a new one.
+        offered: by way, messages a second that were confirmed; None: too few cores.
+    """
+
+    messages: int
+    publish: dict[str, Leg]
+    consume: dict[str, Leg]
+    health: tuple[float, float]
+    filter_microseconds: tuple[float, float]
+    offered: dict[str, dict[str, float]] | None
+
+
+def measure(bus: Bus, messages: int, say: Callable[[str], None], *, at_rate: bool) -> Figures:
+    """Everything, one after the other, on the same broker."""
+    ours, theirs = agents(bus)
+    taken: dict[tuple[str, str], list[dict[str, Any]]] = {
+        (what, by): [] for what in ("publish", "consume") for by in BY
+    }
+    try:
+        for by in BY:  # each once before, so that both meet code that is loaded
+            _end("publish", by, bus, ours, count=messages // 10)
+            _end("consume", by, bus, theirs, count=messages // 10, prefetch=PREFETCH)
+        for number in range(ROUNDS):
+            for by in BY if number % 2 else reversed(BY):
+                for what, agent in (("publish", ours), ("consume", theirs)):
+                    answer = _end(what, by, bus, agent, count=messages, prefetch=PREFETCH)
+                    taken[what, by].append(answer)
+                    say(f"{what} by {by}: {messages / answer['seconds']:,.0f} a second")
+        health = _end("health", "bus", bus, theirs, count=HEALTH_CHECKS)
+        say(f"health_check: {health['median'] * 1e3:.1f} ms")
+        offered = _offered(bus, ours, theirs) if at_rate else None
+    finally:
+        ours.stop()
+        theirs.stop()
+    legs = {key: _leg(answers, messages) for key, answers in taken.items()}
+    return Figures(
+        messages,
+        {by: legs["publish", by] for by in BY},
+        {by: legs["consume", by] for by in BY},
+        (health["median"], health["slowest"]),
+        _filter(),
+        offered,
+    )
+
+
+def _leg(answers: list[dict[str, Any]], messages: int) -> Leg:
+    rates = [messages / answer["seconds"] for answer in answers]
+    cpu = [answer["cpu"] / messages * 1e6 for answer in answers]
+    return Leg(median(rates), min(rates), max(rates), median(cpu))
+
+
+def _offered(bus: Bus, ours: Agent, theirs: Agent) -> dict[str, dict[str, float]]:
+    count = OFFERED_RATE * OFFERED_SECONDS
+    found: dict[str, dict[str, float]] = {}
+    for by in BY:
+        consuming = _start("consume", by, bus, theirs, count=count, prefetch=PREFETCH)
+        published = _end("offer", by, bus, ours, count=count, rate=OFFERED_RATE)
+        _answer(consuming)
+        found[by] = {"rate": count / published["seconds"], "late": published["seconds"] - published["offered_seconds"]}
+    return found
+
+
+def _filter() -> tuple[float, float]:
+    """Microseconds for one key."""
+    keys = [f"market_data.binance.{number}" for number in range(5_000)]
+    patterns = [Pattern.parse("market_data.*.1*") for _ in range(5)]
+
+    def ask(pattern: Pattern) -> float:
+        return timeit.timeit(lambda: [pattern.matches(key) for key in keys], number=1)
+
+    new = [ask(pattern) for pattern in patterns]
+    seen = [ask(pattern) for pattern in patterns]
+    return min(seen) / len(keys) * 1e6, min(new) / len(keys) * 1e6
+
+
+def _end(what: str, by: str, bus: Bus, agent: Agent, **order: Any) -> dict[str, Any]:
+    return _answer(_start(what, by, bus, agent, **order))
+
+
+def _start(what: str, by: str, bus: Bus, agent: Agent, **order: Any) -> subprocess.Popen[str]:
+    where = {
+        "by": by,
+        "url": agent.end["url"],
+        "admin": f"127.0.0.1:{agent.admin_port}",
+        "vhost": VHOST,
+        "topology": str(bus.topology),
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "bench.bus.ends", what, json.dumps(where | order)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _answer(process: subprocess.Popen[str]) -> dict[str, Any]:
+    try:
+        out, _ = process.communicate(timeout=LIMIT_SECONDS)
+    finally:
+        process.kill()
+    if process.returncode:
+        raise RuntimeError(f"an end of the load ended with {process.returncode}")
+    answer: dict[str, Any] = json.loads(out)
+    return answer
