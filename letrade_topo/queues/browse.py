@@ -15,7 +15,11 @@ from typing import Final
 from letrade_topo.queues.link import Delivery, Depth, Link
 
 PREFETCH: Final = 500
-"""Bodies of at most 128 KiB: 64 MB."""
+"""Of the first consumer. Bodies of at most 128 KiB: 64 MB."""
+
+LARGEST_PREFETCH: Final = 4000
+PREFETCHED_BYTES: Final = 32 * 2**20
+"""Of later ones: as many as have so many bytes, going by those that came before."""
 
 QUIET_SECONDS: Final = 0.5
 """So long after the queue said that it holds nothing more, nothing more is on its way."""
@@ -32,10 +36,11 @@ class Browse:
         queue: the queue.
     """
 
-    def __init__(self, link: Link, queue: str, prefetch: int = PREFETCH) -> None:
+    def __init__(self, link: Link, queue: str) -> None:
         self._link = link
         self._queue = queue
-        self._prefetch = prefetch
+        self._prefetch = PREFETCH
+        self._bytes = 0
         self._fetched: deque[Delivery] = deque()
         self._arrived = asyncio.Event()
         self._allowed = 0
@@ -73,8 +78,10 @@ class Browse:
         is_empty = False
         while self._handed_out < self.depth.ready and not self._is_stopped:
             if self._fetched:
+                delivery = self._fetched.popleft()
                 self._handed_out += 1
-                return self._fetched.popleft()
+                self._bytes += len(delivery.body)
+                return delivery
             if self._link.is_lost:
                 raise await self._link.lost()
             await self._make_room()
@@ -83,6 +90,7 @@ class Browse:
                 continue
             try:
                 await asyncio.wait_for(self._arrived.wait(), QUIET_SECONDS)
+                waited, is_empty = 0.0, False
                 continue
             except TimeoutError:
                 waited += QUIET_SECONDS
@@ -105,6 +113,9 @@ class Browse:
         """All that is unacknowledged and not waiting here is kept, or about to be settled."""
         outstanding = self._handed_out - self._settled
         if self._allowed - outstanding < self._prefetch // 2:
+            if self._handed_out:
+                mean_size = max(1, self._bytes // self._handed_out)
+                self._prefetch = min(LARGEST_PREFETCH, max(PREFETCH, PREFETCHED_BYTES // mean_size))
             await self._link.consume(self._queue, self._prefetch, self._on_delivery)
             self._allowed += self._prefetch
 

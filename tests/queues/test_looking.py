@@ -81,7 +81,7 @@ def test_what_a_person_needs(world: World) -> None:
         r"published to +orders with the key order.placed",
         r"failed in +clerk.orders",
         r"reason +rejected",
-        r"attempts +3",
+        r"attempts +4",
         r"origin +shop, proven",
         r"handed over +by the agent of clerk from clerk.orders, attempt 4, proven",
         r'"amount": "\(hidden: sensitive\)"',

@@ -7,7 +7,6 @@ import signal
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 from letrade_topo.keys.base64url import decode
@@ -15,6 +14,7 @@ from letrade_topo.model.names import rejected_queue
 from letrade_topo.queues.content import PROPERTIES, Properties
 from letrade_topo.queues.link import Publish
 from tests.brokers import BrokerFactory
+from tests.queues.kills import killed_replays, until_replayed
 from tests.queues.world import AUDIT, DEAD, EXCHANGE, PLACED, QUEUE, Dead, World, body_of
 
 
@@ -148,27 +148,14 @@ def test_a_target_that_is_gone(world: World) -> None:
 
 def test_killed_three_times(world: World) -> None:
     """kill -9 three times in the middle of many: the fourth run finishes; none lost, at most one twice a kill."""
-    total = 2000
-    world.bury([Dead(number) for number in range(total)])
-    for kill in range(1, 4):
-        run = world.tool.start("dlq", "replay", "--yes", str(world.file))
-        _until_replayed(world, kill * total // 4)
-        run.kill()
-        run.communicate()
-        _until_given_back(world, total)
-    _replay(world)
-    arrived = world.numbers(QUEUE)
-    doubled = arrived.total() - len(arrived)
-    assert set(arrived) == set(range(total))
-    assert doubled <= 3, doubled
-    assert world.count() == 0
+    killed_replays(world, total=2000, kills=3)
 
 
 def test_interrupted_in_order(world: World) -> None:
     """Ctrl-C: what is on its way is waited for, exit code 130, a second run finishes, nothing twice."""
     world.bury([Dead(number) for number in range(300)])
     run = world.tool.start("dlq", "replay", "--yes", "--rate", "100", str(world.file))
-    _until_replayed(world, 50)
+    until_replayed(world, 50)
     run.send_signal(signal.SIGINT)
     _, err = run.communicate(timeout=60)
     assert run.returncode == 130, err
@@ -184,22 +171,6 @@ def test_a_window(world: World) -> None:
     assert world.numbers(QUEUE) == Counter(range(500))
 
 
-def _until_replayed(world: World, count: int) -> None:
-    _until(lambda: world.count(QUEUE) >= count, f"{count} replayed")
-
-
-def _until_given_back(world: World, total: int) -> None:
-    """The broker has noticed that the run is gone."""
-    _until(lambda: world.count(QUEUE) + world.count() >= total, "everything is in a queue again")
-
-
-def _until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, f"not within 120 s: {what}"
-        time.sleep(0.05)
-
-
 def test_the_broker_dies_meanwhile(start_broker: BrokerFactory, broker_version: str, tmp_path: Path) -> None:
     """kill -9 of the broker during a replay: one clear message; after its return a second run finishes."""
     broker = start_broker(broker_version)
@@ -207,7 +178,7 @@ def test_the_broker_dies_meanwhile(start_broker: BrokerFactory, broker_version: 
     broker.sync_metadata()
     world.bury([Dead(number) for number in range(400)])
     run = world.tool.start("dlq", "replay", "--yes", "--rate", "150", str(world.file))
-    _until_replayed(world, 60)
+    until_replayed(world, 60)
     broker.node.crash()
     _, err = run.communicate(timeout=60)
     assert run.returncode in (3, 69), err

@@ -23,6 +23,7 @@ from letrade_topo.keys.keyset import load_keyset
 from letrade_topo.keys.leaf import Message, SignedProperties, leaf_hash
 from letrade_topo.keys.policy import audience_of
 from letrade_topo.keys.signer import Signer
+from letrade_topo.load.topology_file import load_topology
 from letrade_topo.model.topology import Topology
 from letrade_topo.queues.browse import Browse
 from letrade_topo.queues.content import Properties
@@ -33,7 +34,7 @@ from letrade_topo.queues.sessions import Looked, Place, look
 from tests.agents import make_key_folder
 from tests.brokers import RunningBroker
 from tests.tool import Tool
-from tests.topologies import Document, loaded, orders, write
+from tests.topologies import Document, orders, write
 
 EXCHANGE = "orders"
 PLACED = "order.placed"
@@ -83,6 +84,8 @@ class Dead:
         late: it was published that long ago, and failed only now.
         signed: whether by its publisher's key.
         message_id: else a new one.
+        publisher: whose it is.
+        payload: instead of the ordinary one.
     """
 
     number: int
@@ -94,16 +97,18 @@ class Dead:
     late: bool = False
     signed: bool = True
     message_id: str | None = None
+    publisher: str = "shop"
+    payload: tuple[tuple[str, object], ...] = ()
 
 
-def body_of(number: int, message_id: str) -> bytes:
-    """An envelope of the shop, with something sensitive in it."""
+def body_of(number: int, message_id: str, source: str = "shop", payload: tuple[tuple[str, object], ...] = ()) -> bytes:
+    """An envelope, of the shop unless said otherwise, with something sensitive in it."""
     return json.dumps(
         {
             "message_id": message_id,
             "timestamp": "2025-06-15T15:06:40.250Z",
-            "source": "shop",
-            "payload": {"number": number, "amount": "77.77", "note": "ordinary"},
+            "source": source,
+            "payload": dict(payload) or {"number": number, "amount": "77.77", "note": "ordinary"},
         }
     ).encode()
 
@@ -143,9 +148,12 @@ class World:
     @classmethod
     def make(cls, broker: RunningBroker, vhost: str, folder: Path, lifetime: str = "60s") -> World:
         """Apply the topology, and make its keys."""
-        described = document(vhost, lifetime)
-        file = write(folder / "topology.yaml", described)
-        topology = loaded(described)
+        return cls.of(broker, write(folder / "topology.yaml", document(vhost, lifetime)), folder)
+
+    @classmethod
+    def of(cls, broker: RunningBroker, file: Path, folder: Path) -> World:
+        """Apply a topology file, and make its keys."""
+        topology = load_topology(file).topology
         keys = make_key_folder(folder / "keys", topology)
         environment = {"LETRADE_TOPO_AMQP": broker.amqps_url, "LETRADE_TOPO_KEYS": str(keys)}
         tool = Tool.at(broker, folder).having(**environment)
@@ -194,17 +202,19 @@ class World:
         now = int(time.time())
         failed_at = now if dead.late else now - dead.age
         message_id = dead.message_id or str(uuid.uuid4())
-        body = body_of(dead.number, message_id)
+        body = body_of(dead.number, message_id, dead.publisher, dead.payload)
+        exchange = next(each.exchange for each in self.topology.messages.values() if each.key.matches(dead.key))
         signed = SignedProperties(message_id.encode(), None, b"application/json", None, None)
-        message = Message(EXCHANGE.encode(), dead.key.encode(), signed, body)
-        headers: dict[str, Any] = {"letrade-reason": dead.reason, "letrade-attempt": dead.attempt - 1}
+        message = Message(exchange.encode(), dead.key.encode(), signed, body)
+        headers: dict[str, Any] = {"letrade-reason": dead.reason, "letrade-attempt": dead.attempt if dead.attempt > 1 else 0}
         if dead.signed:
-            signer = Signer(self.key("shop"), audience_of(self.topology))
+            signer = Signer(self.key(dead.publisher), audience_of(self.topology))
             tokens = signer.sign([message], lifetime_seconds=60, issued_at=now - dead.age, jti=secrets.token_bytes(16))[
                 0
             ]
             headers |= {"letrade-jws": tokens.jws.decode(), "letrade-to": tokens.to.decode()}
-        owner = "clerk" if dead.queue.startswith("clerk") else "audit"
+        owner = self.topology.queues[dead.queue].service
+        assert owner is not None
         hop = HopClaims(
             issuer=owner,
             audience=audience_of(self.topology),
@@ -212,7 +222,7 @@ class World:
             expires_at=failed_at,
             jti=secrets.token_bytes(16),
             leaf=leaf_hash(message),
-            exchange=EXCHANGE,
+            exchange=exchange,
             routing_key=dead.key,
             queue=dead.queue,
             attempt=dead.attempt,
@@ -222,7 +232,11 @@ class World:
         )
         headers["letrade-hop"] = sign_hop(self.key(owner), hop).decode()
         properties = BasicProperties(
-            content_type="application/json", headers=headers, delivery_mode=2, message_id=message_id, app_id="shop"
+            content_type="application/json",
+            headers=headers,
+            delivery_mode=2,
+            message_id=message_id,
+            app_id=dead.publisher,
         )
         raw = b"".join(properties.encode())
         return message_id, Publish(self.topology.dead_letter.exchange, f"{dead.key}.dead", raw, body)
