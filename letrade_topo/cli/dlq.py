@@ -101,7 +101,11 @@ def ls(
 @from_option
 @click.option("--queue", "queues", multiple=True, metavar="NAME", help="Only what failed in this queue. Repeatable.")
 @keys_option
-@click.option("--reveal", is_flag=True, help="Show sensitive fields of the body, too.")
+@click.option(
+    "--reveal",
+    is_flag=True,
+    help="Show sensitive fields of the body, too, decrypted with the key DIR/dead-letter of --keys.",
+)
 @click.option(
     "--raw",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -122,7 +126,7 @@ def show(
 ) -> int:
     """Show the message ID: where from, why, whose, and what is in it."""
     from letrade_topo.keys.keyset import load_keyset
-    from letrade_topo.queues.body import readable
+    from letrade_topo.queues.body import opened, readable
     from letrade_topo.queues.errors import NoSuchMessage
     from letrade_topo.queues.provenance import Prover
     from letrade_topo.queues.selection import Selection
@@ -147,9 +151,13 @@ def show(
             why=" ".join([f"{looked.seen:,} were looked at.", *unseen(looked)]),
             fix="`letrade-topo dlq ls` shows ids",
         )
+    reader_keys = _dead_letter_keys(keys_folder) if reveal else None
     documents: list[Json] = []
     for number, (letter, properties, body) in enumerate(found):
-        text = readable(body, place.reader.message_type(letter.exchange, letter.routing_key), reveal=reveal)
+        restored, note = opened(body, reader_keys, place.clock()) if reveal else (body, "")
+        if note:
+            say(note)
+        text = readable(restored, place.reader.message_type(letter.exchange, letter.routing_key), reveal=reveal)
         particulars = letter, prover.prove(properties, body), properties, text, place.clock()
         if output_format == "json":
             documents.append(letter_with_proof_to_json(*particulars))
@@ -331,6 +339,16 @@ def _replay(
         return Decider(model, prover, key_at, secrets.token_bytes, intent, largest_properties)
 
     return asyncio.run(run_replay(place, selection, pace, make_decider))
+
+
+def _dead_letter_keys(folder: Path | None) -> KeySet | None:
+    """The keys of the role that reads dead letters, if they are there."""
+    from letrade_topo.keys.folder import DEAD_LETTER_OWNER
+    from letrade_topo.keys.keyset import load_keyset
+
+    if folder is None or not (folder / DEAD_LETTER_OWNER).is_dir():
+        return None
+    return load_keyset(folder, DEAD_LETTER_OWNER)
 
 
 def _question(result: Replayed) -> str:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from letrade_topo.keys.keyset import KeySet
+from letrade_topo.messages.decryption import Opened, Unreadable
+from letrade_topo.messages.decryption import reveal as reveal_fields
+from letrade_topo.messages.encrypted import ENCRYPTED_MEMBER
 from letrade_topo.messages.json_text import NotJson, parse_json
 from letrade_topo.model.messages import Json, MessageType
 
@@ -33,7 +37,30 @@ def readable(body: bytes, message_type: MessageType | None, *, reveal: bool) -> 
             return f"(hidden: {len(body):,} bytes that are no JSON ({parsed.why}); --reveal shows them)"
         return _bounded(body.decode(errors="replace"))
     names = frozenset() if reveal or message_type is None else frozenset(_name(each) for each in message_type.sensitive)
-    return _bounded(json.dumps(_hide(parsed.value, names), indent=2, ensure_ascii=False))
+    shown = _hide(parsed.value, names)
+    if isinstance(shown, dict) and ENCRYPTED_MEMBER in shown:
+        shown[ENCRYPTED_MEMBER] = (
+            f"({len(json.dumps(shown[ENCRYPTED_MEMBER])):,} characters that say nothing to people)"
+        )
+    return _bounded(json.dumps(shown, indent=2, ensure_ascii=False))
+
+
+def opened(body: bytes, keys: KeySet | None, now: float) -> tuple[bytes, str]:
+    """A body with its encrypted fields put back, and what there is to say about them.
+
+    Args:
+        body: the bytes on the wire.
+        keys: with the private key of the role of dead letters; None: there is none.
+        now: seconds since the epoch.
+    """
+    found = reveal_fields(body, KeySet(None, {}) if keys is None else keys, now)
+    match found:
+        case None:
+            return body, ""
+        case Opened(restored, pointers):
+            return restored, f"decrypted: {', '.join(pointers)}"
+        case Unreadable(why):
+            return body, why
 
 
 def _hide(value: Json, names: frozenset[str]) -> Json:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
+import time
+import uuid
 from pathlib import Path
 
+from letrade_topo.keys.keyset import load_keyset
+from letrade_topo.messages.encryption import FieldEncryption, SentKeys
+from letrade_topo.queues.link import Publish
 from letrade_topo.queues.letter import Waiting
 from tests.queues.world import AUDIT, DEAD, QUEUE, Dead, World, body_of
 
@@ -101,6 +107,28 @@ def test_what_a_person_needs(world: World) -> None:
     assert world.count() == 1
 
 
+def test_encrypted_fields(world: World) -> None:
+    """They are decrypted with the key of those who read dead letters, and only with `--reveal`."""
+    now = time.time()
+    keys = load_keyset(world.keys, "shop")
+    encryption = FieldEncryption("shop", keys, SentKeys(), secrets.token_bytes)
+    message_id = str(uuid.uuid4())
+    body = encryption.encrypt(body_of(1, message_id), message_id, ("/amount",), frozenset(("clerk", "audit")), now)
+    assert isinstance(body, bytes)
+    _, publish = world.letter(Dead(1, message_id=message_id))
+    world.publish([Publish(publish.exchange, publish.routing_key, publish.raw, body)])
+    hidden = world.tool.run("dlq", "show", message_id, str(world.file)).check(0)
+    shown = world.tool.run("dlq", "show", "--reveal", message_id, str(world.file)).check(0)
+    assert "77.77" not in hidden.out
+    assert "say nothing to people" in hidden.out
+    assert '"amount": "77.77"' in shown.out
+    assert "decrypted: /amount" in shown.err
+    (world.keys / "dead-letter").rename(world.keys / "elsewhere")
+    without = world.tool.run("dlq", "show", "--reveal", message_id, str(world.file)).check(0)
+    assert "cannot be decrypted" in without.err
+    assert "77.77" not in without.out
+
+
 def test_what_is_not_proven_is_said(world: World) -> None:
     """Without a token, with another message's hop, or without keys: `not proven`, with the reason."""
     (unsigned,) = world.bury([Dead(1, signed=False)])
@@ -129,8 +157,6 @@ def test_what_the_broker_gave_up(world: World) -> None:
 
 
 def _reject_one(world: World) -> None:
-    import time
-
     import pika
 
     context = world.endpoint.context()

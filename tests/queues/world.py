@@ -206,7 +206,10 @@ class World:
         exchange = next(each.exchange for each in self.topology.messages.values() if each.key.matches(dead.key))
         signed = SignedProperties(message_id.encode(), None, b"application/json", None, None)
         message = Message(exchange.encode(), dead.key.encode(), signed, body)
-        headers: dict[str, Any] = {"letrade-reason": dead.reason, "letrade-attempt": dead.attempt if dead.attempt > 1 else 0}
+        headers: dict[str, Any] = {
+            "letrade-reason": dead.reason,
+            "letrade-attempt": dead.attempt if dead.attempt > 1 else 0,
+        }
         if dead.signed:
             signer = Signer(self.key(dead.publisher), audience_of(self.topology))
             tokens = signer.sign([message], lifetime_seconds=60, issued_at=now - dead.age, jti=secrets.token_bytes(16))[
