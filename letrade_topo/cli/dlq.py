@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,23 +14,29 @@ import click
 
 from letrade_topo.cli.amqp_connection import AmqpOptions, amqp_options
 from letrade_topo.cli.connection import Usage
+from letrade_topo.cli.dlq_errands import (
+    ask_number,
+    dead_letter_keys,
+    exit_code,
+    place_of,
+    question,
+    run_replay,
+    write_raw,
+)
 from letrade_topo.cli.dlq_options import from_option, keys_option, selection_options
 from letrade_topo.cli.options import format_option, yes_option
-from letrade_topo.cli.terminal import PacedProgress, TerminalProgress, say
+from letrade_topo.cli.terminal import say
 from letrade_topo.cli.topology_options import TopologyOptions, topology_options
-from letrade_topo.exit_codes import ExitCode, exit_code_of
+from letrade_topo.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from letrade_topo.keys.keyset import KeySet
     from letrade_topo.model.messages import Json
-    from letrade_topo.model.topology import Topology
     from letrade_topo.queues.content import Properties
-    from letrade_topo.queues.decide import Intent
     from letrade_topo.queues.letter import Letter
     from letrade_topo.queues.link import Delivery
     from letrade_topo.queues.replay import Pace, Replayed
     from letrade_topo.queues.selection import Selection
-    from letrade_topo.queues.sessions import Looked, Place
+    from letrade_topo.queues.sessions import Looked
 
 MOST_SHOWN = 10
 """Messages of one id: one for each queue that failed it."""
@@ -78,7 +83,7 @@ def ls(
     from letrade_topo.render.dead_letters import render_summary, summary_to_json
     from letrade_topo.render.plan_json import dumps
 
-    place = _place(topology.load().topology, connection, from_queue)
+    place = place_of(topology.load().topology, connection, from_queue)
     now = place.clock()
     summary = Summary(limit)
 
@@ -135,7 +140,7 @@ def show(
     from letrade_topo.render.plan_json import dumps
 
     model = topology.load().topology
-    place = _place(model, connection, from_queue)
+    place = place_of(model, connection, from_queue)
     prover = Prover(model, None if keys_folder is None else load_keyset(keys_folder, None), place.clock())
     selection = Selection(queues=frozenset(queues), ids=frozenset((message_id,)))
     found: list[tuple[Letter, Properties | None, bytes]] = []
@@ -151,7 +156,7 @@ def show(
             why=" ".join([f"{looked.seen:,} were looked at.", *unseen(looked)]),
             fix="`letrade-topo dlq ls` shows ids",
         )
-    reader_keys = _dead_letter_keys(keys_folder) if reveal else None
+    reader_keys = dead_letter_keys(keys_folder) if reveal else None
     documents: list[Json] = []
     for number, (letter, properties, body) in enumerate(found):
         restored, note = opened(body, reader_keys, place.clock()) if reveal else (body, "")
@@ -168,7 +173,7 @@ def show(
     if len(found) > 1:
         say(f"{len(found)} messages have this id: one for each queue that failed it; --queue chooses one")
     if raw is not None:
-        _write_raw(raw, [body for _, _, body in found])
+        write_raw(raw, [body for _, _, body in found])
     return ExitCode.OK
 
 
@@ -229,12 +234,12 @@ def replay(
     if not (yes or dry_run or sys.stdin.isatty()):
         raise Usage("nobody can be asked here (stdin is no terminal): give --yes, or --dry-run")
     model = topology.load().topology
-    place = _place(model, connection, from_queue)
+    place = place_of(model, connection, from_queue)
     keys = None if keys_folder is None else load_keyset(keys_folder, REPLAY_OWNER)
     intent = Intent(fan_out=fan_out, unproven=unproven, past_lifetime=past_lifetime)
 
     def run(pace: Pace) -> Replayed:
-        return _replay(place, model, keys, selection, intent, pace)
+        return run_replay(place, model, keys, selection, intent, pace)
 
     if dry_run or not yes:
         result = run(Pace(limit=limit, dry=True))
@@ -244,9 +249,9 @@ def replay(
                 if output_format == "json"
                 else render_replayed(result, dry=True)
             )
-            return _exit_code(result)
+            return exit_code(result)
         say(render_replayed(result, dry=True))
-        if not click.confirm(_question(result), err=True):
+        if not click.confirm(question(result), err=True):
             return ExitCode.OK
         limit = result.done
     result = run(Pace(window, rate, limit))
@@ -255,7 +260,7 @@ def replay(
     )
     if result.interrupted:
         say("interrupted; run it again to finish")
-    return _exit_code(result)
+    return exit_code(result)
 
 
 @dlq.command()
@@ -282,7 +287,7 @@ def purge(
         raise Usage("say which messages to delete: --queue, --reason, --key, --older, --newer or --id")
     if count is None and not sys.stdin.isatty():
         raise Usage("nobody can be asked here (stdin is no terminal): give --count")
-    place = _place(topology.load().topology, connection, from_queue)
+    place = place_of(topology.load().topology, connection, from_queue)
     summary = Summary(MOST_SHOWN)
 
     def visit(letter: Letter, _properties: Properties | None, _delivery: Delivery) -> None:
@@ -294,11 +299,10 @@ def purge(
             return True
         typed = count
         if typed is None:
-            question = f"Type {matched} to delete these messages for good"
-            typed = await asyncio.to_thread(click.prompt, question, type=int, err=True)
+            typed = await ask_number(f"Type {matched} to delete these messages for good: ")
         if typed != matched:
             raise NotForThis(
-                f"{matched:,} messages match, and {typed:,} were confirmed",
+                f"{matched:,} messages match, and {'none' if typed is None else f'{typed:,}'} were confirmed",
                 why="nothing was deleted",
                 fix="look again, and confirm the number that match",
             )
@@ -307,74 +311,3 @@ def purge(
     deleted = asyncio.run(run_purge(place, selection, agree, visit))
     click.echo(f"{deleted:,} messages deleted from {place.queue}")
     return ExitCode.OK
-
-
-def _place(model: Topology, connection: AmqpOptions, from_queue: str | None) -> Place:
-    from letrade_topo.queues.letter import Reader, waiting_queue
-    from letrade_topo.queues.sessions import Place
-
-    waiting = waiting_queue(model, from_queue)
-    if waiting is None:
-        raise Usage(
-            f"{from_queue} is neither the queue of dead letters ({model.dead_letter.queue}) nor a <queue>.rejected of "
-            "this topology: looking into another queue would count against its delivery limit"
-        )
-    progress = PacedProgress(TerminalProgress())
-    return Place(connection.endpoint(model), Reader(model, waiting), waiting.name, progress, time.time)
-
-
-def _replay(
-    place: Place, model: Topology, keys: KeySet | None, selection: Selection, intent: Intent, pace: Pace
-) -> Replayed:
-    import secrets
-
-    from letrade_topo.queues.decide import Decider
-    from letrade_topo.queues.provenance import Prover
-    from letrade_topo.queues.sessions import replay as run_replay
-
-    prover = Prover(model, keys, place.clock())
-
-    def make_decider(largest_properties: int) -> Decider:
-        key_at = (lambda _: None) if keys is None else keys.signing_key
-        return Decider(model, prover, key_at, secrets.token_bytes, intent, largest_properties)
-
-    return asyncio.run(run_replay(place, selection, pace, make_decider))
-
-
-def _dead_letter_keys(folder: Path | None) -> KeySet | None:
-    """The keys of the role that reads dead letters, if they are there."""
-    from letrade_topo.keys.folder import DEAD_LETTER_OWNER
-    from letrade_topo.keys.keyset import load_keyset
-
-    if folder is None or not (folder / DEAD_LETTER_OWNER).is_dir():
-        return None
-    return load_keyset(folder, DEAD_LETTER_OWNER)
-
-
-def _question(result: Replayed) -> str:
-    from letrade_topo.render.dead_letters import duration
-
-    return f"Replay {result.done:,} messages, the oldest dead for {duration(result.oldest)}?"
-
-
-def _exit_code(result: Replayed) -> ExitCode:
-    if result.interrupted:
-        return ExitCode.INTERRUPTED
-    if result.error is not None:
-        say(f"error: {result.error}")
-        return ExitCode.PARTLY_APPLIED if result.done else exit_code_of(result.error)
-    if not result.left and not result.failed:
-        return ExitCode.OK
-    if result.done:
-        return ExitCode.PARTLY_APPLIED
-    return ExitCode.FAILED if result.failed else ExitCode.REFUSED
-
-
-def _write_raw(path: Path, bodies: list[bytes]) -> None:
-    from letrade_topo.errors import TopoError
-    from letrade_topo.keys.folder import write_whole
-
-    if len(set(bodies)) > 1:
-        raise TopoError(f"{len(bodies)} messages have this id, with different bodies", fix="choose one with --queue")
-    write_whole(path, bodies[0], mode=0o600, replace=True)
-    say(f"wrote {len(bodies[0]):,} bytes to {path}")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from letrade_topo.keys.keyset import load_keyset
 from letrade_topo.messages.encryption import FieldEncryption, SentKeys
-from letrade_topo.queues.link import Publish
 from letrade_topo.queues.letter import Waiting
+from letrade_topo.queues.link import Publish
 from tests.queues.world import AUDIT, DEAD, QUEUE, Dead, World, body_of
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import signal
 import struct
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -204,6 +207,42 @@ def test_purge(world: World) -> None:
     answer = world.tool.run("dlq", "purge", "--reason", "schema", "--count", "3", file).check(0)
     assert answer.out.strip() == "3 messages deleted from letrade.dlq"
     assert sorted(world.numbers(DEAD)) == list(range(5))
+
+
+def test_a_person_types(world: World) -> None:
+    """On a terminal, `replay` asks with the count and its age, and `purge` wants the number itself."""
+    world.bury([Dead(number, age=3700) for number in range(3)])
+    file = str(world.file)
+    code, said = _at_terminal(world, ["dlq", "replay", "--limit", "1", file], "y\n")
+    assert (code, world.count()) == (0, 2), said
+    assert "Replay 1 message, the oldest dead for 1 h 1 min?" in said
+    code, said = _at_terminal(world, ["dlq", "purge", "--older", "1h", file], "3\n")
+    assert (code, world.count()) == (77, 2), said
+    code, said = _at_terminal(world, ["dlq", "purge", "--older", "1h", file], "2\n")
+    assert (code, world.count()) == (0, 0), said
+    assert "Type 2 to delete these messages for good" in said
+
+
+def _at_terminal(world: World, arguments: list[str], typed: str) -> tuple[int, str]:
+    """Run it with a terminal, and type something when it asks."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        environment = {"PATH": os.environ["PATH"], "NO_COLOR": "1"} | world.tool.environment
+        os.execve(sys.executable, [sys.executable, "-m", "letrade_topo", *arguments], environment)  # noqa: S606
+    said, answered = b"", False
+    while True:
+        try:
+            part = os.read(terminal, 65_536)
+        except OSError:  # the other end is closed
+            part = b""
+        if not part:
+            break
+        said += part
+        if not answered and (b"?" in said or b"for good" in said):
+            os.write(terminal, typed.encode())
+            answered = True
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said.decode(errors="replace")
 
 
 def test_straight_from_the_rejected(world: World) -> None:
