@@ -118,6 +118,8 @@ def is_beyond_meaning(altered: bytearray) -> bool:
         found, original = jwe_of(bytes(altered)), jwe_of(ENCRYPTED)
     except ValueError:
         return False
+    if "recipients" not in found:  # its very name was changed: nobody can read it
+        return False
     original["recipients"] = [each for each in original["recipients"] if each["header"]["kid"].startswith(READER)]
     found["recipients"] = [each for each in found["recipients"] if each["header"]["kid"].startswith(READER)]
     return found == original

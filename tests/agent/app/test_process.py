@@ -140,7 +140,7 @@ def test_messages_and_what_is_seen_of_them(place: Place) -> None:
     assert status["recent_refusals"][0]["reason"] == "undeclared"
     assert status["recent_refusals"][0]["destination"] == "orders order.unknown"
     until(lambda: clerk.metric("queue_messages", queue=QUEUE, state="ready") == 0, "the queue is counted")
-    assert [queue["queue"] for queue in clerk.status()["queues"]] == [QUEUE]
+    assert [queue["queue"] for queue in clerk.status()["queues"]] == [QUEUE, f"{QUEUE}.rejected"]
     assert {"client", "ca", "server"} == set(clerk.status()["certificates"])
 
     publishing.connection.close()
