@@ -68,7 +68,7 @@ class MessageBus:
         """The service that it speaks for."""
         return self._settings.service
 
-    async def connect(self, timeout: float = CONNECT_SECONDS) -> Self:  # a limit for trying again
+    async def connect(self, timeout: float = CONNECT_SECONDS) -> Self:
         """Read the topology and connect; nothing happens if the bus is connected.
 
         From then on the bus keeps its connection: it comes back by itself, with every subscription.
@@ -124,7 +124,7 @@ class MessageBus:
         *,
         headers: Mapping[str, Any] | None = None,
         correlation_id: str | None = None,
-        timeout: float = PUBLISH_SECONDS,  # a limit for waiting, and an error that says what is known
+        timeout: float = PUBLISH_SECONDS,
         on_loss: OnLoss | str = OnLoss.RAISE,
     ) -> str:
         """Publish a message, and return its `message_id` when the broker has it.
@@ -152,7 +152,7 @@ class MessageBus:
         self,
         messages: Iterable[tuple[str, str, Mapping[str, Any]]],
         *,
-        timeout: float = PUBLISH_SECONDS,  # for each message
+        timeout: float = PUBLISH_SECONDS,
         on_loss: OnLoss | str = OnLoss.RAISE,
     ) -> list[str]:
         """Publish many messages, in their order, without waiting for each confirm before the next.
@@ -217,7 +217,7 @@ class MessageBus:
         payload: Mapping[str, Any],
         *,
         response: str | None = None,
-        timeout: float = REQUEST_SECONDS,  # a limit for the answer, and an error that says so
+        timeout: float = REQUEST_SECONDS,
     ) -> Message:
         """Publish a request, and return the response to it.
 

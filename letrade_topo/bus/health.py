@@ -8,12 +8,14 @@ from typing import Any, Final, Literal, TypedDict
 
 import requests
 from aio_pika.abc import AbstractRobustChannel
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelInvalidStateError
 
 from letrade_topo.bus.link import Link
 
 ADMIN_SECONDS: Final = 2.0
 DEPTH_SECONDS: Final = 2.0
+
+_PAUSE_SECONDS = 0.01
 
 Status = Literal["ok", "degraded", "down"]
 
@@ -104,15 +106,19 @@ class Examination:
 
     async def _depth(self, queue: str) -> int | None:
         """Messages ready; None: there is no such queue, or it may not be seen."""
-        try:
-            if self._channel is None:
-                self._channel = await self._link.channel()
-            await self._channel.ready()
-            underlay = await self._channel.get_underlay_channel()
-            found = await underlay.queue_declare(queue, passive=True)
-        except CONNECTION_EXCEPTIONS:
-            return None  # the channel closes over it, and comes back
-        return found.message_count
+        while True:
+            try:
+                if self._channel is None:
+                    self._channel = await self._link.channel()
+                await self._channel.ready()
+                underlay = await self._channel.get_underlay_channel()
+                found = await underlay.queue_declare(queue, passive=True)
+            except ChannelInvalidStateError:
+                await asyncio.sleep(_PAUSE_SECONDS)  # it closed over another queue, and is on its way back
+            except CONNECTION_EXCEPTIONS:
+                return None
+            else:
+                return found.message_count
 
 
 def _status(*, is_down: bool, problems: Sequence[str]) -> Status:

@@ -66,6 +66,11 @@ class OpenBus:
         self._subscriptions: list[Subscription] = []
         self._examination = Examination(link, settings.admin)
 
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a connection at this moment."""
+        return self._link.is_up
+
     def prepare(
         self,
         exchange: str,
