@@ -12,7 +12,7 @@ import pytest
 
 from letrade_topo.bus import MessageBus
 from tests.bus.samples import SAMPLES
-from tests.bus.world import World, run, until
+from tests.bus.world import World, close_forgotten, run, until
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "contract"
 THEIR_IMPORT = "from src.common.message_bus import MessageBus"
@@ -42,14 +42,6 @@ def speak_as(service: str, letrade: World, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setenv(name, value)
 
 
-async def close_all() -> None:
-    """The snippets close nothing."""
-    from letrade_topo.bus.opened import _KEPT
-
-    for opened in list(_KEPT):
-        await opened.close(1)
-
-
 def test_publisher_and_subscriber(
     letrade: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -72,7 +64,7 @@ def test_publisher_and_subscriber(
             await connector.publish("letrade.events", "trade_executed", trade)
             printed = f"Trade executed: {trade}"
             await until(lambda: printed in capsys.readouterr().out, "the subscriber prints the trade")
-        await close_all()
+        await close_forgotten()
 
     run(scenario)
 

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from letrade_topo.bus import MessageBus
+from letrade_topo.bus.opened import _KEPT
 from letrade_topo.load.topology_file import load_topology
 from tests.agents import RunningAgent, login_of, make_key_folder, running_agent
 from tests.brokers import RunningBroker
@@ -127,3 +128,9 @@ async def until(condition: Callable[[], object], what: str, limit_seconds: float
     while not condition():
         assert time.monotonic() < deadline, f"not within {limit_seconds:g} s: {what}"
         await asyncio.sleep(0.02)
+
+
+async def close_forgotten() -> None:
+    """Close every bus that somebody opened and kept no hold of."""
+    for opened in list(_KEPT):
+        await opened.close(1)

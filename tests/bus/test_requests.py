@@ -1,0 +1,157 @@
+"""Requests and responses over one shared key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from letrade_topo.bus import Message, MessageBus, NotConnected, PayloadError, RequestTimeout
+from tests.brokers import RunningBroker
+from tests.bus.small import running_small
+from tests.bus.world import World, run, until
+
+
+@pytest.fixture(scope="module")
+def small(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The small topology with agents beside who asks and who answers."""
+    with running_small(broker, tmp_path_factory.mktemp("small-"), "asker", "other_asker", "adder") as world:
+        yield world
+
+
+async def add(topic: str, request: Message) -> Mapping[str, Any]:
+    """Answers after a while, so that answers overtake each other."""
+    await asyncio.sleep(sum(request["numbers"]) % 7 / 100)
+    return {"sum": sum(request["numbers"])}
+
+
+async def ask(bus: MessageBus, *numbers: int, timeout: float = 30) -> Message:  # passed on
+    """A sum."""
+    return await bus.request("asked", "sum", {"numbers": numbers}, timeout=timeout)
+
+
+def test_a_hundred_at_once_from_two_services_and_two_instances(small: World) -> None:
+    """Everybody's responses have the same key, and each gets its own."""
+
+    async def scenario() -> None:
+        async with (
+            small.bus("asker") as one,
+            small.bus("asker") as two,
+            small.bus("other_asker") as other,
+            small.bus("adder") as adder,
+        ):
+            await adder.respond("request.sum", add, concurrency=20)
+            asked = [(bus, number) for number in range(34) for bus in (one, two, other)]
+            answers = await asyncio.gather(*(ask(bus, number, 1_000) for bus, number in asked))
+            assert [answer["sum"] for answer in answers] == [number + 1_000 for _, number in asked]
+            assert {answer.topic for answer in answers} == {"response.sum"}
+            assert all(answer.correlation_id == answer["request_id"] for answer in answers)
+
+    run(scenario)
+
+
+def test_the_request_id_is_the_callers_own_or_a_new_one(small: World) -> None:
+    """It is in the payload that arrives, and cannot be used twice at once."""
+    seen: list[str] = []
+
+    async def note(topic: str, request: Message) -> Mapping[str, Any]:
+        seen.append(request["request_id"])
+        await asyncio.sleep(0.1)
+        return {"sum": 0}
+
+    async def scenario() -> None:
+        async with small.bus("asker") as asker, small.bus("adder") as adder:
+            await adder.respond("request.sum", note)
+            first = asyncio.create_task(asker.request("asked", "sum", {"request_id": "req_1"}))
+            await until(lambda: seen == ["req_1"], "it arrives")
+            with pytest.raises(PayloadError, match="under way"):
+                await asker.request("asked", "sum", {"request_id": "req_1"})
+            assert (await first)["request_id"] == "req_1"
+            assert (await asker.request("asked", "sum", {}))["request_id"] == seen[1]
+
+    run(scenario)
+
+
+def test_a_timeout_raises_and_a_late_answer_is_dropped(small: World) -> None:
+    """The next request is not disturbed by it."""
+    release = asyncio.Event()
+    answered = 0
+
+    async def late(topic: str, request: Message) -> Mapping[str, Any]:
+        nonlocal answered
+        if request["numbers"] == [1]:
+            await release.wait()
+        answered += 1
+        return {"sum": sum(request["numbers"])}
+
+    async def scenario() -> None:
+        async with small.bus("asker") as asker, small.bus("adder") as adder:
+            await adder.respond("request.sum", late)
+            with pytest.raises(RequestTimeout, match=r"no response to request.sum within 0.5 s"):
+                await ask(asker, 1, timeout=0.5)
+            release.set()
+            assert (await ask(asker, 2, 3))["sum"] == 5
+            assert answered == 2
+
+    run(scenario)
+
+
+def test_who_has_gone_does_not_harm_who_answers(small: World) -> None:
+    """Nobody is there for the response: the request is done all the same, and no dead letter is made of it."""
+    answered: list[int] = []
+
+    async def answer(topic: str, request: Message) -> Mapping[str, Any]:
+        answered.append(1)
+        return {"sum": 1}
+
+    async def scenario() -> None:
+        async with small.bus("asker") as asker:
+            with pytest.raises(RequestTimeout):
+                await ask(asker, 1, timeout=0.2)
+        async with small.bus("adder") as adder:
+            await adder.respond("request.sum", answer)
+            await until(lambda: answered, "it is answered")
+        assert small.messages("adder.sum") == []
+        assert small.messages("letrade.dlq") == []
+
+    run(scenario)
+
+
+def test_closing_ends_what_waits(small: World) -> None:
+    """With an error that says so."""
+
+    async def scenario() -> None:
+        asker = await small.bus("asker").connect()
+        waiting = asyncio.create_task(ask(asker, 1))
+        await until(lambda: small.agents["asker"].metric("messages_total", direction="publish"), "it is asked")
+        await asker.close()
+        with pytest.raises(NotConnected):
+            await waiting
+        small.purge("adder.sum")
+
+    run(scenario)
+
+
+def test_a_responder_that_raises_rejects_the_request(small: World) -> None:
+    """As any handler: without retries it lies among the dead letters."""
+
+    async def fail(topic: str, request: Message) -> Mapping[str, Any]:
+        raise ValueError("no sums today")
+
+    async def scenario() -> None:
+        async with small.bus("asker") as asker, small.bus("adder") as adder:
+            await adder.respond("request.sum", fail)
+            with pytest.raises(RequestTimeout):
+                await ask(asker, 1, timeout=0.5)
+            found: list[dict[str, Any]] = []
+
+            def is_dead() -> bool:
+                found.extend(small.messages("letrade.dlq"))
+                return bool(found)
+
+            await until(is_dead, "it is dead")
+            assert found[0]["routing_key"] == "request.sum.dead"
+
+    run(scenario)

@@ -1,0 +1,245 @@
+"""Agents and the broker go away and come back under load: nothing confirmed is lost, nothing is left unsaid."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from letrade_topo.bus import BatchFailed, BusError, Message, MessageBus, NotConnected, OnLoss, Unconfirmed
+from letrade_topo.load.topology_file import load_topology
+from tests.agents import RunningAgent, free_ports, login_of, make_key_folder, running_agent
+from tests.brokers import BrokerFactory, RunningBroker
+from tests.bus.small import document
+from tests.bus.world import LIMIT_SECONDS, run, until
+from tests.tool import Tool
+from tests.topologies import write
+
+LIMIT = 4 * LIMIT_SECONDS
+
+
+@dataclass
+class Stage:
+    """Two services whose agents can be killed and started again at the same ports."""
+
+    broker: RunningBroker
+    folder: Path
+    topology: Path
+    vhost: str
+    keys: Path
+    stack: ExitStack
+    ports: dict[str, tuple[int, int]] = field(default_factory=dict)
+    agents: dict[str, RunningAgent] = field(default_factory=dict)
+
+    def start(self, service: str) -> None:
+        """Start a service's agent, at its ports."""
+        if service not in self.ports:
+            first, second = free_ports(2)
+            self.ports[service] = first, second
+        self.agents[service] = self.stack.enter_context(
+            running_agent(
+                self.folder,
+                service=service,
+                topology=self.topology,
+                vhost=self.vhost,
+                upstream=self.broker.amqps_url,
+                ca_file=self.broker.ca_file,
+                login=login_of(self.broker, f"{self.vhost}-{service}"),
+                keys=self.keys,
+                ports=self.ports[service],
+            )
+        )
+
+    def kill(self, service: str) -> None:
+        """SIGKILL."""
+        self.agents[service].signal(signal.SIGKILL)
+        self.agents[service].wait()
+
+    def bus(self, service: str) -> MessageBus:
+        """A bus of a service."""
+        port, admin = self.ports[service]
+        return MessageBus(
+            service=service, topology=self.topology, url=f"amqp://127.0.0.1:{port}", admin=f"127.0.0.1:{admin}"
+        )
+
+
+@pytest.fixture
+def stage(start_broker: BrokerFactory, one_broker_version: str, tmp_path: Path) -> Iterator[Stage]:
+    """A broker of one's own, which can be killed."""
+    broker = start_broker(one_broker_version)
+    file = write(tmp_path / "topology.yaml", document(f"small-{uuid4().hex[:8]}"))
+    model = load_topology(file).topology
+    Tool.at(broker, tmp_path).run("apply", "--yes").check(0)
+    broker.sync_metadata()
+    with ExitStack() as stack:
+        one = Stage(broker, tmp_path, file, model.vhost, make_key_folder(tmp_path / "keys", model), stack)
+        for service in ("maker", "taker"):
+            one.start(service)
+        yield one
+
+
+class Load:
+    """Publishes until it is stopped; every call has an end, and what was confirmed is written down."""
+
+    def __init__(self, bus: MessageBus, on_loss: OnLoss) -> None:
+        self._bus = bus
+        self._on_loss = on_loss
+        self._stopped = False
+        self.confirmed: set[str] = set()
+        self.failed: list[BusError] = []
+
+    async def run(self) -> None:
+        """One after the other."""
+        number = 0
+        while not self._stopped:
+            number += 1
+            try:
+                payload = {"number": number}
+                self.confirmed.add(await self._bus.publish("orders", "counted", payload, on_loss=self._on_loss))
+            except (Unconfirmed, NotConnected) as error:
+                self.failed.append(error)
+
+    def stop(self) -> None:
+        """After the call that is under way."""
+        self._stopped = True
+
+
+def _restart_agent(stage: Stage, service: str) -> None:
+    stage.kill(service)
+    stage.start(service)
+
+
+def _restart_broker(stage: Stage) -> None:
+    stage.broker.node.crash()
+    stage.broker.node.start()
+
+
+@pytest.mark.parametrize("on_loss", OnLoss)
+@pytest.mark.parametrize(
+    "restart",
+    [
+        pytest.param(lambda stage: _restart_agent(stage, "maker"), id="the publisher's agent"),
+        pytest.param(lambda stage: _restart_agent(stage, "taker"), id="the consumer's agent"),
+        pytest.param(_restart_broker, id="the broker"),
+    ],
+)
+def test_under_load(stage: Stage, restart: Callable[[Stage], None], on_loss: OnLoss) -> None:
+    """What was confirmed arrives; both subscriptions are back; every publish ended with a confirm or an exception."""
+    received: set[str] = set()
+    copied: list[int] = []
+
+    async def note(topic: str, message: Message) -> None:
+        received.add(message.message_id)
+
+    async def scenario() -> None:
+        async with stage.bus("maker") as maker, stage.bus("taker") as taker:
+            await taker.subscribe("orders.counted", note)
+            await taker.subscribe("*.strategy_1.*", lambda topic, message: copied.append(message["number"]))
+            loads = [Load(maker, on_loss) for _ in range(5)]
+            async with asyncio.TaskGroup() as group:
+                for load in loads:
+                    group.create_task(load.run())
+                await until(lambda: len(received) > 20, "messages flow")
+                await asyncio.to_thread(restart, stage)
+                before = sum(len(load.confirmed) for load in loads)
+                flows = f"messages flow again after {before}"
+                await until(lambda: sum(len(load.confirmed) for load in loads) > before + 50, flows)
+                for load in loads:
+                    load.stop()
+            confirmed = {message_id for load in loads for message_id in load.confirmed}
+            await until(lambda: confirmed <= received, "every confirmed message arrives")
+            if on_loss is OnLoss.REPUBLISH:
+                assert not [error for load in loads for error in load.failed]
+            await _publish_until_heard(maker, copied)
+            await until(lambda: not stage.agents["taker"].metric("unsettled_deliveries"), "all is settled")
+            health = await taker.health_check()
+            assert health["status"] == "ok", health
+
+    run(scenario, LIMIT)
+
+
+async def _publish_until_heard(maker: MessageBus, copied: list[int]) -> None:
+    """A queue of one's own was made again: what is published from then on arrives."""
+    for number in range(600):
+        try:
+            await maker.publish("orders", "orders.strategy_1.placed", {"number": number})
+        except BusError:
+            await asyncio.sleep(0.05)
+            continue
+        await until(lambda number=number: number in copied, "the ephemeral subscription is back")  # type: ignore[misc]
+        return
+    raise AssertionError("no queue was there for it again")
+
+
+def test_a_batch_during_a_restart(stage: Stage) -> None:
+    """Each of its messages is confirmed or named as failed, and none of them waits for ever."""
+
+    async def scenario() -> None:
+        async with stage.bus("maker") as maker:
+            batch = [("orders", "counted", {"number": number}) for number in range(5_000)]
+            publishing = asyncio.create_task(maker.publish_batch(batch, timeout=15))
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(_restart_agent, stage, "maker")
+            failures: dict[int, BusError] = {}
+            try:
+                ids = await publishing
+            except BatchFailed as failed:
+                failures, ids = failed.failures, list(failed.confirmed.values())
+            assert len(failures) + len(ids) == len(batch)
+            assert {type(each) for each in failures.values()} <= {Unconfirmed, NotConnected}
+        async with stage.bus("taker") as taker:
+            received: set[str] = set()
+            await taker.subscribe("orders.counted", lambda topic, message: received.add(message.message_id))
+            await until(lambda: set(ids) <= received, "every confirmed message is there")
+
+    run(scenario, LIMIT)
+
+
+def test_while_the_agent_is_away(stage: Stage) -> None:
+    """health_check says so, and a publish waits for as long as it may, then says that nothing was sent."""
+
+    async def scenario() -> None:
+        async with stage.bus("maker") as maker:
+            stage.kill("maker")
+            await until(lambda: maker._open is not None and not maker._open.is_up, "the loss is seen")
+            health = await maker.health_check()
+            assert (health["status"], health["agent"]) == ("down", None)
+            assert health["problems"]
+            with pytest.raises(NotConnected, match="was not sent"):
+                await maker.publish("orders", "counted", {"number": 1}, timeout=0.5)
+            waiting = asyncio.create_task(maker.publish("orders", "counted", {"number": 2}))
+            await asyncio.to_thread(stage.start, "maker")
+            await waiting
+
+    run(scenario, LIMIT)
+
+
+def test_while_the_broker_is_away(stage: Stage) -> None:
+    """The agent is there and says what is missing."""
+
+    async def scenario() -> None:
+        async with stage.bus("taker") as taker:
+            await taker.subscribe("orders.counted", print)
+            await asyncio.to_thread(stage.broker.node.crash)
+            await until(lambda: taker._open is not None and not taker._open.is_up, "the loss is seen")
+            health = await taker.health_check()
+            assert health["status"] == "down"
+            assert health["agent"] is not None
+            await asyncio.to_thread(stage.broker.node.start)
+
+            async def is_well() -> bool:
+                return (await taker.health_check())["status"] == "ok"
+
+            for _ in range(300):
+                if await is_well():
+                    return
+                await asyncio.sleep(0.1)
+            raise AssertionError(await taker.health_check())
+
+    run(scenario, LIMIT)

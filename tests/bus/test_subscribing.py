@@ -1,0 +1,293 @@
+"""Subscriptions through agents: settling, concurrency, iterating, queues of one's own, patterns over exchanges."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from letrade_topo.bus import Message, MessageBus, PatternError
+from tests.brokers import RunningBroker
+from tests.bus.samples import SAMPLES
+from tests.bus.small import running_small
+from tests.bus.world import World, close_forgotten, run, until
+
+
+@pytest.fixture(scope="module")
+def small(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The small topology with agents beside who makes and who takes."""
+    with running_small(broker, tmp_path_factory.mktemp("small-"), "maker", "taker") as world:
+        yield world
+
+
+async def count(bus: MessageBus, *numbers: int) -> None:
+    """Publish numbers."""
+    await bus.publish_batch([("orders", "counted", {"number": number}) for number in numbers])
+
+
+async def fail_on_the_next(bus: MessageBus) -> None:
+    """Raise inside `async with`."""
+    async with await bus.subscribe("orders.counted") as messages:
+        async for message in messages:
+            message["number"] / 0
+
+
+def queues_of(world: World, prefix: str) -> list[str]:
+    """The broker's queues whose names begin so."""
+    found = world.broker.api("GET", f"/api/queues/{quote(world.vhost, safe='')}").json()
+    return [each["name"] for each in found if each["name"].startswith(prefix)]
+
+
+def test_returning_acknowledges_and_raising_rejects(small: World) -> None:
+    """What was rejected leaves the queue, comes back after the delay with its own topic, and passes."""
+    seen: list[tuple[str, int, int]] = []
+
+    async def handler(topic: str, message: Message) -> None:
+        seen.append((topic, message["number"], message.attempt))
+        if message["number"] == 2 and message.attempt == 0:
+            raise ValueError("not this time")
+
+    async def scenario() -> None:
+        async with small.bus("maker") as maker, small.bus("taker") as taker:
+            await taker.subscribe("orders.counted", handler)
+            await count(maker, 1, 2, 3)
+            await until(lambda: len(seen) == 4, "the rejected one comes back")
+        assert [(number, attempt) for _, number, attempt in seen] == [(1, 0), (2, 0), (3, 0), (2, 1)]
+        assert {topic for topic, _, _ in seen} == {"orders.counted"}
+
+    run(scenario)
+    assert small.messages("taker.counted") == []
+
+
+def test_a_plain_function_is_a_handler_too(small: World) -> None:
+    """No coroutine needed."""
+    seen: list[int] = []
+
+    async def scenario() -> None:
+        async with small.bus("maker") as maker, small.bus("taker") as taker:
+            await taker.subscribe("orders.counted", lambda topic, message: seen.append(message["number"]))
+            await count(maker, 7)
+            await until(lambda: seen == [7], "it is called")
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("concurrency", "most"), [(1, 1), (5, 5)])
+def test_so_many_handlers_run_at_once(small: World, concurrency: int, most: int) -> None:
+    """One after the other unless more are asked for."""
+    running, peak, done = 0, 0, 0
+    release = asyncio.Event()
+
+    async def handler(topic: str, message: Message) -> None:
+        nonlocal running, peak, done
+        running += 1
+        peak = max(peak, running)
+        await release.wait()
+        running -= 1
+        done += 1
+
+    async def scenario() -> None:
+        async with small.bus("maker") as maker, small.bus("taker") as taker:
+            await taker.subscribe("orders.counted", handler, concurrency=concurrency)
+            await count(maker, *range(10))
+            await until(lambda: running == most, "as many as may run")
+            await asyncio.sleep(0.2)
+            release.set()
+            await until(lambda: done == 10, "all are done")
+        assert peak == most
+
+    run(scenario)
+
+
+def test_prefetch_leaves_the_rest_to_other_instances(small: World) -> None:
+    """Instances share a declared queue: one that is busy holds no more than its prefetch."""
+    other: list[int] = []
+    held = asyncio.Event()
+    release = asyncio.Event()
+
+    async def busy(topic: str, message: Message) -> None:
+        held.set()
+        await release.wait()
+
+    async def scenario() -> None:
+        async with small.bus("maker") as maker, small.bus("taker") as one, small.bus("taker") as two:
+            await one.subscribe("orders.counted", busy, prefetch=2)
+            await count(maker, 0, 1)
+            await held.wait()
+            await two.subscribe("orders.counted", lambda topic, message: other.append(message["number"]))
+            await count(maker, *range(2, 12))
+            await until(lambda: other == list(range(2, 12)), "the other instance has the rest")
+            release.set()
+
+    run(scenario)
+
+
+def test_closing_lets_handlers_finish_and_gives_back_the_rest(small: World) -> None:
+    """The running one is acknowledged, what was only prefetched stays in the queue."""
+    started = asyncio.Event()
+    finished: list[int] = []
+
+    async def slow(topic: str, message: Message) -> None:
+        started.set()
+        await asyncio.sleep(0.3)
+        finished.append(message["number"])
+
+    async def scenario() -> None:
+        async with small.bus("maker") as maker, small.bus("taker") as taker:
+            await taker.subscribe("orders.counted", slow)
+            await count(maker, 1, 2, 3)
+            await started.wait()
+        assert finished == [1]
+        async with small.bus("taker") as taker:
+            rest = await taker.subscribe("orders.counted")
+            async with rest as messages:
+                assert [(await anext(messages))["number"] for _ in range(2)] == [2, 3]
+
+    run(scenario)
+
+
+def test_iterating_acknowledges_when_the_next_is_asked_for(small: World) -> None:
+    """Who leaves the loop by an exception inside `async with` rejects; without it, the message comes again."""
+
+    async def scenario() -> None:
+        async with small.bus("maker") as maker, small.bus("taker") as taker:
+            await count(maker, 1, 2)
+            first = await taker.subscribe("orders.counted")
+            assert (await anext(first))["number"] == 1
+            assert (await anext(first))["number"] == 2
+            await first.close()  # 1 is acknowledged, 2 is not
+            again = await taker.subscribe("orders.counted")
+            message = await anext(again)
+            assert (message["number"], message.redelivered) == (2, True)
+            await message.ack()
+            await again.close()
+            await count(maker, 3)
+            with pytest.raises(ZeroDivisionError):
+                await fail_on_the_next(taker)
+            async with await taker.subscribe("orders.counted") as messages:
+                back = await anext(messages)  # after its delay
+            assert (back["number"], back.attempt) == (3, 1)
+
+    run(scenario)
+    assert small.messages("taker.counted") == []
+
+
+def test_iterating_ends_when_the_bus_is_closed(small: World) -> None:
+    """Whoever waits for the next message gets none."""
+
+    async def scenario() -> None:
+        taker = await small.bus("taker").connect()
+        subscription = await taker.subscribe("orders.counted")
+
+        async def everything() -> list[Message]:
+            return [message async for message in subscription]
+
+        waiting = asyncio.create_task(everything())
+        await asyncio.sleep(0)
+        await taker.close()
+        assert await waiting == []
+        with pytest.raises(TypeError, match="has a handler"):
+            async with small.bus("taker") as bus:
+                aiter(await bus.subscribe("orders.counted", print))
+
+    run(scenario)
+
+
+def test_a_pattern_over_two_exchanges(small: World) -> None:
+    """`*.strategy_123.*` brings one strategy's messages from both, and nobody else's; each instance has a copy."""
+    seen: list[tuple[str, str, str]] = []
+
+    async def note(instance: str, topic: str, message: Message) -> None:
+        seen.append((instance, message.exchange, topic))
+
+    async def scenario() -> None:
+        async with small.bus("maker") as maker, small.bus("taker") as one, small.bus("taker") as two:
+            for name, bus in (("one", one), ("two", two)):
+                await bus.subscribe("*.strategy_123.*", partial(note, name))
+            assert len(queues_of(small, "taker.sub.")) == 2
+            await maker.publish("orders", "orders.strategy_123.placed", {"number": 1})
+            await maker.publish("alerts", "strategy_123.raised", {"number": 2})
+            with pytest.raises(Exception, match="no queue receives"):
+                await maker.publish("alerts", "alerts.strategy_124.raised", {"number": 3})
+            await until(lambda: len(seen) == 4, "both have both")
+        assert sorted(seen) == [
+            (name, exchange, f"{exchange}.strategy_123.{what}")
+            for name in ("one", "two")
+            for exchange, what in (("alerts", "raised"), ("orders", "placed"))
+        ]
+        assert queues_of(small, "taker.sub.") == []
+
+    run(scenario)
+
+
+def test_the_client_filters_what_amqp_cannot(letrade: World) -> None:
+    """`btc*` is bound as `*`; what it does not mean is acknowledged and not shown."""
+    seen: list[str] = []
+
+    async def scenario() -> None:
+        async with letrade.bus("exchange_connector") as connector, letrade.bus("strategy") as strategy:
+            await strategy.subscribe("market_data.*.btc*", lambda topic, message: seen.append(topic))
+            topics = [
+                f"market_data.{exchange}.{symbol}" for exchange in ("a", "b") for symbol in ("ethusdt", "btcusdt")
+            ]
+            candle = SAMPLES["market_data.binance.btcusdt"]
+            await connector.publish_batch([("letrade.events", topic, candle) for topic in topics])
+            await until(lambda: len(seen) == 2, "two of the four arrive")
+            await until(lambda: not letrade.agents["strategy"].metric("unsettled_deliveries"), "all are acknowledged")
+        assert seen == ["market_data.a.btcusdt", "market_data.b.btcusdt"]
+        letrade.purge("strategy.market_data")
+
+    run(scenario)
+
+
+def test_what_a_service_may_not_consume_is_not_asked_for(small: World) -> None:
+    """The bus says so before the broker would refuse the binding."""
+
+    async def scenario() -> None:
+        async with small.bus("taker") as taker:
+            with pytest.raises(PatternError):
+                await taker.subscribe("orders.unheard")
+
+    run(scenario)
+
+
+def test_a_subscription_lasts_when_its_bus_was_a_local_variable(small: World) -> None:
+    """As in the contract's subscriber, which keeps neither."""
+    seen: list[int] = []
+
+    async def subscribe() -> None:
+        bus = small.bus("taker")
+        await bus.connect()
+        await bus.subscribe("orders.counted", lambda topic, message: seen.append(message["number"]))
+
+    async def scenario() -> None:
+        await subscribe()
+        gc.collect()
+        async with small.bus("maker") as maker:
+            await count(maker, 1)
+            await until(lambda: seen == [1], "it is handled")
+        await close_forgotten()
+
+    run(scenario)
+
+
+def test_durable_needs_a_declared_queue(small: World) -> None:
+    """And says which to declare; durable=False asks for a queue of one's own beside the declared one."""
+    seen: list[Any] = []
+
+    async def scenario() -> None:
+        async with small.bus("maker") as maker, small.bus("taker") as taker:
+            with pytest.raises(PatternError, match="declare under `queues`"):
+                await taker.subscribe("*.strategy_123.*", durable=True)
+            await taker.subscribe("orders.counted", lambda topic, message: seen.append("declared"), durable=True)
+            copy = await taker.subscribe("orders.counted", lambda topic, message: seen.append("own"), durable=False)
+            assert copy.queue.startswith("taker.sub.")
+            await count(maker, 1)
+            await until(lambda: sorted(seen) == ["declared", "own"], "both queues have it")
+
+    run(scenario)
