@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustChannel, AbstractRobustQueue
@@ -66,10 +66,19 @@ class Responses:
         """The queue, if there is one by now; else ""."""
         return "" if self._queue is None else self._name
 
-    async def expect(self, address: Address, request_id: str) -> asyncio.Future[Message]:
-        """From now on a response to a request is kept for whoever asked.
+    @asynccontextmanager
+    async def expected(
+        self, address: Address, request_id: str, deadline: float
+    ) -> AsyncIterator[asyncio.Future[Message]]:
+        """Keep the response to a request for whoever asked; what comes afterwards is dropped.
+
+        Args:
+            address: where responses come from.
+            request_id: of the request.
+            deadline: of the loop's clock, for getting ready.
 
         Raises:
+            TimeoutError: not ready by then.
             PayloadError: a request of this id is under way.
         """
         if request_id in self._awaited:
@@ -77,15 +86,11 @@ class Responses:
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._awaited[request_id] = future
         try:
-            await self._listen(address)
-        except BaseException:
-            self.forget(request_id)
-            raise
-        return future
-
-    def forget(self, request_id: str) -> None:
-        """Nobody waits any more: a response is dropped when it comes."""
-        self._awaited.pop(request_id, None)
+            async with asyncio.timeout_at(deadline):
+                await self._listen(address)
+            yield future
+        finally:
+            del self._awaited[request_id]
 
     async def close(self) -> None:
         """End; whoever waits still is cancelled."""

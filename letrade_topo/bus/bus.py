@@ -25,7 +25,7 @@ from letrade_topo.bus.opened import OpenBus, keep
 from letrade_topo.bus.peer import check_peer
 from letrade_topo.bus.publishing import OnLoss, Outgoing
 from letrade_topo.bus.settings import Settings, read_settings
-from letrade_topo.bus.subscription import PREFETCH, Handler, Subscription
+from letrade_topo.bus.subscription import PREFETCH, Handler, Subscription, check_handling
 
 Responder: TypeAlias = Callable[[str, Message], Awaitable[Mapping[str, Any]] | Mapping[str, Any]]
 """Called with topic and request; what it returns is the payload of the response."""
@@ -205,7 +205,9 @@ class MessageBus:
         Raises:
             PatternError: there is nothing that this service may consume by it, or no declared queue.
             NotConnected: the bus is not connected.
+            TypeError, ValueError: the handler does not take topic and message; a number is out of its bounds.
         """
+        check_handling(handler, concurrency, prefetch)
         opened = self._opened()
         source = opened.source(opened.interests.of(pattern), durable=durable)
         return await opened.subscribe(source, pattern, handler, concurrency, prefetch)
@@ -243,11 +245,10 @@ class MessageBus:
         outgoing = opened.prepare(exchange, address.routing_key, asked, None, request_id)
         deadline = asyncio.get_running_loop().time() + timeout
         try:
-            async with asyncio.timeout_at(deadline):
-                answer = await opened.responses.expect(answer_at, request_id)
-            await opened.publisher.publish(outgoing, deadline - asyncio.get_running_loop().time(), OnLoss.RAISE)
-            async with asyncio.timeout_at(deadline):
-                return await answer
+            async with opened.responses.expected(answer_at, request_id, deadline) as answer:
+                await opened.publisher.publish(outgoing, deadline - asyncio.get_running_loop().time(), OnLoss.RAISE)
+                async with asyncio.timeout_at(deadline):
+                    return await answer
         except TimeoutError:
             raise late(address, timeout) from None
         except asyncio.CancelledError:
@@ -255,8 +256,6 @@ class MessageBus:
             if task is not None and task.cancelling():
                 raise
             raise closed() from None  # the bus was closed while this waited
-        finally:
-            opened.responses.forget(request_id)
 
     async def respond(
         self,
@@ -278,8 +277,9 @@ class MessageBus:
             concurrency, prefetch: as for `subscribe`.
 
         Raises:
-            PatternError, NotConnected: as for `subscribe`.
+            PatternError, NotConnected, TypeError, ValueError: as for `subscribe`.
         """
+        check_handling(responder, concurrency, prefetch)
         opened = self._opened()
 
         async def handle(topic: str, request: Message) -> None:

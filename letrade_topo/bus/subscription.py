@@ -28,8 +28,36 @@ Handler: TypeAlias = Callable[[str, Message], Awaitable[object] | object]
 """Called with topic and message; a coroutine function, or a plain one."""
 
 PREFETCH: Final = 50
+MOST_PREFETCHED: Final = 65_535
 ANSWER_SECONDS: Final = 10.0
 _ATTEMPT, _TO = "letrade-attempt", "letrade-to"
+
+
+def check_handling(handler: Callable[..., object] | None, concurrency: int, prefetch: int) -> None:
+    """See that messages can be handled so: a mistake here would else show as dead letters, or as silence.
+
+    Raises:
+        TypeError: the handler does not take topic and message.
+        ValueError: a number is out of its bounds.
+    """
+    for name, value in (("concurrency", concurrency), ("prefetch", prefetch)):
+        if not 1 <= value <= MOST_PREFETCHED:
+            raise ValueError(f"{name} is {value}; it has to be between 1 and {MOST_PREFETCHED}")
+    if handler is None:
+        return
+    if not callable(handler):
+        raise TypeError(
+            f"the handler is of type {type(handler).__name__}; it has to be a function of topic and message"
+        )
+    try:
+        signature = inspect.signature(handler)
+    except ValueError:
+        return  # some built-in functions have none
+    try:
+        signature.bind("topic", {})
+    except TypeError as error:
+        name = getattr(handler, "__qualname__", repr(handler))
+        raise TypeError(f"{name}{signature} is called with topic and message: {error}") from None
 
 
 class Source(Protocol):
