@@ -21,16 +21,13 @@ from letrade_topo.bus.publishing import OnLoss, Outgoing, Publisher
 from letrade_topo.bus.settings import Settings
 from letrade_topo.bus.sources import DeclaredQueue, EphemeralQueue
 from letrade_topo.bus.subscription import Handler, Source, Subscription
-from letrade_topo.model.messages import Priority
+from letrade_topo.model.messages import HIGH_PRIORITY, Priority
 from letrade_topo.model.services import Service
 from letrade_topo.model.topology import Topology
 
 log = logging.getLogger("letrade_topo.bus")
 
 RESPONSE_SECONDS: Final = 30.0
-
-HIGH_PRIORITY: Final = 5
-"""Above 4, which is the default: the higher one of two levels in RabbitMQ 4.0; earlier quorum queues know none."""
 
 PERSISTENT: Final = 2
 

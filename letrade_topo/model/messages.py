@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from letrade_topo.model.routing import KeyTemplate
 from letrade_topo.model.units import Duration
@@ -18,6 +18,10 @@ class Priority(StrEnum):
 
     NORMAL = "normal"
     HIGH = "high"
+
+
+HIGH_PRIORITY: Final = 5
+"""Of AMQP. Above 4, the default: the higher one of two levels in RabbitMQ 4.0; before, quorum queues know none."""
 
 
 @dataclass(frozen=True, slots=True)

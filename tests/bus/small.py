@@ -30,6 +30,8 @@ def document(vhost: str) -> Document:
             "alerts.strategy_{id}.raised": {"exchange": "alerts", **typed},
             "orders.counted": {"exchange": "orders", **typed},
             "orders.unheard": {"exchange": "orders", **typed},
+            "orders.today.ordinary": {"exchange": "orders", **typed},
+            "orders.today.urgent": {"exchange": "orders", "priority": "high", **typed},
             "request.sum": {"exchange": "asked", "lifetime": "60s", "priority": "high"},
             "response.sum": {"exchange": "asked", "lifetime": "60s"},
             "open.note": {"exchange": "open", "lifetime": "60s"},
@@ -43,9 +45,13 @@ def document(vhost: str) -> Document:
                         "alerts.strategy_{id}.raised",
                         "orders.counted",
                         "orders.unheard",
+                        "orders.today.ordinary",
+                        "orders.today.urgent",
                     ]
                 },
-                "taker": {"consumes": ["orders.counted", "*.strategy_{id}.*"]},
+                "taker": {
+                    "consumes": ["orders.counted", "orders.today.ordinary", "orders.today.urgent", "*.strategy_{id}.*"]
+                },
                 "asker": {"publishes": ["request.sum"], "consumes": ["response.sum"]},
                 "other_asker": {"publishes": ["request.sum"], "consumes": ["response.sum"]},
                 "adder": {"publishes": ["response.sum"], "consumes": ["request.sum"]},
@@ -55,6 +61,11 @@ def document(vhost: str) -> Document:
         },
         "queues": {
             "taker.counted": {"service": "taker", "messages": ["orders.counted"]},
+            "taker.today": {
+                "service": "taker",
+                "messages": ["orders.today.ordinary", "orders.today.urgent"],
+                "retry": "none",
+            },
             "adder.sum": {"service": "adder", "messages": ["request.sum"], "retry": "none"},
             "noter.note": {"service": "noter", "messages": ["open.note"]},
         },

@@ -39,8 +39,9 @@ PROPERTIES: Final = (
 POSITIONS: Final = {name: position for position, (name, _) in enumerate(PROPERTIES)}
 _TYPES: Final = tuple(kind for _, kind in PROPERTIES)
 _WIDTHS: Final = {"shortstr": 0, "table": -1, "octet": 1, "longlong": 8}
-_HEADERS, _MESSAGE_ID, _TIMESTAMP, _APP_ID = 2, 8, 9, 12
-_HEADERS_FLAG, _MESSAGE_ID_FLAG, _TIMESTAMP_FLAG, _APP_ID_FLAG = 1 << 13, 1 << 7, 1 << 6, 1 << 3
+_HEADERS, _PRIORITY, _MESSAGE_ID, _TIMESTAMP, _APP_ID = 2, 4, 8, 9, 12
+_HEADERS_FLAG, _PRIORITY_FLAG = 1 << 13, 1 << 11
+_MESSAGE_ID_FLAG, _TIMESTAMP_FLAG, _APP_ID_FLAG = 1 << 7, 1 << 6, 1 << 3
 _CONTINUED: Final = 1
 
 _HEAD = struct.Struct(">HHQH")
@@ -216,6 +217,7 @@ class ContentHeader:
         message_id: bytes | None = None,
         timestamp: int | None = None,
         app_id: bytes | None = None,
+        priority: int | None = None,
         replace: Mapping[str, bytes | None] | None = None,
         body_size: int | None = None,
     ) -> bytes:
@@ -223,7 +225,7 @@ class ContentHeader:
 
         Arguments:
             headers: the new table, encoded; None for no headers property at all.
-            message_id, timestamp, app_id: added only where absent; a client's own is never overwritten.
+            message_id, timestamp, app_id, priority: added only where absent; a client's own is never overwritten.
             replace: short string properties by name with a new value, or None for taking any property out.
             body_size: the size of another body, in bytes.
 
@@ -247,6 +249,9 @@ class ContentHeader:
         if app_id is not None and not flags & _APP_ID_FLAG:
             fields[_APP_ID] = short_string(app_id)
             flags |= _APP_ID_FLAG
+        if priority is not None and not flags & _PRIORITY_FLAG:
+            fields[_PRIORITY] = bytes((priority,))
+            flags |= _PRIORITY_FLAG
         if replace:
             flags = _replace(fields, flags, replace)
         size = self.body_size if body_size is None else body_size

@@ -14,6 +14,7 @@ from letrade_agent.filters.words import Word, shown
 from letrade_topo.keys.policy import Route, TopologyPolicy
 from letrade_topo.messages.schema import PayloadSchema
 from letrade_topo.messages.spans import FieldSet, field_set
+from letrade_topo.model.messages import HIGH_PRIORITY, Priority
 from letrade_topo.model.security import Enforcement
 
 
@@ -28,6 +29,7 @@ class Destination(NamedTuple):
         schema: of the message type, likewise.
         sensitive: its fields that are to be encrypted; None: it has none.
         unverified_as: why it passes unsigned: "off" or "undeclared"; empty when it is judged.
+        priority: of AMQP, that the message type asks for; None: the default.
     """
 
     label: str
@@ -37,6 +39,7 @@ class Destination(NamedTuple):
     schema: PayloadSchema | None = None
     sensitive: FieldSet | None = None
     unverified_as: str = ""
+    priority: int | None = None
 
 
 class Destinations:
@@ -77,9 +80,10 @@ class Destinations:
         if service not in route.publishers:
             why = f"{service} does not publish {route.message_type}"
             return Destination(name, mode, self._forbidden(exchange, routing_key, why))
-        sensitive = self._declared.topology.messages[route.message_type].sensitive
-        fields = field_set(sensitive) if sensitive else None
-        return Destination(name, mode, None, route, self._schemas[route.message_type], fields)
+        message = self._declared.topology.messages[route.message_type]
+        fields = field_set(message.sensitive) if message.sensitive else None
+        priority = HIGH_PRIORITY if message.priority is Priority.HIGH else None
+        return Destination(name, mode, None, route, self._schemas[route.message_type], fields, priority=priority)
 
     def _outside(self, exchange: bytes, key: str) -> Destination:
         """An exchange that the topology does not have; the default exchange among them."""

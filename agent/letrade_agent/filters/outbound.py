@@ -145,7 +145,16 @@ class OutboundFilter:
         must_be_signed = destination.mode is Enforcement.ENFORCE
         size = None if wire is body else len(wire)
         return Approved(
-            publish, header, wire, destination.label, route.lifetime_seconds, headers, added, must_be_signed, size
+            publish,
+            header,
+            wire,
+            destination.label,
+            route.lifetime_seconds,
+            headers,
+            added,
+            must_be_signed,
+            size,
+            destination.priority,
         )
 
     def _hidden(

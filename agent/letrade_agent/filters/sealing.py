@@ -35,10 +35,16 @@ AGENT_PREFIXES: Final = (b"letrade-",)
 ADDED_HEADER: Final = b"letrade-added"
 """What the publisher's agent added, as a bit mask; absent when that was nothing but headers beside others."""
 
-_MESSAGE_ID, _TIMESTAMP, _APP_ID, _TABLE = 1, 2, 4, 8
-_ADDED_PROPERTIES: Final = ((_MESSAGE_ID, "message_id"), (_TIMESTAMP, "timestamp"), (_APP_ID, "app_id"))
+_MESSAGE_ID, _TIMESTAMP, _APP_ID, _TABLE, _PRIORITY = 1, 2, 4, 8, 16
+_ADDED_PROPERTIES: Final = (
+    (_MESSAGE_ID, "message_id"),
+    (_TIMESTAMP, "timestamp"),
+    (_APP_ID, "app_id"),
+    (_PRIORITY, "priority"),
+)
 _FLAGS: Final = ((0x0080, _MESSAGE_ID), (0x0040, _TIMESTAMP), (0x0008, _APP_ID), (0x2000, _TABLE))
 _PROPERTY_FLAGS: Final = 0x00C8
+_PRIORITY_FLAG: Final = 0x0800
 _STRIPPED_PREFIXES: Final = (*RESERVED_PREFIXES, *RESERVED_HEADERS)
 
 _NOTHING_ADDED: Final = EnvelopeProperties()
@@ -46,7 +52,7 @@ _LONG: Final = struct.Struct(">I")
 _JWS_ENTRY, _TO_ENTRY, _PROOF_ENTRY = (
     bytes((len(name),)) + name + b"S" for name in (JWS_HEADER, TO_HEADER, PROOF_HEADER)
 )
-_ADDED_ENTRIES: Final = [integer_entry(ADDED_HEADER, mask)[1] if mask else b"" for mask in range(16)]
+_ADDED_ENTRIES: Final = [integer_entry(ADDED_HEADER, mask)[1] if mask else b"" for mask in range(32)]
 
 
 def strip_reserved(encoded: bytes) -> bytes:
@@ -158,6 +164,8 @@ def _signed(approved: Approved, signed: SignedHeaders, jws_entry: bytes) -> byte
             mask |= bit
     if approved.added is None:
         mask &= _TABLE
+    if approved.priority is not None and not header.flags & _PRIORITY_FLAG:
+        mask |= _PRIORITY
     content = b"" if table is None else table[4:]
     content += jws_entry + _TO_ENTRY + long_string(signed.to)
     if signed.proof is not None:
@@ -168,5 +176,6 @@ def _signed(approved: Approved, signed: SignedHeaders, jws_entry: bytes) -> byte
         message_id=added.message_id,
         timestamp=added.timestamp,
         app_id=added.app_id,
+        priority=approved.priority,
         body_size=approved.wire_size,
     )

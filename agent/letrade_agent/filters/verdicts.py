@@ -46,6 +46,7 @@ class Approved(NamedTuple):
         added: the properties that the envelope gives where the client set none; None: nothing is added.
         must_be_signed: without a key to sign with it is refused, else it goes unsigned.
         wire_size: of the body where it is not the client's own: sensitive fields are encrypted in it; None: it is.
+        priority: of AMQP, that the message type asks for where the client set none; None: the default.
     """
 
     publish: Publish
@@ -57,6 +58,7 @@ class Approved(NamedTuple):
     added: EnvelopeProperties | None = None
     must_be_signed: bool = True
     wire_size: int | None = None
+    priority: int | None = None
 
 
 class Outbound(Protocol):

@@ -66,6 +66,7 @@ def test_a_signed_message_has_its_token_and_its_envelope_as_properties() -> None
     assert text_of(sent, b"letrade-to") == base64url.encode(COMMANDS) + b"." + base64url.encode(EXECUTE)
     assert (sent.message_id, sent.timestamp, sent.app_id) == (MESSAGE_ID.encode(), TIMESTAMP_SECONDS, b"strategy")
     assert sent.content_type == b"application/json"
+    assert sent.priority == 5
     assert sent.body_size == len(envelope())
     assert names_of(payload) == [b"letrade-jws", b"letrade-to", b"letrade-added"]
 
@@ -74,7 +75,12 @@ def test_nothing_is_noted_where_nothing_but_headers_was_added() -> None:
     """A client that sets every property and has a headers table pays no further header."""
     body = envelope()
     whole = header(
-        body, [text_entry(b"a", b"b")], timestamp=TIMESTAMP_SECONDS, message_id=MESSAGE_ID.encode(), app_id=b"strategy"
+        body,
+        [text_entry(b"a", b"b")],
+        timestamp=TIMESTAMP_SECONDS,
+        message_id=MESSAGE_ID.encode(),
+        app_id=b"strategy",
+        priority=5,
     )
     (payload,) = agent().seal((publish(), whole, body))
     assert names_of(payload) == [b"a", b"letrade-jws", b"letrade-to"]
@@ -83,9 +89,17 @@ def test_nothing_is_noted_where_nothing_but_headers_was_added() -> None:
 def test_a_clients_own_properties_are_never_rewritten() -> None:
     """Decisions: one that differs from the envelope in spelling that means the same stays as it is."""
     body = envelope()
-    own = header(body, timestamp=TIMESTAMP_SECONDS + 1)
+    own = header(body, timestamp=TIMESTAMP_SECONDS + 1, priority=1)
     sent = ContentHeader.parse(agent().seal((publish(), own, body))[0])
-    assert sent.timestamp == TIMESTAMP_SECONDS + 1
+    assert (sent.timestamp, sent.priority) == (TIMESTAMP_SECONDS + 1, 1)
+
+
+def test_only_urgent_types_have_a_priority() -> None:
+    """C11: `priority: high` sets it, for clients that know nothing of it."""
+    key = b"request.market_data"
+    body = envelope(payload={"symbol": "BTC/USDT", "timeframe": "1m", "limit": 100, "request_id": "req_001"})
+    (payload,) = agent().seal((publish(b"letrade.requests", key), header(body), body))
+    assert ContentHeader.parse(payload).priority is None
 
 
 def test_one_signature_covers_a_batch() -> None:

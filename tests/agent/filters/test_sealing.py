@@ -49,11 +49,15 @@ def test_a_returned_message_has_the_header_that_its_publisher_sent(payload: byte
     assert SHOP.filters.outbound.restore(ContentHeader.parse(sent), body) == (own.payload, body)
 
 
-@given(st.booleans(), st.booleans(), st.sampled_from([None, [], [text_entry(b"a", b"b")]]))
-def test_properties_that_were_added_are_taken_off_again(with_id: bool, with_app: bool, table: list[object]) -> None:
+@given(
+    st.booleans(), st.booleans(), st.sampled_from([None, 0, 9]), st.sampled_from([None, [], [text_entry(b"a", b"b")]])
+)
+def test_properties_that_were_added_are_taken_off_again(
+    with_id: bool, with_app: bool, priority: int | None, table: list[object]
+) -> None:
     """Every combination of what a client leaves out; an empty table is another thing than none."""
     body = trade()[2]
-    own = header(body, table)  # type: ignore[arg-type]
+    own = header(body, table, priority=priority)  # type: ignore[arg-type]
     short = {"message_id": b"0b7c1f9e-5b0e-4c57-9d5e-0f0d1c2b3a49"} if with_id else {}
     short |= {"app_id": b"strategy"} if with_app else {}
     own = ContentHeader.parse(own.rewrite(replace=short))

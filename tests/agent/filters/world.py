@@ -166,13 +166,14 @@ def header(
     table: Sequence[Entry] | None = None,
     *,
     timestamp: int | None = None,
+    priority: int | None = None,
     size: int | None = None,
     **short: bytes,
 ) -> ContentHeader:
     """A content header with these properties and no others."""
     empty = ContentHeader.parse(struct.pack(">HHQH", 60, 0, len(body) if size is None else size, 0))
     encoded = None if table is None else HeaderTable(tuple(table)).encode()
-    return ContentHeader.parse(empty.rewrite(encoded, timestamp=timestamp, replace=dict(short)))
+    return ContentHeader.parse(empty.rewrite(encoded, timestamp=timestamp, priority=priority, replace=dict(short)))
 
 
 def publish(exchange: bytes = COMMANDS, routing_key: bytes = EXECUTE) -> Publish:
