@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -105,6 +108,21 @@ def test_the_real_time_data_flow(letrade: World) -> None:
         watch.communicate()
     assert len(lines) == 10
     assert all("BTC/USDT at" in line for line in lines)
+
+
+def test_the_snippet_of_the_readmes(letrade: World, tmp_path: Path) -> None:
+    """Both show the same program but for its comments, and it prints what it says."""
+    english, korean = (
+        re.findall(r"```python\n(.*?)```", (SHIPPED.parent / name).read_text(encoding="utf-8"), re.DOTALL)
+        for name in ("README.md", "README.ko.md")
+    )
+    assert [ast.dump(ast.parse(text)) for text in english] == [ast.dump(ast.parse(text)) for text in korean]
+    letrade.purge("strategy.trade_executed")
+    (program,) = english
+    (tmp_path / "example.py").write_text(program, encoding="utf-8")
+    with _running(letrade, "exchange_connector", "exchange_connector"):
+        printed = _ended(_start(letrade, str(tmp_path / "example"), "strategy"))
+    assert printed == "BTC/USDT: filled\n"
 
 
 def _wait_for(letrade: World, queue: str) -> None:
