@@ -87,6 +87,7 @@ class Measures:
         hand_over_seconds: from verdict to the broker's confirm.
         hand_over_failures: attempts that were not confirmed.
         hand_overs_in_flight: now.
+        router_consuming: whether the rejected messages of a queue are taken, by queue; empty without a router.
     """
 
     def __init__(self) -> None:
@@ -122,3 +123,4 @@ class Measures:
         self.hand_over_seconds = _waiting()
         self.hand_over_failures = 0
         self.hand_overs_in_flight = 0
+        self.router_consuming: dict[str, bool] = {}

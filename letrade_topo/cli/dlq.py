@@ -65,6 +65,14 @@ def dlq() -> None:
     show_envvar=True,
     help="Show so many messages one by one; all are counted.",
 )
+@click.option(
+    "--metrics-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    envvar="LETRADE_TOPO_DLQ_METRICS_FILE",
+    show_envvar=True,
+    help="Write counts by reason and the age of the oldest to FILE as well, for Prometheus (textfile collector).",
+)
 @format_option("text", "json")
 def ls(
     topology: TopologyOptions,
@@ -72,6 +80,7 @@ def ls(
     from_queue: str | None,
     selection: Selection,
     limit: int,
+    metrics_file: Path | None,
     output_format: str,
 ) -> int:
     """Count dead letters by reason, queue, type and age.
@@ -80,10 +89,12 @@ def ls(
     """
     from letrade_topo.queues.sessions import look
     from letrade_topo.queues.summary import Summary
+    from letrade_topo.render.dead_letter_metrics import write_metrics
     from letrade_topo.render.dead_letters import render_summary, summary_to_json
     from letrade_topo.render.plan_json import dumps
 
-    place = place_of(topology.load().topology, connection, from_queue)
+    model = topology.load().topology
+    place = place_of(model, connection, from_queue)
     now = place.clock()
     summary = Summary(limit)
 
@@ -92,6 +103,8 @@ def ls(
             summary.add(letter, now)
 
     looked = asyncio.run(look(place, visit))
+    if metrics_file is not None:
+        write_metrics(metrics_file, model.name, place.queue, looked, summary, now)
     if output_format == "json":
         click.echo(dumps(summary_to_json(place.queue, looked, summary, now)))
     else:

@@ -9,6 +9,8 @@ import time
 import uuid
 from pathlib import Path
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from letrade_topo.keys.keyset import load_keyset
 from letrade_topo.messages.encryption import FieldEncryption, SentKeys
 from letrade_topo.queues.letter import Waiting
@@ -35,6 +37,27 @@ def test_counts_at_a_glance(world: World) -> None:
     assert found["queues"] == {QUEUE: 6, AUDIT: 3}
     assert found["types"] == {"order.placed": 6, "order.{id}.changed": 3}
     assert (found["seen"], found["unseen"], world.count()) == (9, 0, 9)
+
+
+def test_metrics_of_a_look(world: World) -> None:
+    """Counts by reason, the age of the oldest and the moment, in a file for Prometheus; no word of a stranger's."""
+    world.bury([Dead(1), Dead(2, reason="schema", age=7200), Dead(3, reason='made"up\nby anybody')])
+    file = world.file.parent / "dead_letters.prom"
+    begun = time.time()
+    world.tool.run("dlq", "ls", "--metrics-file", str(file), str(world.file)).check(0)
+    samples = {
+        (sample.name.removeprefix("letrade_topo_dead_letters"), sample.labels.get("reason")): sample.value
+        for family in text_string_to_metric_families(file.read_text(encoding="utf-8"))
+        for sample in family.samples
+        if sample.labels.items() >= {"topology": world.topology.name, "queue": DEAD}.items()
+    }
+    counted = {reason: count for (name, reason), count in samples.items() if not name and count}
+    assert counted == {"rejected": 1, "schema": 1, "_other": 1}
+    assert samples["", "expired"] == samples["_unseen", None] == 0
+    assert 7200 <= samples["_oldest_age_seconds", None] < 7260
+    assert begun <= samples["_last_scan_timestamp_seconds", None] <= time.time()
+    refused = world.tool.run("dlq", "ls", "--metrics-file", "/nowhere/at.prom", str(world.file)).check(1)
+    assert "the metrics file /nowhere/at.prom cannot be written" in refused.err
 
 
 def test_filters(world: World) -> None:

@@ -12,6 +12,8 @@ from tests.retry.test_ladder import claims_of
 from tests.retry.world import EXCHANGE, Seen, World, always, never, pika_connection, until
 
 CRASHES = 10
+ROUTER_CRASHES = 25
+"""More than the delivery limit of 20, which consumer queues have."""
 INNOCENT = 50
 CROWD = Path(__file__).with_name("crashing.py")
 
@@ -49,6 +51,26 @@ def test_a_consumer_without_an_agent_and_the_router_beside_it(world: World) -> N
         assert letter["routing_key"] == "order.till.dead"
         assert router.metric("dead_letters_total", queue="till.orders", reason="rejected") == 1
         assert router.stop() == 0
+
+
+def test_a_router_that_crashes_again_and_again(world: World) -> None:
+    """Without one, what is rejected waits; however often one takes it and dies, all of it is there for the next."""
+    with world.consuming("till.orders", never, straight=True) as service:
+        messages = world.publish_all([("order.till", number) for number in range(3)])
+        until(lambda: len(service.seen) == len(messages), "all are rejected")
+    until(lambda: world.depths()["till.orders.rejected"] == len(messages), "they wait")
+    with pika_connection(world.straight("till")) as connection:
+        for _ in range(ROUTER_CRASHES):
+            channel = connection.channel()
+            for _ in messages:
+                until(lambda: channel.basic_get("till.orders.rejected")[0], "it is there again")  # noqa: B023
+            channel.close()
+    with (
+        world.agent("till", subcommand="route"),
+        world.consuming("till.orders", lambda seen: seen.attempt > 0, straight=True) as service,
+    ):
+        until(lambda: set(messages) <= set(service.accepted), "all come back")
+    assert [attempts(service.of(message)) for message in messages] == [[1]] * len(messages)
 
 
 def test_forged_headers_change_nothing_for_a_client_of_an_agent(world: World) -> None:
@@ -147,8 +169,10 @@ def test_the_retry_exchange_deleted_by_hand(world: World) -> None:
 def test_a_rejected_queue_deleted_by_hand(world: World) -> None:
     """The router takes it up again when it is back, and the other queues never noticed."""
     agent = world.agents["clerk"]
+    assert agent.metric("router_consuming", queue="clerk.frail") == 1
     assert world.broker.api("DELETE", f"/api/queues/{world.vhost}/clerk.frail.rejected").status_code == 204
     until(lambda: [line for line in agent.log() if line.get("event") == "router_cannot_consume"], "the router says so")
+    assert agent.metric("router_consuming", queue="clerk.frail") == 0
     with world.consuming("clerk.orders", lambda seen: seen.attempt > 0) as orders:
         free = world.publish("order.placed")
         until(lambda: free in orders.accepted, "a retry of another queue", 3)
@@ -156,6 +180,7 @@ def test_a_rejected_queue_deleted_by_hand(world: World) -> None:
     with world.consuming("clerk.frail", lambda seen: seen.attempt > 0) as frail:
         message = world.publish("order.frail")
         until(lambda: message in frail.accepted, "a retry of the queue itself", 30)
+    assert agent.metric("router_consuming", queue="clerk.frail") == 1
 
 
 def test_one_poison_message_and_fifty_innocents(world: World) -> None:

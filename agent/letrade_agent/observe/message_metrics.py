@@ -124,6 +124,9 @@ class MessageMetrics:
         text = "Hand-overs, of retries or dead letters, that the broker did not confirm."
         yield counter("hand_over_failures", text, (), counts.hand_over_failures)
         yield gauge("hand_overs_in_flight", "Hand-overs under way.", (), counts.hand_overs_in_flight)
+        taking = {(self._destinations.label(queue),): taken for queue, taken in list(counts.router_consuming.items())}
+        text = "Whether the router takes the rejected messages of a queue; while it does not, they wait at the broker."
+        yield gauge("router_consuming", text, ("queue",), taking)
 
     def _steps(self) -> dict[Labels, int]:
         """Every delay of every own queue, at 0."""

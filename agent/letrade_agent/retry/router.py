@@ -80,24 +80,19 @@ class Router:
             upstream, service=service, what="retry copies", measures=measures, log=log, monotonic=monotonic
         )
         self._service = service
+        self._measures = measures
         self._log = log
         self._now = now
         self._monotonic = monotonic
         self._jitter = jitter
         self._intake: Intake | None = None
         self._taken: dict[Place, _Taken] = {}
-        self._consuming: set[str] = set()
         self._unusable: set[str] = set()
         self._is_failing = False
         self._is_stopping = False
         self._idle = asyncio.Event()
         self._wanted = asyncio.Event()
         self._note_wanted()
-
-    @property
-    def is_consuming(self) -> bool:
-        """Whether it takes the rejected messages of all its queues."""
-        return self._consuming >= set(self._routing.queues)
 
     @property
     def unacknowledged(self) -> int:
@@ -184,7 +179,7 @@ class Router:
 
     def taken_back(self, queue: str) -> None:
         """The broker has what was not acknowledged; copies that are not published yet would be doubles."""
-        self._consuming.discard(queue)
+        self._note_consuming(queue, consuming=False)
         for place in [place for place in self._taken if place.queue == queue]:
             entry = self._taken.pop(place).entry
             if entry is not None:
@@ -193,7 +188,7 @@ class Router:
 
     def consuming(self, queue: str) -> None:
         """Messages of a queue come from now on."""
-        self._consuming.add(queue)
+        self._note_consuming(queue, consuming=True)
         self._unusable.discard(queue)
         self._is_failing = False
         self._log("info", "router_consumes", {"queue": queue})
@@ -250,8 +245,14 @@ class Router:
         if all(taken.entry is None for taken in self._taken.values()):
             self._idle.set()
 
+    def _note_consuming(self, queue: str, *, consuming: bool) -> None:
+        if queue in self._measures.router_consuming:
+            self._measures.router_consuming[queue] = consuming
+
     def _note_wanted(self) -> None:
         """A service without rejected messages needs no connection."""
+        before = self._measures.router_consuming
+        self._measures.router_consuming = {queue: before.get(queue, False) for queue in self._routing.queues}
         if self._routing.queues:
             self._wanted.set()
         else:

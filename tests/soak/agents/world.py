@@ -107,8 +107,8 @@ class World:
         """`letrade-topo` as the administrator."""
         return Tool.at(self.broker, self.folder)
 
-    def agent(self, service: str, *options: str) -> RunningAgent:
-        """The agent beside a service; it is stopped at the end."""
+    def agent(self, service: str, *options: str, ports: tuple[int, int] | None = None) -> RunningAgent:
+        """The agent beside a service; it is stopped at the end, if it still runs."""
         return self.stack.enter_context(
             running_agent(
                 self.folder,
@@ -120,6 +120,7 @@ class World:
                 login=login_of(self.broker, f"{self.vhost}-{service}"),
                 keys=self.keys,
                 options=options,
+                ports=ports,
             )
         )
 
@@ -153,13 +154,19 @@ class World:
 
 
 @contextmanager
-def running_world(broker: RunningBroker, folder: Path, upstream: str | None = None) -> Iterator[World]:
+def running_world(
+    broker: RunningBroker,
+    folder: Path,
+    upstream: str | None = None,
+    document: Callable[[str], Document] = document,
+) -> Iterator[World]:
     """Apply the topology and make the keys; agents stop and everything is taken away at the end.
 
     Args:
         broker: administered through this node.
         folder: for files.
         upstream: nodes for the agents; the broker itself by default.
+        document: the topology for a vhost.
     """
     vhost = f"load-{uuid.uuid4().hex[:12]}"
     topology = document(vhost)
