@@ -72,12 +72,12 @@ def _until_dead(world: World, count: int) -> None:
         time.sleep(0.1)
 
 
-def test_the_agent_takes_a_replay(world: World, start_agent: AgentFactory) -> None:
+def test_the_agent_takes_a_replay(one_world: World, start_agent: AgentFactory) -> None:
     """In its lifetime and hours after it, with the original exchange and key, and the attempt to read."""
-    agent = _agent(world, start_agent, "clerk")
-    world.bury([Dead(1), Dead(2, age=7200, attempt=4)])
+    agent = _agent(one_world, start_agent, "clerk")
+    one_world.bury([Dead(1), Dead(2, age=7200, attempt=4)])
     with _consuming(agent, QUEUE) as seen:
-        world.tool.run("dlq", "replay", "--yes", str(world.file)).check(0)
+        one_world.tool.run("dlq", "replay", "--yes", str(one_world.file)).check(0)
         _until(seen, 2)
     by_number = {
         content["payload"]["number"]: (exchange, key, properties) for exchange, key, properties, content in seen
@@ -85,43 +85,43 @@ def test_the_agent_takes_a_replay(world: World, start_agent: AgentFactory) -> No
     for number, attempt in ((1, 2), (2, 5)):
         exchange, key, properties = by_number[number]
         assert (exchange, key, properties.headers["letrade-attempt"]) == (EXCHANGE, PLACED, attempt)
-    assert (world.count(), agent.metric("messages_rejected_total")) == (0, 0)
+    assert (one_world.count(), agent.metric("messages_rejected_total")) == (0, 0)
 
 
-def test_what_the_agent_refused(world: World, start_agent: AgentFactory) -> None:
+def test_what_the_agent_refused(one_world: World, start_agent: AgentFactory) -> None:
     """A real agent's dead letters: one that came too late, one that nobody signed. Shown, proven, replayed or not."""
-    agent = _agent(world, start_agent, "clerk")
-    message_id, late = world.letter(Dead(7, age=120))
+    agent = _agent(one_world, start_agent, "clerk")
+    message_id, late = one_world.letter(Dead(7, age=120))
     signed = Properties.parse(late.raw).rewritten(
         is_dropped=lambda name: name in (b"letrade-hop", b"letrade-reason", b"letrade-attempt"), added=(), without=()
     )
-    _, forged = world.letter(Dead(8, signed=False))
+    _, forged = one_world.letter(Dead(8, signed=False))
     with _consuming(agent, QUEUE) as seen:
-        world.publish([Publish("", QUEUE, b"\x00\x00", forged.body)])
-        world.publish([Publish(EXCHANGE, PLACED, signed.encode(), late.body)])
-        _until_dead(world, 2)
-        listed = json.loads(world.tool.run("dlq", "ls", "--format", "json", str(world.file)).check(0).out)
+        one_world.publish([Publish("", QUEUE, b"\x00\x00", forged.body)])
+        one_world.publish([Publish(EXCHANGE, PLACED, signed.encode(), late.body)])
+        _until_dead(one_world, 2)
+        listed = json.loads(one_world.tool.run("dlq", "ls", "--format", "json", str(one_world.file)).check(0).out)
         assert listed["queues"] == {QUEUE: 2}
         assert set(listed["reasons"]) == {"token_missing", "expired"}
-        shown = world.tool.run("dlq", "show", message_id, str(world.file)).check(0).out
+        shown = one_world.tool.run("dlq", "show", message_id, str(one_world.file)).check(0).out
         assert "shop, proven" in shown
         assert f"by the agent of clerk from {QUEUE}" in shown
-        refused = world.tool.run("dlq", "replay", "--yes", str(world.file)).check(77).out
+        refused = one_world.tool.run("dlq", "replay", "--yes", str(one_world.file)).check(77).out
         assert "--past-lifetime" in refused
         assert "its origin is not proven" in refused
-        world.tool.run("dlq", "replay", "--yes", "--past-lifetime", str(world.file)).check(3)
+        one_world.tool.run("dlq", "replay", "--yes", "--past-lifetime", str(one_world.file)).check(3)
         _until(seen, 1)
     assert seen[0][3]["payload"]["number"] == 7
-    assert world.count(DEAD) == 1
+    assert one_world.count(DEAD) == 1
 
 
-def test_agents_take_a_fan_out(world: World, start_agent: AgentFactory) -> None:
+def test_agents_take_a_fan_out(one_world: World, start_agent: AgentFactory) -> None:
     """Hours after its lifetime, each queue that it was published for gets it, and each agent lets it through."""
-    clerk, audit = (_agent(world, start_agent, service) for service in ("clerk", "audit"))
-    world.bury([Dead(1, age=7200)])
+    clerk, audit = (_agent(one_world, start_agent, service) for service in ("clerk", "audit"))
+    one_world.bury([Dead(1, age=7200)])
     with _consuming(clerk, QUEUE) as at_clerk, _consuming(audit, AUDIT) as at_audit:
-        world.tool.run("dlq", "replay", "--yes", "--fan-out", str(world.file)).check(0)
+        one_world.tool.run("dlq", "replay", "--yes", "--fan-out", str(one_world.file)).check(0)
         _until(at_clerk, 1)
         _until(at_audit, 1)
     assert at_clerk[0][:2] == at_audit[0][:2] == (EXCHANGE, PLACED)
-    assert world.count() == 0
+    assert one_world.count() == 0

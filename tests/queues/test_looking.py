@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import shutil
 import time
 import uuid
 from pathlib import Path
@@ -15,6 +16,7 @@ from letrade_topo.keys.keyset import load_keyset
 from letrade_topo.messages.encryption import FieldEncryption, SentKeys
 from letrade_topo.queues.letter import Waiting
 from letrade_topo.queues.link import Publish
+from letrade_topo.queues.selection import Selection
 from tests.queues.world import AUDIT, DEAD, QUEUE, Dead, World, body_of
 
 
@@ -24,59 +26,62 @@ def _document(text: str) -> dict[str, object]:
     return found
 
 
-def test_counts_at_a_glance(world: World) -> None:
+def test_counts_at_a_glance(one_world: World) -> None:
     """`ls` counts by reason, queue, type and age, with a bar per row, and as JSON; everything stays."""
-    world.bury([Dead(number) for number in range(6)])
-    world.bury([Dead(9, queue=AUDIT, reason="schema", key="order.77.changed", age=7200) for _ in range(3)])
-    text = world.tool.run("dlq", "ls", str(world.file)).check(0).out
+    one_world.bury([Dead(number) for number in range(6)])
+    one_world.bury([Dead(9, queue=AUDIT, reason="schema", key="order.77.changed", age=7200) for _ in range(3)])
+    text = one_world.tool.run("dlq", "ls", str(one_world.file)).check(0).out
     assert text.startswith("letrade.dlq: 9 messages")
     assert re.search(r"rejected +6 +█+ +67%", text)
     assert re.search(r"1 to 6 h +3 +█+ +33%", text)
-    found = _document(world.tool.run("dlq", "ls", "--format", "json", str(world.file)).check(0).out)
+    found = _document(one_world.tool.run("dlq", "ls", "--format", "json", str(one_world.file)).check(0).out)
     assert found["reasons"] == {"rejected": 6, "schema": 3}
     assert found["queues"] == {QUEUE: 6, AUDIT: 3}
     assert found["types"] == {"order.placed": 6, "order.{id}.changed": 3}
-    assert (found["seen"], found["unseen"], world.count()) == (9, 0, 9)
+    assert (found["seen"], found["unseen"], one_world.count()) == (9, 0, 9)
 
 
-def test_metrics_of_a_look(world: World) -> None:
+def test_metrics_of_a_look(one_world: World) -> None:
     """Counts by reason, the age of the oldest and the moment, in a file for Prometheus; no word of a stranger's."""
-    world.bury([Dead(1), Dead(2, reason="schema", age=7200), Dead(3, reason='made"up\nby anybody')])
-    file = world.file.parent / "dead_letters.prom"
+    one_world.bury([Dead(1), Dead(2, reason="schema", age=7200), Dead(3, reason='made"up\nby anybody')])
+    file = one_world.file.parent / "dead_letters.prom"
     begun = time.time()
-    world.tool.run("dlq", "ls", "--metrics-file", str(file), str(world.file)).check(0)
+    one_world.tool.run("dlq", "ls", "--metrics-file", str(file), str(one_world.file)).check(0)
     samples = {
         (sample.name.removeprefix("letrade_topo_dead_letters"), sample.labels.get("reason")): sample.value
         for family in text_string_to_metric_families(file.read_text(encoding="utf-8"))
         for sample in family.samples
-        if sample.labels.items() >= {"topology": world.topology.name, "queue": DEAD}.items()
+        if sample.labels.items() >= {"topology": one_world.topology.name, "queue": DEAD}.items()
     }
     counted = {reason: count for (name, reason), count in samples.items() if not name and count}
     assert counted == {"rejected": 1, "schema": 1, "_other": 1}
     assert samples["", "expired"] == samples["_unseen", None] == 0
     assert 7200 <= samples["_oldest_age_seconds", None] < 7260
     assert begun <= samples["_last_scan_timestamp_seconds", None] <= time.time()
-    refused = world.tool.run("dlq", "ls", "--metrics-file", "/nowhere/at.prom", str(world.file)).check(1)
+    refused = one_world.tool.run("dlq", "ls", "--metrics-file", "/nowhere/at.prom", str(one_world.file)).check(1)
     assert "the metrics file /nowhere/at.prom cannot be written" in refused.err
 
 
-def test_filters(world: World) -> None:
+def test_filters(one_world: World) -> None:
     """Queue, reason, key pattern, age and id choose; --limit bounds what is listed, not what is counted."""
-    ids = world.bury([Dead(1), Dead(2, age=7200), Dead(3, queue=AUDIT, reason="schema", key="order.77.changed")])
-
-    def matched(*arguments: str) -> object:
-        return _document(world.tool.run("dlq", "ls", "--format", "json", *arguments, str(world.file)).check(0).out)[
-            "matched"
-        ]
-
-    assert matched("--queue", AUDIT) == 1
-    assert matched("--reason", "rejected") == 2
-    assert matched("--key", "order.*.changed") == 1
-    assert matched("--key", "order.#") == 3
-    assert matched("--older", "1h") == 1
-    assert matched("--newer", "1h") == 2
-    assert matched("--id", ids[0], "--id", ids[2]) == 2
-    assert matched("--limit", "0") == 3
+    ids = one_world.bury([Dead(1), Dead(2, age=7200), Dead(3, queue=AUDIT, reason="schema", key="order.77.changed")])
+    letters, now = one_world.letters(), time.time()
+    for selection, count in (
+        (Selection(queues=frozenset((AUDIT,))), 1),
+        (Selection(reasons=frozenset(("rejected",))), 2),
+        (Selection(keys=("order.*.changed",)), 1),
+        (Selection(keys=("order.#",)), 3),
+        (Selection(older_seconds=3600), 1),
+        (Selection(newer_seconds=3600), 2),
+        (Selection(ids=frozenset((ids[0], ids[2]))), 2),
+    ):
+        assert [selection.matches(letter, now) for letter in letters].count(True) == count, selection
+    flags = {"--queue": QUEUE, "--reason": "rejected", "--key": "order.*", "--newer": "1h", "--id": ids[0]}
+    arguments = [part for pair in flags.items() for part in pair]
+    found = _document(one_world.tool.run("dlq", "ls", *arguments, "--format", "json", str(one_world.file)).check(0).out)
+    assert [letter["id"] for letter in found["messages"]] == [ids[0]]  # type: ignore[attr-defined]
+    none = _document(one_world.tool.run("dlq", "ls", "--limit", "0", "--format", "json", str(one_world.file)).out)
+    assert (none["matched"], none["messages"]) == (3, [])
 
 
 def test_looking_often_loses_nothing(world: World) -> None:
@@ -90,22 +95,22 @@ def test_looking_often_loses_nothing(world: World) -> None:
     assert sorted(world.numbers(DEAD)) == list(range(50))
 
 
-def test_two_looks_at_once(world: World) -> None:
+def test_two_looks_at_once(one_world: World) -> None:
     """A look while another one holds messages says that it could not see all; afterwards all are there."""
-    world.bury([Dead(number) for number in range(20)])
-    looks = [world.tool.start("dlq", "ls", "--format", "json", str(world.file)) for _ in range(3)]
+    one_world.bury([Dead(number) for number in range(20)])
+    looks = [one_world.tool.start("dlq", "ls", "--format", "json", str(one_world.file)) for _ in range(3)]
     for each in looks:
         out, err = each.communicate(timeout=60)
         assert each.returncode == 0, err
         found = _document(out)
         assert found["seen"] == 20 or found["unseen"] or found["other_consumers"], found
-    assert world.count() == 20
+    assert one_world.count() == 20
 
 
-def test_what_a_person_needs(world: World) -> None:
+def test_what_a_person_needs(one_world: World) -> None:
     """`show` says where from, why, since when, who; hides what is sensitive and tokens; saves the body."""
-    (message_id,) = world.bury([Dead(7, attempt=4, age=3)])
-    answer = world.tool.run("dlq", "show", message_id, str(world.file)).check(0)
+    (message_id,) = one_world.bury([Dead(7, attempt=4, age=3)])
+    answer = one_world.tool.run("dlq", "show", message_id, str(one_world.file)).check(0)
     for line in (
         r"published to +orders with the key order.placed",
         r"failed in +clerk.orders",
@@ -119,47 +124,50 @@ def test_what_a_person_needs(world: World) -> None:
     ):
         assert re.search(line, answer.out), f"{line}\n{answer.out}"
     assert "77.77" not in answer.out
-    revealed = world.tool.run("dlq", "show", "--reveal", message_id, str(world.file)).check(0)
+    revealed = one_world.tool.run("dlq", "show", "--reveal", message_id, str(one_world.file)).check(0)
     assert '"amount": "77.77"' in revealed.out
-    raw = world.file.parent / "body.json"
-    world.tool.run("dlq", "show", message_id, str(world.file), "--raw", str(raw)).check(0)
+    raw = one_world.file.parent / "body.json"
+    one_world.tool.run("dlq", "show", message_id, str(one_world.file), "--raw", str(raw)).check(0)
     assert raw.read_bytes() == body_of(7, message_id)
     assert raw.stat().st_mode & 0o777 == 0o600
-    found = _document(world.tool.run("dlq", "show", message_id, str(world.file), "--format", "json").check(0).out)
+    answer = one_world.tool.run("dlq", "show", message_id, str(one_world.file), "--format", "json").check(0)
+    found = _document(answer.out)
     assert found["messages"][0]["origin_proven"] is True  # type: ignore[index]
-    assert world.count() == 1
+    assert one_world.count() == 1
 
 
-def test_encrypted_fields(world: World) -> None:
+def test_encrypted_fields(one_world: World, tmp_path: Path) -> None:
     """They are decrypted with the key of those who read dead letters, and only with `--reveal`."""
     now = time.time()
-    keys = load_keyset(world.keys, "shop")
+    keys = load_keyset(one_world.keys, "shop")
     encryption = FieldEncryption("shop", keys, SentKeys(), secrets.token_bytes)
     message_id = str(uuid.uuid4())
     body = encryption.encrypt(body_of(1, message_id), message_id, ("/amount",), frozenset(("clerk", "audit")), now)
     assert isinstance(body, bytes)
-    _, publish = world.letter(Dead(1, message_id=message_id))
-    world.publish([Publish(publish.exchange, publish.routing_key, publish.raw, body)])
-    hidden = world.tool.run("dlq", "show", message_id, str(world.file)).check(0)
-    shown = world.tool.run("dlq", "show", "--reveal", message_id, str(world.file)).check(0)
+    _, publish = one_world.letter(Dead(1, message_id=message_id))
+    one_world.publish([Publish(publish.exchange, publish.routing_key, publish.raw, body)])
+    hidden = one_world.tool.run("dlq", "show", message_id, str(one_world.file)).check(0)
+    shown = one_world.tool.run("dlq", "show", "--reveal", message_id, str(one_world.file)).check(0)
     assert "77.77" not in hidden.out
     assert "say nothing to people" in hidden.out
     assert '"amount": "77.77"' in shown.out
     assert "decrypted: /amount" in shown.err
-    (world.keys / "dead-letter").rename(world.keys / "elsewhere")
-    without = world.tool.run("dlq", "show", "--reveal", message_id, str(world.file)).check(0)
+    others = tmp_path / "keys"
+    shutil.copytree(one_world.keys, others, ignore=shutil.ignore_patterns("dead-letter"))
+    tool = one_world.tool.having(LETRADE_TOPO_KEYS=str(others))
+    without = tool.run("dlq", "show", "--reveal", message_id, str(one_world.file)).check(0)
     assert "cannot be decrypted" in without.err
     assert "77.77" not in without.out
 
 
-def test_what_is_not_proven_is_said(world: World) -> None:
+def test_what_is_not_proven_is_said(one_world: World) -> None:
     """Without a token, with another message's hop, or without keys: `not proven`, with the reason."""
-    (unsigned,) = world.bury([Dead(1, signed=False)])
-    answer = world.tool.run("dlq", "show", unsigned, str(world.file)).check(0)
+    (unsigned,) = one_world.bury([Dead(1, signed=False)])
+    answer = one_world.tool.run("dlq", "show", unsigned, str(one_world.file)).check(0)
     assert re.search(r"origin +not proven: token_missing", answer.out)
-    (message_id,) = world.bury([Dead(2)])
-    keyless = world.tool.having(LETRADE_TOPO_KEYS="")
-    answer = keyless.run("dlq", "show", message_id, str(world.file)).check(0)
+    (message_id,) = one_world.bury([Dead(2)])
+    keyless = one_world.tool.having(LETRADE_TOPO_KEYS="")
+    answer = keyless.run("dlq", "show", message_id, str(one_world.file)).check(0)
     assert re.search(r"origin +not proven: there are no keys", answer.out)
 
 
@@ -201,38 +209,38 @@ def _reject_one(world: World) -> None:
         time.sleep(0.05)
 
 
-def test_one_clear_message_each(world: World, tmp_path: Path) -> None:
+def test_one_clear_message_each(own_world: World, tmp_path: Path) -> None:
     """A wrong password, a missing queue, a broker that is away, an unknown id, a certificate that nobody trusts."""
-    file = str(world.file)
+    file = str(own_world.file)
     wrong = tmp_path / "wrong"
     wrong.write_text("wrong\n")
     cases = [
-        (world.tool.run("dlq", "ls", "--password-file", str(wrong), file), 69, "refused the login of the user"),
-        (world.tool.run("dlq", "ls", "--amqp", "amqps://localhost:1", file), 69, "nothing listens there"),
-        (world.tool.having(LETRADE_TOPO_CA_FILE="").run("dlq", "ls", file), 69, "is not trusted"),
-        (world.tool.run("dlq", "show", "nobody", file), 1, "no message in letrade.dlq has the id nobody"),
+        (own_world.tool.run("dlq", "ls", "--password-file", str(wrong), file), 69, "refused the login of the user"),
+        (own_world.tool.run("dlq", "ls", "--amqp", "amqps://localhost:1", file), 69, "nothing listens there"),
+        (own_world.tool.having(LETRADE_TOPO_CA_FILE="").run("dlq", "ls", file), 69, "is not trusted"),
+        (own_world.tool.run("dlq", "show", "nobody", file), 1, "no message in letrade.dlq has the id nobody"),
         (
-            world.tool.run("dlq", "ls", "--amqp", "amqp://localhost:5672", file),
+            own_world.tool.run("dlq", "ls", "--amqp", "amqp://localhost:5672", file),
             64,
             "plain AMQP to localhost is refused",
         ),
     ]
-    assert world.broker.api("DELETE", f"/api/queues/{world.topology.vhost}/{DEAD}").status_code == 204
-    cases.append((world.tool.run("dlq", "ls", file), 1, "there is no such queue"))
-    assert world.broker.api("DELETE", f"/api/vhosts/{world.topology.vhost}").status_code == 204
-    cases.append((world.tool.run("dlq", "ls", file), 69, f"no access to the vhost '{world.topology.vhost}'"))
+    assert own_world.broker.api("DELETE", f"/api/queues/{own_world.topology.vhost}/{DEAD}").status_code == 204
+    cases.append((own_world.tool.run("dlq", "ls", file), 1, "there is no such queue"))
+    assert own_world.broker.api("DELETE", f"/api/vhosts/{own_world.topology.vhost}").status_code == 204
+    cases.append((own_world.tool.run("dlq", "ls", file), 69, f"no access to the vhost '{own_world.topology.vhost}'"))
     for answer, code, words in cases:
         answer.check(code)
         assert words in answer.err, answer.err
         assert len(answer.err.strip().splitlines()) <= 4, answer.err
 
 
-def test_a_reader_that_goes_away(world: World) -> None:
+def test_a_reader_that_goes_away(one_world: World) -> None:
     """`ls | true` leaves everything where it is."""
-    world.bury([Dead(1)])
-    shown = world.tool.start("dlq", "ls", str(world.file))
+    one_world.bury([Dead(1)])
+    shown = one_world.tool.start("dlq", "ls", str(one_world.file))
     assert shown.stdout is not None
     shown.stdout.close()
     _, err = shown.communicate()
     assert "Traceback" not in err, err
-    assert world.count() == 1
+    assert one_world.count() == 1

@@ -79,104 +79,104 @@ def test_what_was_published_leaves_as_it_came(world: World) -> None:
     assert arrived.signed == properties.signed
 
 
-def test_dry_run_limit_and_rate(world: World) -> None:
+def test_dry_run_limit_and_rate(one_world: World) -> None:
     """--dry-run says what would be and does nothing; --limit bounds it; --rate spreads it."""
-    world.bury([Dead(number) for number in range(10)])
-    found = _replay(world, "--dry-run", "--limit", "4")
-    assert (found["replayed"], world.count(), world.count(QUEUE)) == (4, 10, 0)
+    one_world.bury([Dead(number) for number in range(10)])
+    found = _replay(one_world, "--dry-run", "--limit", "4")
+    assert (found["replayed"], one_world.count(), one_world.count(QUEUE)) == (4, 10, 0)
     start = time.monotonic()
-    assert _replay(world, "--limit", "6", "--rate", "5")["replayed"] == 6
+    assert _replay(one_world, "--limit", "6", "--rate", "5")["replayed"] == 6
     assert time.monotonic() - start >= 5 / 5
-    assert (world.count(), world.count(QUEUE)) == (4, 6)
+    assert (one_world.count(), one_world.count(QUEUE)) == (4, 6)
 
 
-def test_filters_choose(world: World) -> None:
+def test_filters_choose(one_world: World) -> None:
     """Only what matches goes, each to the queue that failed it; the rest stays."""
-    world.bury([Dead(1), Dead(2, queue=AUDIT), Dead(3, reason="schema"), Dead(4, queue=AUDIT)])
-    assert _replay(world, "--queue", AUDIT)["replayed"] == 2
-    assert sorted(world.numbers(AUDIT)) == [2, 4]
-    assert sorted(world.numbers(DEAD)) == [1, 3]
+    one_world.bury([Dead(1), Dead(2, queue=AUDIT), Dead(3, reason="schema"), Dead(4, queue=AUDIT)])
+    assert _replay(one_world, "--queue", AUDIT)["replayed"] == 2
+    assert sorted(one_world.numbers(AUDIT)) == [2, 4]
+    assert sorted(one_world.numbers(DEAD)) == [1, 3]
 
 
-def test_many_that_do_not_match(world: World) -> None:
+def test_many_that_do_not_match(one_world: World) -> None:
     """More kept messages than one consumer's prefetch do not hide what lies behind them."""
-    world.bury([Dead(number) for number in range(1200)])
-    world.bury([Dead(5000, queue=AUDIT)])
-    found = _replay(world, "--queue", AUDIT)
+    one_world.bury([Dead(number) for number in range(1200)])
+    one_world.bury([Dead(5000, queue=AUDIT)])
+    found = _replay(one_world, "--queue", AUDIT)
     assert (found["seen"], found["replayed"]) == (1201, 1)
-    assert world.count() == 1200
+    assert one_world.count() == 1200
 
 
-def test_what_is_not_proven_stays(world: World) -> None:
+def test_what_is_not_proven_stays(one_world: World) -> None:
     """Without a valid token, or pointed at a queue that it was not published for, it needs --unproven."""
-    world.bury([Dead(1, signed=False)])
-    answer = world.tool.run("dlq", "replay", "--yes", str(world.file)).check(77)
+    one_world.bury([Dead(1, signed=False)])
+    answer = one_world.tool.run("dlq", "replay", "--yes", str(one_world.file)).check(77)
     assert "its origin is not proven (token_missing" in answer.out
-    assert world.count() == 1
-    assert _replay(world, "--unproven")["replayed"] == 1
-    ((_, _, properties, _),) = world.take(QUEUE)
+    assert one_world.count() == 1
+    assert _replay(one_world, "--unproven")["replayed"] == 1
+    ((_, _, properties, _),) = one_world.take(QUEUE)
     assert "letrade-hop" not in properties.headers
 
 
-def test_too_old_already_when_it_failed(world: World) -> None:
+def test_too_old_already_when_it_failed(one_world: World) -> None:
     """A message that came late is replayed only where a person says so; one that failed in time always is."""
-    world.bury([Dead(1, age=7200), Dead(2, age=3), Dead(3, age=7200, late=True)])
-    found = _replay(world, code=3)
+    one_world.bury([Dead(1, age=7200), Dead(2, age=3), Dead(3, age=7200, late=True)])
+    found = _replay(one_world, code=3)
     assert found["replayed"] == 2
     assert found["left"] == {"it was older than the lifetime of order.placed when it failed": 1}
-    assert _replay(world, "--past-lifetime")["replayed"] == 1
-    assert sorted(world.numbers(QUEUE)) == [1, 2, 3]
+    assert _replay(one_world, "--past-lifetime")["replayed"] == 1
+    assert sorted(one_world.numbers(QUEUE)) == [1, 2, 3]
 
 
-def test_fan_out(world: World) -> None:
+def test_fan_out(one_world: World) -> None:
     """Every queue that it was published for gets one, with a hop of its own where its consumer would refuse it else."""
-    world.bury([Dead(1), Dead(2, age=7200)])
-    found = _replay(world, "--fan-out")
+    one_world.bury([Dead(1), Dead(2, age=7200)])
+    found = _replay(one_world, "--fan-out")
     assert found["replayed"] == 2
     for queue in (QUEUE, AUDIT):
-        copies = world.take(queue)
+        copies = one_world.take(queue)
         assert len(copies) == 2
         assert {_claims(properties.headers["letrade-hop"])["q"] for _, _, properties, _ in copies} == {queue}
-    assert world.count() == 0
+    assert one_world.count() == 0
 
 
-def test_a_target_that_is_gone(world: World) -> None:
+def test_a_target_that_is_gone(own_world: World) -> None:
     """A queue that is not there: the message stays among the dead letters, and that is said."""
-    world.bury([Dead(1)])
-    assert world.broker.api("DELETE", f"/api/queues/{world.topology.vhost}/{QUEUE}").status_code == 204
-    found = _replay(world, code=1)
+    own_world.bury([Dead(1)])
+    assert own_world.broker.api("DELETE", f"/api/queues/{own_world.topology.vhost}/{QUEUE}").status_code == 204
+    found = _replay(own_world, code=1)
     assert "it reached no queue (NO_ROUTE)" in found["failed"]  # type: ignore[operator]
-    assert world.count() == 1
+    assert own_world.count() == 1
 
 
-def test_killed_three_times(world: World) -> None:
+def test_killed_three_times(one_world: World) -> None:
     """kill -9 three times in the middle of many: the fourth run finishes; none lost, at most one twice a kill."""
-    killed_replays(world, total=2000, kills=3)
+    killed_replays(one_world, total=600, kills=3)
 
 
-def test_interrupted_in_order(world: World) -> None:
+def test_interrupted_in_order(one_world: World) -> None:
     """Ctrl-C: what is on its way is waited for, exit code 130, a second run finishes, nothing twice."""
-    world.bury([Dead(number) for number in range(300)])
-    run = world.tool.start("dlq", "replay", "--yes", "--rate", "100", str(world.file))
-    until_replayed(world, 50)
+    one_world.bury([Dead(number) for number in range(300)])
+    run = one_world.tool.start("dlq", "replay", "--yes", "--rate", "100", str(one_world.file))
+    until_replayed(one_world, 50)
     run.send_signal(signal.SIGINT)
     _, err = run.communicate(timeout=60)
     assert run.returncode == 130, err
     assert "run it again to finish" in err
-    _replay(world)
-    assert world.numbers(QUEUE) == Counter(range(300))
+    _replay(one_world)
+    assert one_world.numbers(QUEUE) == Counter(range(300))
 
 
-def test_a_window(world: World) -> None:
+def test_a_window(one_world: World) -> None:
     """--window sends several at once; all arrive once."""
-    world.bury([Dead(number) for number in range(500)])
-    assert _replay(world, "--window", "50")["replayed"] == 500
-    assert world.numbers(QUEUE) == Counter(range(500))
+    one_world.bury([Dead(number) for number in range(500)])
+    assert _replay(one_world, "--window", "50")["replayed"] == 500
+    assert one_world.numbers(QUEUE) == Counter(range(500))
 
 
-def test_the_broker_dies_meanwhile(start_broker: BrokerFactory, broker_version: str, tmp_path: Path) -> None:
+def test_the_broker_dies_meanwhile(start_broker: BrokerFactory, one_broker_version: str, tmp_path: Path) -> None:
     """kill -9 of the broker during a replay: one clear message; after its return a second run finishes."""
-    broker = start_broker(broker_version)
+    broker = start_broker(one_broker_version)
     world = World.make(broker, "own", tmp_path)
     broker.sync_metadata()
     world.bury([Dead(number) for number in range(400)])
@@ -194,32 +194,32 @@ def test_the_broker_dies_meanwhile(start_broker: BrokerFactory, broker_version: 
     assert arrived.total() - len(arrived) <= 2
 
 
-def test_purge(world: World) -> None:
+def test_purge(one_world: World) -> None:
     """Only with filters, only with the right number, exactly those that match."""
-    file = str(world.file)
-    world.bury([Dead(number) for number in range(5)])
-    world.bury([Dead(number, queue=AUDIT, reason="schema") for number in range(10, 13)])
-    world.tool.run("dlq", "purge", "--count", "8", file).check(64)
-    world.tool.run("dlq", "purge", "--reason", "schema", file).check(64)
-    refused = world.tool.run("dlq", "purge", "--reason", "schema", "--count", "4", file).check(77)
+    file = str(one_world.file)
+    one_world.bury([Dead(number) for number in range(5)])
+    one_world.bury([Dead(number, queue=AUDIT, reason="schema") for number in range(10, 13)])
+    one_world.tool.run("dlq", "purge", "--count", "8", file).check(64)
+    one_world.tool.run("dlq", "purge", "--reason", "schema", file).check(64)
+    refused = one_world.tool.run("dlq", "purge", "--reason", "schema", "--count", "4", file).check(77)
     assert "3 messages match, and 4 were confirmed" in refused.err
-    assert world.count() == 8
-    answer = world.tool.run("dlq", "purge", "--reason", "schema", "--count", "3", file).check(0)
+    assert one_world.count() == 8
+    answer = one_world.tool.run("dlq", "purge", "--reason", "schema", "--count", "3", file).check(0)
     assert answer.out.strip() == "3 messages deleted from letrade.dlq"
-    assert sorted(world.numbers(DEAD)) == list(range(5))
+    assert sorted(one_world.numbers(DEAD)) == list(range(5))
 
 
-def test_a_person_types(world: World) -> None:
+def test_a_person_types(one_world: World) -> None:
     """On a terminal, `replay` asks with the count and its age, and `purge` wants the number itself."""
-    world.bury([Dead(number, age=3700) for number in range(3)])
-    file = str(world.file)
-    code, said = _at_terminal(world, ["dlq", "replay", "--limit", "1", file], "y\n")
-    assert (code, world.count()) == (0, 2), said
+    one_world.bury([Dead(number, age=3700) for number in range(3)])
+    file = str(one_world.file)
+    code, said = _at_terminal(one_world, ["dlq", "replay", "--limit", "1", file], "y\n")
+    assert (code, one_world.count()) == (0, 2), said
     assert "Replay 1 message, the oldest dead for 1 h 1 min?" in said
-    code, said = _at_terminal(world, ["dlq", "purge", "--older", "1h", file], "3\n")
-    assert (code, world.count()) == (77, 2), said
-    code, said = _at_terminal(world, ["dlq", "purge", "--older", "1h", file], "2\n")
-    assert (code, world.count()) == (0, 0), said
+    code, said = _at_terminal(one_world, ["dlq", "purge", "--older", "1h", file], "3\n")
+    assert (code, one_world.count()) == (77, 2), said
+    code, said = _at_terminal(one_world, ["dlq", "purge", "--older", "1h", file], "2\n")
+    assert (code, one_world.count()) == (0, 0), said
     assert "Type 2 to delete these messages for good" in said
 
 
@@ -245,9 +245,9 @@ def _at_terminal(world: World, arguments: list[str], typed: str) -> tuple[int, s
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said.decode(errors="replace")
 
 
-def test_straight_from_the_rejected(world: World) -> None:
+def test_straight_from_the_rejected(one_world: World) -> None:
     """`--from <queue>.rejected` replays what waits for a router that does not come."""
-    _, publish = world.letter(Dead(1))
-    world.publish([Publish("", rejected_queue(QUEUE), publish.raw, publish.body)])
-    assert _replay(world, "--from", rejected_queue(QUEUE))["targets"] == {QUEUE: 1}
-    assert world.count(rejected_queue(QUEUE)) == 0
+    _, publish = one_world.letter(Dead(1))
+    one_world.publish([Publish("", rejected_queue(QUEUE), publish.raw, publish.body)])
+    assert _replay(one_world, "--from", rejected_queue(QUEUE))["targets"] == {QUEUE: 1}
+    assert one_world.count(rejected_queue(QUEUE)) == 0

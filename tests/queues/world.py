@@ -28,9 +28,9 @@ from letrade_topo.model.topology import Topology
 from letrade_topo.queues.browse import Browse
 from letrade_topo.queues.content import Properties
 from letrade_topo.queues.endpoint import Endpoint, Login
-from letrade_topo.queues.letter import Reader, waiting_queue
+from letrade_topo.queues.letter import Letter, Reader, waiting_queue
 from letrade_topo.queues.link import Publish, open_link
-from letrade_topo.queues.sessions import Looked, Place, look
+from letrade_topo.queues.sessions import Looked, Place, Visit, look
 from tests.agents import make_key_folder
 from tests.brokers import RunningBroker
 from tests.tool import Tool
@@ -160,6 +160,17 @@ class World:
         tool.run("apply", "--yes", str(file)).check(0)
         return cls(broker, file, topology, keys, tool)
 
+    def empty(self) -> None:
+        """Delete every message."""
+        for queue in self.broker.api("GET", f"/api/queues/{self.topology.vhost}").json():
+            path = f"/api/queues/{self.topology.vhost}/{queue['name']}/contents"
+            assert self.broker.api("DELETE", path).status_code == 204
+
+    def destroy(self) -> None:
+        """Take everything away."""
+        self.broker.api("DELETE", f"/api/vhosts/{self.topology.vhost}")
+        self.tool.run("destroy", "--yes", str(self.file)).check(0)
+
     def key(self, owner: str) -> SigningKey:
         """The private key of a service."""
         if owner not in self.signing:
@@ -244,12 +255,18 @@ class World:
         raw = b"".join(properties.encode())
         return message_id, Publish(self.topology.dead_letter.exchange, f"{dead.key}.dead", raw, body)
 
-    def look(self, queue: str = DEAD) -> Looked:
+    def letters(self) -> list[Letter]:
+        """The dead letters; all of them stay."""
+        found: list[Letter] = []
+        self.look(visit=lambda letter, *_: found.append(letter))
+        return found
+
+    def look(self, queue: str = DEAD, visit: Visit = lambda *_: None) -> Looked:
         """One pass over a queue, as `dlq ls` makes it, without a process of its own."""
         waiting = waiting_queue(self.topology, queue)
         assert waiting is not None
         place = Place(self.endpoint, Reader(self.topology, waiting), queue, _Silent(), time.time)
-        return asyncio.run(look(place, lambda *_: None))
+        return asyncio.run(look(place, visit))
 
     def count(self, queue: str = DEAD) -> int:
         """Messages that are ready in a queue, by the broker's own word."""

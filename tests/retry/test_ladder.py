@@ -21,7 +21,7 @@ def _in_real_time(world: World) -> None:
     if world.contract is None:
         service = world.consumer("clerk.contract", never)
         began = time.time()
-        world.contract = service, world.publish("order.contract", 7), began
+        world.contract = service, world.publish("commands.execute_trade", 7), began
 
 
 def claims_of(letter: dict[str, object]) -> HopClaims:
@@ -129,15 +129,16 @@ def test_the_contracts_policy_in_real_time(world: World) -> None:
     for found, expected in zip(since_first(seen), (0, 5, 15, 35), strict=True):
         assert found == pytest.approx(expected, rel=TOLERANCE, abs=0.5)
     assert [one.attempt for one in seen] == [0, 1, 2, 3]
-    assert {(one.exchange, one.routing_key) for one in seen} == {(EXCHANGE, "order.contract")}
-    assert (letter["exchange"], letter["routing_key"]) == ("letrade.dlq", "order.contract.dead")
+    assert {(one.exchange, one.routing_key) for one in seen} == {(EXCHANGE, "commands.execute_trade")}
+    assert (letter["exchange"], letter["routing_key"]) == ("letrade.dlq", "commands.execute_trade.dead")
     assert letter["payload"].encode() == seen[0].body
     headers = letter["properties"]["headers"]
     assert (headers["letrade-reason"], headers["letrade-attempt"]) == ("rejected", 3)
-    assert headers["letrade-to"] == ".".join(base64url.encode(one).decode() for one in (b"orders", b"order.contract"))
+    to = (EXCHANGE.encode(), b"commands.execute_trade")
+    assert headers["letrade-to"] == ".".join(base64url.encode(one).decode() for one in to)
     hop = claims_of(letter)
     assert (hop.attempt, hop.queue, hop.reason) == (3, "clerk.contract", "rejected")
-    assert (hop.exchange, hop.routing_key) == (EXCHANGE, "order.contract")
+    assert (hop.exchange, hop.routing_key) == (EXCHANGE, "commands.execute_trade")
     assert hop.first_failure == pytest.approx(began, abs=3)
     assert hop.issued_at - hop.first_failure == pytest.approx(35, rel=TOLERANCE)
     assert datetime.fromtimestamp(hop.first_failure).year >= 2024

@@ -35,7 +35,7 @@ QUEUES: Mapping[str, tuple[str, list[str], Mapping[str, object] | str]] = {
     "clerk.orders": ("clerk", ["order.placed"], SHORT),
     "audit.orders": ("audit", ["order.placed"], SHORT),
     "clerk.changes": ("clerk", ["order.{id}.changed"], SHORT),
-    "clerk.contract": ("clerk", ["order.contract"], {"max_retries": 3, "delay": "5s", "multiplier": 2}),
+    "clerk.contract": ("clerk", ["commands.execute_trade"], {"max_retries": 3, "delay": "5s", "multiplier": 2}),
     "clerk.ladder": ("clerk", ["order.ladder"], {"max_retries": 2, "delay": "300ms", "multiplier": 12}),
     "clerk.frail": ("clerk", ["order.frail"], {"max_retries": 1, "delay": "200ms", "multiplier": 1}),
     "clerk.crowd": ("clerk", ["order.crowd"], {"max_retries": 1, "delay": "200ms", "multiplier": 1}),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.brokers import RunningBroker
 from tests.queues.kills import killed_replays
 from tests.queues.world import World
@@ -14,6 +16,7 @@ LETTERS = 10_000
 KILLS = 3
 
 
+@pytest.mark.long_form  # the short one is in tests/queues/test_replaying.py
 def test_replay_of_many_killed(broker: RunningBroker, vhost_name: str, tmp_path: Path, summarise: Summarise) -> None:
     """Nothing lost, and at most the one in flight twice, for each kill."""
     world = World.make(broker, vhost_name, tmp_path)
