@@ -16,7 +16,6 @@ from letrade_agent.filters.verdicts import Filters
 from letrade_agent.measures import Measures
 from letrade_agent.observe.admin import AdminServer, Pages
 from letrade_agent.observe.certificates import CertificateFile, end_of_der
-from letrade_agent.observe.log import Log
 from letrade_agent.observe.metrics import Sidelights
 from letrade_agent.observe.pages import pages_of
 from letrade_agent.observe.rates import Rates
@@ -29,11 +28,12 @@ from letrade_agent.retry.router import Router
 from letrade_agent.retry.routing import Routing
 from letrade_agent.start import check_certificates, listening, login_of, stop_signals
 from letrade_agent.state import AgentState, InForce, Phase, Source
-from letrade_agent.watch.fingerprint import Fingerprint
 from letrade_agent.watch.sources import load
 from letrade_agent.watch.watcher import Watcher, facts_of, watched_files
 from letrade_topo.exit_codes import ExitCode
 from letrade_topo.keys.replay import Replay
+from letrade_topo.load.fingerprint import Fingerprint
+from letrade_topo.log import Log
 from letrade_topo.messages.encryption import SentKeys
 from letrade_topo.model.names import rejected_queue
 

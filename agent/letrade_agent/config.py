@@ -14,6 +14,7 @@ from typing import Self
 from urllib.parse import SplitResult, urlsplit
 
 from letrade_topo.errors import TopoError
+from letrade_topo.log import LogFormat
 
 DEFAULT_PORTS = {"amqps": 5671, "amqp": 5672}
 _LARGEST_PORT = 65_535
@@ -21,13 +22,6 @@ _LARGEST_PORT = 65_535
 
 class InvalidSetting(TopoError):
     """A setting cannot be used, or two of them not together."""
-
-
-class LogFormat(StrEnum):
-    """How log lines look."""
-
-    JSON = "json"
-    TEXT = "text"
 
 
 class Undeclared(StrEnum):

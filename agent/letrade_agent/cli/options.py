@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 import click
 
-from letrade_agent.config import Address, LogFormat
+from letrade_agent.config import Address
+from letrade_topo.log import LogFormat
 from letrade_topo.model.units import Duration, UnitError
 
 PREFIX = "LETRADE_AGENT_"

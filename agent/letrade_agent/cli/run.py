@@ -26,13 +26,13 @@ from letrade_agent.config import (
     Address,
     DeclareMode,
     InvalidSetting,
-    LogFormat,
     RetryMode,
     Settings,
     Undeclared,
     check,
     parse_upstream,
 )
+from letrade_topo.log import LogFormat
 
 OVERLAY_VARIABLE = "LETRADE_TOPO_OVERLAY"
 """As for `letrade-topo`: files that change the topology, with `:` between."""

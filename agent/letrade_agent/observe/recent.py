@@ -30,7 +30,7 @@ class Refused(NamedTuple):
 
 
 class RecentRefusals:
-    """Keeps the last of them; a listener of `letrade_agent.observe.log.Log`."""
+    """Keeps the last of them; a listener of `letrade_topo.log.Log`."""
 
     def __init__(self) -> None:
         self._kept: deque[Refused] = deque(maxlen=MOST_KEPT)

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from letrade_agent.config import Settings
 from letrade_agent.state import AgentState, InForce, Source
-from letrade_agent.watch.fingerprint import Fingerprint
 from letrade_agent.watch.sources import key_files, load_keys, load_topology, succeeded, topology_files
 from letrade_topo.errors import TopoError
+from letrade_topo.load.fingerprint import Fingerprint
 
 POLL_SECONDS: Final = 0.5
 

@@ -12,8 +12,9 @@ import click
 import pytest
 from letrade_agent.cli.main import main
 from letrade_agent.cli.run import read_settings, route, run
-from letrade_agent.config import Address, DeclareMode, LogFormat, RetryMode, Settings, Undeclared, UpstreamNode
+from letrade_agent.config import Address, DeclareMode, RetryMode, Settings, Undeclared, UpstreamNode
 
+from letrade_topo.log import LogFormat
 from tests.topologies import orders, write
 
 FLAGS = {

@@ -9,9 +9,8 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from letrade_agent.config import Address, LogFormat
+from letrade_agent.config import Address
 from letrade_agent.measures import Measures
-from letrade_agent.observe.log import Log
 from letrade_agent.observe.metrics import AgentCollector, Exposition, Sidelights
 from letrade_agent.observe.rates import Rates
 from letrade_agent.observe.recent import RecentRefusals
@@ -20,6 +19,7 @@ from letrade_agent.state import AgentState, InForce, Phase
 
 from letrade_topo.keys.keyset import KeySet, load_keyset
 from letrade_topo.keys.making import make_keys
+from letrade_topo.log import Log, LogFormat
 from letrade_topo.model.security import JwtAlgorithm
 from letrade_topo.model.topology import Topology
 from tests.topologies import shipped

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from letrade_agent.config import Settings, UpstreamNode
 from letrade_agent.state import AgentState, InForce, Source
-from letrade_agent.watch.fingerprint import Fingerprint
 from letrade_agent.watch.sources import load
 from letrade_agent.watch.watcher import Watcher, watched_files
 
 from letrade_topo.errors import TopoError
 from letrade_topo.keys.making import make_keys
 from letrade_topo.keys.rotation import Timing, rotate_keys
+from letrade_topo.load.fingerprint import Fingerprint
 from letrade_topo.model.security import JwtAlgorithm
 from tests.topologies import Document, orders, write
 

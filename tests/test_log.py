@@ -6,10 +6,9 @@ import io
 import json
 
 import pytest
-from letrade_agent.config import LogFormat
-from letrade_agent.observe.log import MOST_ALIKE, WINDOW_SECONDS, Log
 from letrade_agent.observe.recent import MOST_KEPT, RecentRefusals
 
+from letrade_topo.log import MOST_ALIKE, WINDOW_SECONDS, Log, LogFormat
 from tests.agent.observe.world import NOW, Clock, Written
 
 

@@ -1,4 +1,4 @@
-"""Log lines: one event each, as JSON or as text; what repeats is counted instead of repeated.
+"""Log lines of programs that run on: one event each, as JSON or as text; what repeats is counted, not repeated.
 
 Whoever logs gives facts, never a body, a token or a secret; nothing here can tell.
 """
@@ -9,9 +9,8 @@ import contextlib
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, Final, TextIO, TypeAlias
-
-from letrade_agent.config import LogFormat
 
 WINDOW_SECONDS: Final = 10.0
 MOST_ALIKE: Final = 20
@@ -21,6 +20,13 @@ _LONGEST_VALUE: Final = 2000
 
 Fields: TypeAlias = Mapping[str, Any]
 Listener: TypeAlias = Callable[[float, str, Fields], None]
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    JSON = "json"
+    TEXT = "text"
 
 
 class _Kind:
