@@ -6,8 +6,10 @@ leaves nothing half-known: the next one finds what was made, owns it, and finish
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from letrade_topo.apply.execute import Execution
 from letrade_topo.apply.lock import CALL_SECONDS, BrokerLock
@@ -31,6 +33,18 @@ class Declined(UnsafePlan):
     """The person who was asked said no."""
 
 
+class Phase(StrEnum):
+    """The parts of a run that take time."""
+
+    LOCK = "lock"
+    WRITE = "write"
+    VERIFY = "verify"
+
+
+def _untimed(phase: Phase, seconds: float) -> None:
+    """Nobody is told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """How a run is done.
@@ -41,6 +55,7 @@ class Run:
         fingerprint: of a saved plan; the broker must still have it.
         lock_timeout_seconds: how long to wait for another run.
         progress: who is told how far it is.
+        timed: who is told how long a phase took, in seconds.
     """
 
     review: Callable[[Plan], bool]
@@ -48,6 +63,7 @@ class Run:
     reviewed: bool = False
     fingerprint: str | None = None
     lock_timeout_seconds: float = 30.0
+    timed: Callable[[Phase, float], None] = _untimed
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +73,12 @@ class Result:
     Args:
         plan: what was to be done.
         outcomes: one for each change.
+        after: what was left when it was read back; None when nothing was written.
     """
 
     plan: Plan
     outcomes: tuple[Outcome, ...] = ()
+    after: Plan | None = None
 
     def count(self, status: Status) -> int:
         """How many changes ended so."""
@@ -111,9 +129,12 @@ def apply(client: ManagementClient, request: Request, run: Run) -> Result:
         return _perform(client, request, run, plan, lambda: None, ())
     made = _make_vhost(client, plan)
     with (
-        ManagementClient(client.endpoint, timeout_seconds=CALL_SECONDS, pool_size=1) as lock_client,
+        ManagementClient(
+            client.endpoint, timeout_seconds=CALL_SECONDS, pool_size=1, observe=client.observe
+        ) as lock_client,
         BrokerLock(lock_client, plan.scope.vhost, plan.scope.topology, run.lock_timeout_seconds) as lock,
     ):
+        run.timed(Phase.LOCK, lock.waited_seconds)
         result = _locked(client, request, run, plan, lock, made)
     return _remove_vhost(client, result)
 
@@ -158,17 +179,23 @@ def _perform(
 ) -> Result:
     changes = _inside(plan)
     execution = Execution(client, plan.scope.vhost, plan.allowances, check_lock, run.progress)
+    began = time.monotonic()
     try:
-        execution.run(changes)
+        try:
+            execution.run(changes)
+        finally:
+            run.timed(Phase.WRITE, time.monotonic() - began)
         check_lock()
         run.progress.say("reading back")
+        began = time.monotonic()
         after = prepare(client, request)
         _settle(client, plan, after)
     except KeyboardInterrupt:
         raise Interrupted(Result(plan, (*made, *execution.outcomes.values()))) from None
     except TopoError as error:
         raise Broken(error, Result(plan, (*made, *execution.outcomes.values()))) from error
-    return Result(plan, (*made, *_verified(plan, changes, execution.outcomes, after)))
+    run.timed(Phase.VERIFY, time.monotonic() - began)
+    return Result(plan, (*made, *_verified(plan, changes, execution.outcomes, after)), after)
 
 
 def _ours_to_be(plan: Plan) -> list[Address]:
@@ -214,6 +241,7 @@ def _settle(client: ManagementClient, plan: Plan, after: Plan) -> None:
     for change in after.changes:
         if change.before is not None and (change.after is not None or record.owns(change.address)):
             present.add(change.address)
+    present |= {one.change.address for one in after.blocked if record.owns(one.change.address)}
     owned = {address for address in present if not address.startswith("vhost:")}
     if plan.destroys and not owned:
         _delete_record(client, plan)

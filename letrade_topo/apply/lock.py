@@ -33,6 +33,11 @@ NONCE_BITS = 31
 """x-max-length is compared as an integer; 31 bits are accepted by every version."""
 
 
+def new_nonce() -> int:
+    """What tells one holder of a lock from another."""
+    return secrets.randbits(NONCE_BITS) + 1
+
+
 class LockHeld(TopoError):
     """Another run holds the lock."""
 
@@ -50,12 +55,31 @@ class BrokerLock:
         vhost: which must exist.
         topology: the topology's name.
         timeout_seconds: how long to wait for another run to end.
+        queue: the lock's queue, where it is not the one of runs that write.
+        nonce: of a holder who takes the lock again and again; by default a new one.
+
+    Attributes:
+        waited_seconds: how long it took to get it.
     """
 
-    def __init__(self, client: ManagementClient, vhost: str, topology: str, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        client: ManagementClient,
+        vhost: str,
+        topology: str,
+        timeout_seconds: float,
+        *,
+        queue: str | None = None,
+        nonce: int | None = None,
+    ) -> None:
         self._lease = Lease(
-            client, vhost, names.lock_queue(topology), int(LEASE_SECONDS * 1000), secrets.randbits(NONCE_BITS) + 1
+            client,
+            vhost,
+            queue or names.lock_queue(topology),
+            int(LEASE_SECONDS * 1000),
+            nonce or new_nonce(),
         )
+        self.waited_seconds = 0.0
         self._topology = topology
         self._timeout_seconds = timeout_seconds
         self._stop = threading.Event()
@@ -103,9 +127,10 @@ class BrokerLock:
             self._renewed_at = time.monotonic()
             try:
                 if self._lease.try_acquire():
+                    self.waited_seconds = time.monotonic() - start
                     return
             except MissingRight:
-                if self._renewed_at > start + GRANT_SECONDS:
+                if self._renewed_at > start + min(GRANT_SECONDS, self._timeout_seconds):
                     raise
             if time.monotonic() + POLL_SECONDS > deadline:
                 raise LockHeld(

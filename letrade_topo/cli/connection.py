@@ -19,6 +19,7 @@ from letrade_topo.secrets import MissingSecret, read_secret_file, resolve
 
 if TYPE_CHECKING:  # imported when a command runs, not for `--help`
     from letrade_topo.management.client import ManagementClient
+    from letrade_topo.management.transport import Observer
     from letrade_topo.model.topology import BrokerAccess
 
 DEFAULT_MANAGEMENT = "https://localhost:15671"
@@ -42,8 +43,18 @@ class ConnectionOptions:
     ca_file: Path | None
     insecure_loopback: bool
 
-    def connect(self, access: BrokerAccess | None, environment: Mapping[str, str] = os.environ) -> ManagementClient:
+    def connect(
+        self,
+        access: BrokerAccess | None,
+        environment: Mapping[str, str] = os.environ,
+        observe: Observer | None = None,
+    ) -> ManagementClient:
         """A client for the broker that these options and the file's `broker` section name.
+
+        Args:
+            access: the file's `broker` section.
+            environment: variables.
+            observe: told of every HTTP request.
 
         Raises:
             InvalidEndpoint: the URL cannot be used, or is plain http where that is not allowed.
@@ -51,6 +62,7 @@ class ConnectionOptions:
         """
         from letrade_topo.management.client import ManagementClient
         from letrade_topo.management.endpoint import Endpoint
+        from letrade_topo.management.transport import unobserved
 
         username = self.username or (access.username if access else None)
         if not username:
@@ -63,7 +75,7 @@ class ConnectionOptions:
             ca_file=ca_file,
             insecure_loopback=self.insecure_loopback,
         )
-        return ManagementClient(endpoint)
+        return ManagementClient(endpoint, observe=observe or unobserved)
 
     def url(self, access: BrokerAccess | None) -> str:
         """The URL of the management API."""

@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "plan": ("letrade_topo.cli.plan:plan", "Show what would change on the broker."),
     "apply": ("letrade_topo.cli.apply:apply", "Make the broker match the topology file."),
     "drift": ("letrade_topo.cli.drift:drift", "Fail when the broker differs from the topology file."),
+    "watch": ("letrade_topo.cli.watch:watch", "Compare or repair again and again: the controller."),
     "destroy": ("letrade_topo.cli.destroy:destroy", "Delete everything that this tool made."),
     "dlq": ("letrade_topo.cli.dlq:dlq", "Look at dead letters, send them back, delete them."),
     "keys": ("letrade_topo.cli.keys:keys", "Make, rotate and show the keys of message tokens."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,12 +14,14 @@ from letrade_topo.expand.desired import DesiredState, DocumentPath
 from letrade_topo.expand.expansion import expand
 from letrade_topo.load.topology_file import LoadedTopology
 from letrade_topo.model.security import SecretReference
-from letrade_topo.model.topology import BrokerAccess
+from letrade_topo.model.topology import BrokerAccess, Topology
 from letrade_topo.plan import saved
 from letrade_topo.plan.guards import Allowances
 from letrade_topo.plan.prepare import Request
 from letrade_topo.plan.scope import Scope
 from letrade_topo.secrets import resolve
+
+_NOTHING = Allowances()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,18 @@ def job_of_topology(loaded: LoadedTopology, allow: Sequence[str] = (), *, destro
         InvalidAllowance: `--allow` was given something unknown.
         MissingSecret: a password reference leads nowhere.
     """
-    topology = loaded.topology
     for warning in loaded.diagnostics:
         say(f"{warning.severity}: {warning.location}: {warning.summary} [{warning.rule}]")
+    return Job(request_of(loaded, Allowances.parse(allow), destroys=destroys), loaded.topology.broker, loaded=loaded)
+
+
+def request_of(loaded: LoadedTopology, allowances: Allowances = _NOTHING, *, destroys: bool = False) -> Request:
+    """What the planner needs of a topology file.
+
+    Raises:
+        MissingSecret: a password reference leads nowhere.
+    """
+    topology = loaded.topology
 
     @lru_cache(maxsize=1)
     def expanded(capabilities: Capabilities) -> DesiredState:
@@ -57,19 +68,23 @@ def job_of_topology(loaded: LoadedTopology, allow: Sequence[str] = (), *, destro
     def locate(path: DocumentPath) -> str:
         return str(loaded.sources.locate(path))
 
-    passwords = [service.password for service in topology.services.values()]
-    passwords += [user.password for user in topology.users.values()]
-    references = dict.fromkeys(password for password in passwords if password is not None)
-    request = Request(
+    references = password_references(topology)
+    return Request(
         scope=Scope.of(topology),
         expand=expanded,
         locate=locate,
         secrets={} if destroys else resolve(references, os.environ),
-        allowances=Allowances.parse(allow),
+        allowances=allowances,
         tls_required=topology.security.tls.required,
         destroys=destroys,
     )
-    return Job(request, topology.broker, loaded=loaded)
+
+
+def password_references(topology: Topology) -> Collection[SecretReference]:
+    """Where the passwords of a topology's users are."""
+    passwords = [service.password for service in topology.services.values()]
+    passwords += [user.password for user in topology.users.values()]
+    return dict.fromkeys(password for password in passwords if password is not None)
 
 
 def job_of_saved_plan(path: Path, allow: Sequence[str] = ()) -> Job:

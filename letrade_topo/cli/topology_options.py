@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from letrade_topo.load.topology_file import LoadedTopology
 
 DEFAULT_FILE = "topology.yaml"
+FILE_VARIABLE = "LETRADE_TOPO_FILE"
 STANDARD_INPUT = "-"
 VARIABLE_PREFIX = "LETRADE_TOPO_VAR_"
 
@@ -68,10 +69,30 @@ class TopologyOptions:
 
 def topology_options(command: Command) -> Command:
     """Give a click command FILE, --overlay and --var, as one argument `topology: TopologyOptions`."""
-
-    @click.argument(
-        "file", required=False, default=DEFAULT_FILE, envvar="LETRADE_TOPO_FILE", type=click.Path(allow_dash=True)
+    file = click.argument(
+        "file", required=False, default=DEFAULT_FILE, envvar=FILE_VARIABLE, type=click.Path(allow_dash=True)
     )
+    return _with_topology(command, file)
+
+
+def topology_flags(command: Command) -> Command:
+    """The same with --topology FILE instead of the argument, as programs that run on have it."""
+    file = click.option(
+        "--topology",
+        "file",
+        metavar="FILE",
+        default=DEFAULT_FILE,
+        show_default=True,
+        envvar=FILE_VARIABLE,
+        show_envvar=True,
+        type=click.Path(),
+        help="The topology file.",
+    )
+    return _with_topology(command, file)
+
+
+def _with_topology(command: Command, file: Callable[[Any], Any]) -> Command:
+    @file
     @click.option(
         "--overlay",
         "overlays",
@@ -97,7 +118,7 @@ def topology_options(command: Command) -> Command:
         topology = TopologyOptions(file, overlays, variables, _environment())
         return command(*args, topology=topology, **options)
 
-    return with_topology  # type: ignore[return-value]  # click replaces it by a command in any case
+    return with_topology  # type: ignore[no-any-return]  # click replaces it by a command in any case
 
 
 def _variables(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:

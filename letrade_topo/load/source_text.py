@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 from letrade_topo.load.diagnostics import Diagnostic, InvalidTopology, Location
@@ -11,6 +13,7 @@ from letrade_topo.model.rules import Severity
 
 LARGEST_FILE_BYTES = 64 * 2**20
 LONGEST_EXCERPT = 400
+SHA_DIGITS = 12
 
 _NOT_ALLOWED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """YAML 1.1, 5.1: what a file may not contain unescaped."""
@@ -62,6 +65,11 @@ class SourceText:
         if not 0 < line <= len(self.lines):
             return ""
         return masked(self.lines[line - 1][:LONGEST_EXCERPT])
+
+
+def topology_sha(texts: Iterable[SourceText]) -> str:
+    """What tells one content of a topology's files from another: in metrics of agents and of the controller alike."""
+    return sha256("\0".join(text.text for text in texts).encode()).hexdigest()[:SHA_DIGITS]
 
 
 def read_source(path: Path) -> SourceText:

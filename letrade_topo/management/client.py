@@ -14,7 +14,7 @@ from letrade_topo.management.calls import Call, Right, path
 from letrade_topo.management.endpoint import Endpoint
 from letrade_topo.management.errors import NoManagementApi, NotFound
 from letrade_topo.management.refusals import Caller
-from letrade_topo.management.transport import Transport
+from letrade_topo.management.transport import Observer, Transport, unobserved
 from letrade_topo.model.messages import Json
 
 TIMEOUT_SECONDS = 60.0
@@ -31,16 +31,22 @@ class ManagementClient:
         endpoint: which broker, as whom.
         timeout_seconds: how long to wait for an answer.
         pool_size: connections kept open; more threads than that wait for each other.
+        observe: told of every HTTP request.
 
     Raises:
         InvalidEndpoint: the CA file cannot be used.
     """
 
     def __init__(
-        self, endpoint: Endpoint, *, timeout_seconds: float = TIMEOUT_SECONDS, pool_size: int = POOL_SIZE
+        self,
+        endpoint: Endpoint,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        pool_size: int = POOL_SIZE,
+        observe: Observer = unobserved,
     ) -> None:
         self.endpoint = endpoint
-        self._transport = Transport(endpoint, timeout_seconds=timeout_seconds, pool_size=pool_size)
+        self._transport = Transport(endpoint, timeout_seconds=timeout_seconds, pool_size=pool_size, observe=observe)
 
     def __enter__(self) -> Self:
         return self
@@ -51,6 +57,11 @@ class ManagementClient:
     def close(self) -> None:
         """Close all connections."""
         self._transport.close()
+
+    @property
+    def observe(self) -> Observer:
+        """Who is told of every HTTP request."""
+        return self._transport.observe
 
     @property
     def calls(self) -> int:
@@ -87,8 +98,9 @@ class ManagementClient:
         return self._list(vhost, "the queues", query)
 
     def queue_totals(self, vhost: str) -> Sequence[JsonObject]:
-        """`name` and `messages` of all queues."""
-        query = path("queues", vhost, disable_stats="true", enable_queue_totals="true", columns="name,messages")
+        """`name`, `messages`, `messages_ready` and `messages_unacknowledged` of all queues."""
+        columns = "name,messages,messages_ready,messages_unacknowledged"
+        query = path("queues", vhost, disable_stats="true", enable_queue_totals="true", columns=columns)
         return self._list(vhost, "the message counts", query)
 
     def consumers(self, vhost: str) -> Sequence[JsonObject]:

@@ -9,7 +9,8 @@ import json
 import ssl
 import threading
 import time
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Self, TypeAlias
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -35,6 +36,14 @@ _PASSING = frozenset({500, 502, 503, 504})
 _WHOAMI = Call("GET", "/whoami", "say who is logged in")
 
 
+Observer: TypeAlias = Callable[[str, int | None, float], None]
+"""Told of every HTTP request: its method, the status of the answer or None, and how long it took in seconds."""
+
+
+def unobserved(method: str, status: int | None, seconds: float) -> None:
+    """Nobody is told."""
+
+
 class Transport:
     """HTTP to one endpoint, with one login.
 
@@ -42,13 +51,17 @@ class Transport:
         endpoint: whom to call, and as whom.
         timeout_seconds: how long to wait for the next bytes of an answer.
         pool_size: connections that are kept open; more threads than that wait for one.
+        observe: told of every request, from the thread that sends it.
 
     Raises:
         InvalidEndpoint: the CA file cannot be read.
     """
 
-    def __init__(self, endpoint: Endpoint, *, timeout_seconds: float, pool_size: int) -> None:
+    def __init__(
+        self, endpoint: Endpoint, *, timeout_seconds: float, pool_size: int, observe: Observer = unobserved
+    ) -> None:
         self.endpoint = endpoint
+        self.observe = observe
         self.calls = 0
         self._counting = threading.Lock()
         self._timeout = (CONNECT_TIMEOUT_SECONDS, timeout_seconds)
@@ -115,12 +128,15 @@ class Transport:
         for attempt in range(1, ATTEMPTS + 1):
             with self._counting:
                 self.calls += 1
+            began = time.monotonic()
             try:
                 answer = self._once(request)
             except requests.RequestException as error:
+                self.observe(call.method, None, time.monotonic() - began)
                 if attempt == ATTEMPTS or not faults.is_worth_repeating(error):
                     raise faults.explain(error, self.endpoint, call, attempt) from error
             else:
+                self.observe(call.method, answer.status, time.monotonic() - began)
                 if attempt == ATTEMPTS or answer.status not in _PASSING:
                     return answer
             # urllib3's Retry would do this too, but cannot tell a broken connection from a time-out.

@@ -38,6 +38,11 @@ def lock_queue(topology: str) -> str:
     return f"letrade-topo.lock.{topology}"
 
 
+def leader_queue(topology: str) -> str:
+    """The queue whose lease says which of several controllers leads. A topology's name has no dot."""
+    return f"{lock_queue(topology)}.watch"
+
+
 def ownership_record(topology: str, vhost: str) -> str:
     """The global parameter that says what the tool made. A topology's name has no dot, so this is unambiguous."""
     return f"letrade-topo.{topology}.{vhost}"

@@ -24,6 +24,10 @@ MANY_COUNT = 20
 """More deletions than both of these at once are more likely a wrong file than a wish (octoDNS: 30 %)."""
 
 
+TOPOLOGY = Address("topology")
+"""What is refused when it is no single object."""
+
+
 class Allowance(StrEnum):
     """The kinds of `--allow`."""
 
@@ -121,7 +125,7 @@ def assess(
     many = removed > MANY_COUNT and removed > MANY_SHARE * len(record.owned)
     if many and not destroys and not allowances.permit(Allowance.DELETE_MANY, ""):
         why = f"{removed} of {len(record.owned)} owned objects would be deleted at once"
-        refusals.append(Refusal(Address("topology"), why, str(Allowance.DELETE_MANY)))
+        refusals.append(Refusal(TOPOLOGY, why, str(Allowance.DELETE_MANY)))
     return tuple(refusals)
 
 

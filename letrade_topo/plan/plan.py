@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from letrade_topo.broker.objects import Binding, BrokerObject
 from letrade_topo.broker.state import BrokerInfo, LiveState
 from letrade_topo.expand.desired import DesiredState
+from letrade_topo.plan.blocked import Blocked
 from letrade_topo.plan.change import Action, Change
 from letrade_topo.plan.compare import Comparison, ends_of
 from letrade_topo.plan.findings import Finding
@@ -37,6 +38,8 @@ class Plan:
         vhost_exists: whether the vhost was there.
         lock_hazards: policies under which the lock would end too early.
         destroys: everything owned goes.
+        blocked: changes that were left out, because a guard refuses them; where that was not asked for, a guard
+            refuses the whole plan.
     """
 
     scope: Scope
@@ -52,6 +55,7 @@ class Plan:
     vhost_exists: bool
     lock_hazards: tuple[str, ...] = ()
     destroys: bool = False
+    blocked: tuple[Blocked, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -74,7 +78,7 @@ class Plan:
     @property
     def in_sync(self) -> bool:
         """Whether the broker is exactly as declared."""
-        return not (self.changes or self.unmanaged or self.findings)
+        return not (self.changes or self.blocked or self.unmanaged or self.findings)
 
     @property
     def record_is_current(self) -> bool:
@@ -82,6 +86,7 @@ class Plan:
         if self.destroys:
             return self.record == OwnershipRecord()
         owned = {address for address in self.comparison.in_sync if not address.startswith("vhost:")}
+        owned |= {one.change.address for one in self.blocked if self.record.owns(one.change.address)}
         # Also nothing beyond: what is gone or was let go of may come back as somebody else's.
         return self.is_empty and owned == self.record.owned and not self.record.pending
 

@@ -27,6 +27,7 @@ from letrade_topo.management.client import ManagementClient
 from letrade_topo.management.reading import QueueCounts, read_queue_counts, read_state
 from letrade_topo.model.security import SecretReference
 from letrade_topo.model.topology import Ownership
+from letrade_topo.plan.blocked import Blocked, separate
 from letrade_topo.plan.change import Action, Change, Reason
 from letrade_topo.plan.compare import compare, ends_of, ordered
 from letrade_topo.plan.findings import find, lock_hazards
@@ -51,6 +52,8 @@ class Request:
         allowances: what the caller allowed.
         tls_required: plain-text listeners are findings.
         destroys: plan the deletion of everything that is owned.
+        leaves_blocked: what a guard refuses is left out of the plan, with what goes with it, and the rest is done;
+            otherwise one refusal stands against all of it.
     """
 
     scope: Scope
@@ -60,6 +63,7 @@ class Request:
     allowances: Allowances = Allowances()
     tls_required: bool = False
     destroys: bool = False
+    leaves_blocked: bool = False
 
 
 def prepare(client: ManagementClient, request: Request) -> Plan:
@@ -93,6 +97,9 @@ def plan_for(live: LiveState, request: Request, read_counts: Callable[[], Mappin
         changes = ordered([*changes, *_permitted(comparison.unmanaged, request.allowances)])
     if any(change.removes_queue for change in changes):
         changes = _with_counts(changes, read_counts())
+    blocked: tuple[Blocked, ...] = ()
+    if request.leaves_blocked:
+        changes, blocked = separate(changes, lambda left: assess(left, live, record, request.allowances))
     refusals = assess(changes, live, record, request.allowances, destroys=request.destroys)
     if request.destroys:
         changes += _vhost_deletion(changes, live, record)
@@ -110,6 +117,7 @@ def plan_for(live: LiveState, request: Request, read_counts: Callable[[], Mappin
         vhost_exists=live.vhost_exists,
         lock_hazards=lock_hazards(live, desired, scope.topology),
         destroys=request.destroys,
+        blocked=blocked,
     )
 
 

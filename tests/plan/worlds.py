@@ -105,7 +105,11 @@ class World:
         return replace(state, broker=broker, operator_policies=self.operator_policies)
 
     def request(
-        self, *allow: str, destroys: bool = False, secrets: Mapping[SecretReference, str] | None = None
+        self,
+        *allow: str,
+        destroys: bool = False,
+        secrets: Mapping[SecretReference, str] | None = None,
+        leaves_blocked: bool = False,
     ) -> Request:
         """What the command line asks the planner."""
         return Request(
@@ -116,14 +120,22 @@ class World:
             allowances=Allowances.parse(allow),
             tls_required=self.topology.security.tls.required,
             destroys=destroys,
+            leaves_blocked=leaves_blocked,
         )
 
-    def plan(self, *allow: str, destroys: bool = False, secrets: Mapping[SecretReference, str] | None = None) -> Plan:
+    def plan(
+        self,
+        *allow: str,
+        destroys: bool = False,
+        secrets: Mapping[SecretReference, str] | None = None,
+        leaves_blocked: bool = False,
+    ) -> Plan:
         """Plan for the broker as it is."""
         live = self.live
         names = [thing.name for thing in live.objects.values() if isinstance(thing, Queue)]
         counts = {name: self.counts.get(name, QueueCounts(0, 0)) for name in names}
-        return plan_for(live, self.request(*allow, destroys=destroys, secrets=secrets), lambda: counts)
+        request = self.request(*allow, destroys=destroys, secrets=secrets, leaves_blocked=leaves_blocked)
+        return plan_for(live, request, lambda: counts)
 
     def perform(self, changes: Iterable[Change]) -> None:
         """Do to the broker what a plan says, in its order."""

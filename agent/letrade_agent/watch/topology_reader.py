@@ -18,7 +18,6 @@ from letrade_topo.errors import TopoError
 from letrade_topo.model.topology import Topology
 
 READING_SECONDS: Final = 120.0
-SHA_DIGITS: Final = 12
 
 
 class TopologyRefused(TopoError):
@@ -71,17 +70,14 @@ def read_topology(files: Sequence[Path], variables: Mapping[str, str]) -> Read:
 
 
 def _main() -> None:
-    from hashlib import sha256
-
-    from letrade_topo.load.source_text import read_source
+    from letrade_topo.load.source_text import read_source, topology_sha
     from letrade_topo.load.topology_file import load_sources
 
     question = json.load(sys.stdin)
     try:
         texts = [read_source(Path(name)) for name in question["files"]]
         topology = load_sources(texts, environment=question["variables"]).topology
-        content = "\0".join(text.text for text in texts)
-        found: Read | str = Read(topology, sha256(content.encode()).hexdigest()[:SHA_DIGITS])
+        found: Read | str = Read(topology, topology_sha(texts))
     except TopoError as error:
         found = str(error)
     sys.stdout.buffer.write(pickle.dumps(found))
