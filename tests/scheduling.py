@@ -1,6 +1,6 @@
-"""Which process runs which test, with xdist: one has all tests of a broker version, so that it is started once.
+"""Which process runs which test, with xdist: those that share a broker stay together, so that few brokers are started.
 
-The others go file by file. xdist's own groups (`--dist loadgroup`) do nothing with pytest 9.2, which does not read the
+Tests of a broker version come in two groups, those with agents and those of the tool; the others go file by file. xdist's own groups (`--dist loadgroup`) do nothing with pytest 9.2, which does not read the
 node id that they write.
 """
 
@@ -15,12 +15,17 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 _VERSION = re.compile(r"\[(?:.*-)?(3\.10|4\.0)(?:-.*)?\]$")
 
 
+_WITH_AGENTS = re.compile(r"^tests/(?:agent|bus|examples|interop|retry|soak)/")
+
+
 class ByBroker(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """All tests of a broker version together, the others by file."""
+    """All tests of a broker version in two groups, the others by file."""
 
     def _split_scope(self, nodeid: str) -> str:
         found = _VERSION.search(nodeid)
-        return f"RabbitMQ {found[1]}" if found else nodeid.partition("::")[0]
+        if not found:
+            return nodeid.partition("::")[0]
+        return f"RabbitMQ {found[1]}, {'agents' if _WITH_AGENTS.match(nodeid) else 'tool'}"
 
 
 @pytest.hookimpl(optionalhook=True)
