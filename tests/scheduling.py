@@ -1,7 +1,7 @@
 """Which process runs which test, with xdist: those that share a broker stay together, so that few brokers are started.
 
-Tests of a broker version come in two groups, those with agents and those of the tool; the others go file by file. xdist's own groups (`--dist loadgroup`) do nothing with pytest 9.2, which does not read the
-node id that they write.
+Tests of a broker version come in two groups, those with agents and those of the tool; the others go file by file.
+xdist's own groups (`--dist loadgroup`) do nothing with pytest 9.2, which does not read the node id that they write.
 """
 
 from __future__ import annotations
