@@ -52,6 +52,8 @@ BY_ERROR = {
     "InvalidMessageFile": ExitCode.INVALID_FILE,
     "NotAMessage": ExitCode.INVALID_FILE,
     "UnsuitableName": ExitCode.INVALID_FILE,
+    "InvalidManifest": ExitCode.INVALID_FILE,
+    "InvalidValues": ExitCode.INVALID_FILE,
     "InvalidEndpoint": ExitCode.USAGE,
     "InvalidAllowance": ExitCode.USAGE,
     "InvalidSetting": ExitCode.USAGE,
@@ -65,6 +67,7 @@ BY_ERROR = {
     "LockLost": ExitCode.LOCKED,
     "UnsafePlan": ExitCode.REFUSED,
     "NotForThis": ExitCode.REFUSED,
+    "UnprotectedPod": ExitCode.REFUSED,
     "RotationUnderWay": ExitCode.REFUSED,
 }
 

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "destroy": ("letrade_topo.cli.destroy:destroy", "Delete everything that this tool made."),
     "dlq": ("letrade_topo.cli.dlq:dlq", "Look at dead letters, send them back, delete them."),
     "keys": ("letrade_topo.cli.keys:keys", "Make, rotate and show the keys of message tokens."),
+    "k8s": ("letrade_topo.cli.k8s:k8s", "Put the agent into Kubernetes manifests, without Helm."),
     "broker": ("letrade_topo.cli.broker:broker", "Run a throw-away RabbitMQ node for development."),
 }
 

@@ -1,0 +1,171 @@
+"""Where the pods are in a stream of manifests: YAML nodes with their positions.
+
+Reads only. A place that cannot be changed by inserting lines (braces, an alias, a merge key) is refused with its
+position when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from letrade_topo.k8s.errors import InvalidManifest
+
+_TEMPLATES = {
+    "Deployment": ("spec", "template"),
+    "StatefulSet": ("spec", "template"),
+    "DaemonSet": ("spec", "template"),
+    "ReplicaSet": ("spec", "template"),
+    "Job": ("spec", "template"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+    "Pod": (),
+}
+"""Where the pod's template is, in each kind that has pods."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key of a mapping and its value."""
+
+    key: yaml.Node
+    value: yaml.Node
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A manifest that has pods.
+
+    Args:
+        source: how messages call the file.
+        kind, name: as written there.
+        node: the manifest.
+        template: what has the pod's `metadata` and `spec`.
+        spec: the pod's.
+    """
+
+    source: str
+    kind: str
+    name: str
+    node: yaml.MappingNode
+    template: yaml.MappingNode
+    spec: yaml.MappingNode
+
+    @property
+    def title(self) -> str:
+        """As people and `--workload` write it."""
+        return f"{self.kind}/{self.name}"
+
+
+def read_workloads(text: str, source: str) -> list[Workload]:
+    """All manifests of a stream that have pods, in order.
+
+    Args:
+        text: YAML documents.
+        source: how messages call the file.
+
+    Raises:
+        InvalidManifest: it is no YAML, or a pod is not where its kind has it.
+    """
+    try:  # not libyaml's: it takes the process down when somebody nests deeply enough
+        documents = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
+    except yaml.MarkedYAMLError as error:
+        at = f":{error.problem_mark.line + 1}:{error.problem_mark.column + 1}" if error.problem_mark else ""
+        raise InvalidManifest(f"{source}{at}: {error.problem}", fix="the input has to be YAML") from None
+    except yaml.YAMLError as error:
+        raise InvalidManifest(f"{source}: {' '.join(str(error).split())}", fix="the input has to be YAML") from None
+    except RecursionError:
+        raise InvalidManifest(f"{source} is nested too deeply") from None
+    return [found for node in documents for found in _workload(node, source)]
+
+
+def place(source: str, node: yaml.Node) -> str:
+    """A node's position, `FILE:LINE:COLUMN`."""
+    return f"{source}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+
+
+def entry(node: yaml.MappingNode, name: str, source: str) -> Entry | None:
+    """A key of a mapping with its value; None when it has no such key.
+
+    Raises:
+        InvalidManifest: there is a merge key, so that nobody can tell; or the key is there twice.
+    """
+    found: Entry | None = None
+    for key, value in node.value:
+        if key.value == "<<" and key.style is None:
+            raise InvalidManifest(f"{place(source, key)}: a merge key", fix="write out what it stands for")
+        if key.value == name:
+            if found is not None:
+                raise InvalidManifest(f"{place(source, key)}: {name} is there twice", fix="remove one of the two")
+            found = Entry(key, value)
+    return found
+
+
+def changeable(entry: Entry, source: str) -> yaml.Node:
+    """The value, if lines can be put into it.
+
+    Raises:
+        InvalidManifest: it is an alias.
+    """
+    key, value = entry.key.end_mark, entry.value.start_mark
+    if (value.line, value.column) < (key.line, key.column):
+        raise InvalidManifest(f"{place(source, entry.key)}: {entry.key.value} is an alias", fix="write its value out")
+    return entry.value
+
+
+def is_nothing(node: yaml.Node) -> bool:
+    """Whether it is null, or an empty mapping or list."""
+    return node.tag.endswith(":null") if isinstance(node, yaml.ScalarNode) else not node.value
+
+
+def plain(node: yaml.Node, source: str) -> Any:
+    """A node's value as Python has it.
+
+    Raises:
+        InvalidManifest: it has tags that Kubernetes does not know either.
+    """
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.construct_document(deepcopy(node))  # it writes merge keys out in the node
+    except yaml.MarkedYAMLError as error:
+        raise InvalidManifest(f"{place(source, node)}: {error.problem}") from None
+    finally:
+        loader.dispose()
+
+
+def _workload(node: yaml.Node | None, source: str) -> Iterator[Workload]:
+    if not isinstance(node, yaml.MappingNode):
+        if node is not None and not is_nothing(node):
+            raise InvalidManifest(f"{place(source, node)}: this is not a Kubernetes manifest")
+        return
+    kind = _text(node, "kind", source)
+    if kind == "List" or (kind.endswith("List") and entry(node, "items", source)):
+        raise InvalidManifest(
+            f"{place(source, node)}: a list of manifests", fix="give them as documents with `---` between"
+        )
+    if kind not in _TEMPLATES:
+        return
+    template = _mapping(node, _TEMPLATES[kind], source)
+    metadata = _mapping(node, ("metadata",), source)
+    name = _text(metadata, "name", source) or _text(metadata, "generateName", source)
+    yield Workload(source, kind, name, node, template, _mapping(template, ("spec",), source))
+
+
+def _text(node: yaml.MappingNode, name: str, source: str) -> str:
+    found = entry(node, name, source)
+    return str(found.value.value) if found and isinstance(found.value, yaml.ScalarNode) else ""
+
+
+def _mapping(node: yaml.MappingNode, path: tuple[str, ...], source: str) -> yaml.MappingNode:
+    for name in path:
+        found = entry(node, name, source)
+        if found is None:
+            raise InvalidManifest(f"{place(source, node)}: no {name} here")
+        value = changeable(found, source)
+        if not isinstance(value, yaml.MappingNode):
+            raise InvalidManifest(f"{place(source, value)}: {name} is not a mapping")
+        node = value
+    return node

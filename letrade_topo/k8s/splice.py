@@ -1,0 +1,133 @@
+"""Lines put into YAML text and taken out of it, so that everything else stays byte for byte.
+
+Positions come from the text's own nodes. Nothing here knows what the lines mean.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+import yaml
+
+from letrade_topo.k8s.errors import InvalidManifest
+from letrade_topo.k8s.manifests import place
+
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+"""YAML 1.1, 4.1.4; the parser counts lines by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(slots=True)
+class Splice:
+    """Changes of one text, made at once at the end.
+
+    Args:
+        text: what is changed.
+        source: how messages call it.
+    """
+
+    text: str
+    source: str
+    _edits: list[_Edit] = field(default_factory=list)
+    _starts: list[int] = field(default_factory=list)
+    _break: str = "\n"
+
+    def __post_init__(self) -> None:
+        breaks = list(_LINE_BREAK.finditer(self.text))
+        self._starts = [0, *(found.end() for found in breaks)]
+        if breaks and breaks[0].group() == "\r\n":
+            self._break = "\r\n"
+
+    def insert_before(self, line: int, lines: list[str]) -> None:
+        """Put lines before a line, and before the comments that stand right above it."""
+        while line > 0 and self._line(line - 1).lstrip().startswith("#"):
+            line -= 1
+        self._insert(line, lines)
+
+    def insert_after(self, line: int, lines: list[str]) -> None:
+        """Put lines after a line."""
+        self._insert(line + 1, lines)
+
+    def remove_lines(self, first: int, last: int) -> None:
+        """Take lines out, both ends included."""
+        self._edits.append(_Edit(self._start(first), self._start(last + 1), ""))
+
+    def replace(self, node: yaml.Node, text: str) -> None:
+        """Put text in a node's place."""
+        self._edits.append(_Edit(self.offset(node.start_mark), self.offset(node.end_mark), text))
+
+    def remove_value(self, key: yaml.Node, value: yaml.Node) -> None:
+        """Leave `key:` alone of `key: value`."""
+        start = self.text.index(":", self.offset(key.end_mark)) + 1
+        self._edits.append(_Edit(start, max(start, self.offset(value.end_mark)), ""))
+
+    def open_braces(self, node: yaml.MappingNode, text: str) -> None:
+        """Put text behind the brace that opens a mapping."""
+        self._edits.append(_Edit(*2 * (self.offset(node.start_mark) + 1,), text))
+
+    def dash_of(self, item: yaml.Node) -> tuple[int, int]:
+        """Line and column of the dash of a list's item."""
+        offset = self.text.rindex("-", 0, self.offset(item.start_mark))
+        line = bisect_right(self._starts, offset) - 1
+        return line, offset - self._starts[line]
+
+    def offset(self, mark: yaml.Mark) -> int:
+        """Where a mark is in the text."""
+        return self._start(mark.line) + mark.column
+
+    def last_line(self, node: yaml.Node) -> int:
+        """The last line that a node stands on, without comments and empty lines behind it."""
+        if isinstance(node, yaml.CollectionNode) and node.value and not node.flow_style:
+            last = node.value[-1]
+            key, value = last if isinstance(last, tuple) else (None, last)
+            if key is not None and is_elsewhere(key, value):
+                return int(key.end_mark.line)  # an alias
+            return max(self.last_line(value), key.end_mark.line if key is not None else 0)
+        mark = node.end_mark
+        line = mark.line - 1 if mark.column == 0 and mark.line > node.start_mark.line else mark.line
+        while line > node.start_mark.line and not self._line(line).strip():
+            line -= 1
+        return int(line)
+
+    def result(self) -> str:
+        """The text with all changes."""
+        pieces, done = [], 0
+        for edit in sorted(self._edits, key=lambda edit: (edit.start, edit.end)):
+            pieces += [self.text[done : edit.start], edit.text]
+            done = max(done, edit.end)
+        return "".join([*pieces, self.text[done:]])
+
+    def require_lines(self, node: yaml.Node) -> None:
+        """Refuse what is written in braces or brackets."""
+        if isinstance(node, yaml.CollectionNode) and node.flow_style and node.value:
+            raise InvalidManifest(
+                f"{place(self.source, node)}: written in braces or brackets",
+                why="the sidecar is put in as lines",
+                fix="write it as indented lines; for JSON: kubectl get -o yaml, or yq -P",
+            )
+
+    def _insert(self, line: int, lines: list[str]) -> None:
+        text = "".join(one + self._break for one in lines)
+        offset = self._start(line)
+        if offset == len(self.text) and self.text and not _LINE_BREAK.fullmatch(self.text[-1]):
+            text = self._break + text.removesuffix(self._break)
+        self._edits.append(_Edit(offset, offset, text))
+
+    def _start(self, line: int) -> int:
+        return self._starts[line] if line < len(self._starts) else len(self.text)
+
+    def _line(self, line: int) -> str:
+        return self.text[self._start(line) : self._start(line + 1)]
+
+
+def is_elsewhere(key: yaml.Node, value: yaml.Node) -> bool:
+    """Whether a value stands before its key: it is an alias."""
+    return bool((value.start_mark.line, value.start_mark.column) < (key.end_mark.line, key.end_mark.column))

@@ -1,0 +1,1 @@
+"""The charts, rendered by a real Helm and judged without a cluster."""
