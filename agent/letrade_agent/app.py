@@ -21,7 +21,9 @@ from letrade_agent.observe.pages import pages_of
 from letrade_agent.observe.rates import Rates
 from letrade_agent.observe.recent import RecentRefusals
 from letrade_agent.observe.status import NodeStatus, Observed, totals
+from letrade_agent.proxy.expiry import Expiry
 from letrade_agent.proxy.nodes import NodeHealth
+from letrade_agent.proxy.objects import Objects
 from letrade_agent.proxy.queue_counts import QueueCounts
 from letrade_agent.proxy.server import Proxy
 from letrade_agent.retry.router import Router
@@ -30,12 +32,14 @@ from letrade_agent.start import check_certificates, listening, login_of, stop_si
 from letrade_agent.state import AgentState, InForce, Phase, Source
 from letrade_agent.watch.sources import load
 from letrade_agent.watch.watcher import Watcher, facts_of, watched_files
+from letrade_topo.claims.store import ObjectStore
 from letrade_topo.exit_codes import ExitCode
 from letrade_topo.keys.replay import Replay
 from letrade_topo.load.fingerprint import Fingerprint
 from letrade_topo.log import Log
 from letrade_topo.messages.encryption import SentKeys
 from letrade_topo.model.names import rejected_queue
+from letrade_topo.model.topology import Topology
 
 TICK_SECONDS: Final = 1.0
 COUNT_SECONDS: Final = 15.0
@@ -85,6 +89,8 @@ class Agent:
         self._replay = Replay()
         self._sent = SentKeys()
         self._filters = self._filters_of(in_force)
+        self._objects = Objects(self._measures, self._log)
+        self._objects.store = self._store_of(in_force, None)
         self._files = {
             role: CertificateFile(path)
             for role, path in (("client", settings.cert_file), ("ca", settings.ca_file))
@@ -110,6 +116,7 @@ class Agent:
             self._measures,
             username=self._settings.username or self._settings.service,
             vhost=self._state.in_force.topology.vhost,
+            objects=self._objects,
             log=self._log,
         )
         self._proxy = proxy
@@ -127,6 +134,8 @@ class Agent:
             jobs = [self._tick, self._count_queues, watcher.run]
             if self._router is not None:
                 jobs.append(self._router.run)
+            if self._settings.listen is not None:
+                jobs.append(self._expiry().run)
             tasks += [asyncio.create_task(self._kept_up(job)) for job in jobs]
             await stop.wait()
             await self._stop(proxy, at_once)
@@ -142,6 +151,24 @@ class Agent:
     def _filters_of(self, in_force: InForce) -> Filters:
         topology, keys = in_force.topology, in_force.keys
         return build_filters(topology, keys, self._settings, self._replay, self._measures, sent=self._sent)
+
+    def _store_of(self, in_force: InForce, before: InForce | None) -> ObjectStore | None:
+        """The store of a topology; the one that is open, where nothing changed."""
+        claim_check = in_force.topology.claim_check
+        if claim_check is None:
+            return None
+        if before is not None and before.topology.claim_check == claim_check:
+            return self._objects.store
+        store = ObjectStore(claim_check)
+        store.prepare()
+        return store
+
+    def _expiry(self) -> Expiry:
+        def topology_now() -> Topology:
+            return self._state.in_force.topology
+
+        service = self._settings.service
+        return Expiry(self._objects, topology_now, service, self._measures, self._log, time.time)
 
     def _routed(self, proxy: Proxy) -> Router:
         return Router(
@@ -271,10 +298,10 @@ class Agent:
 
     def _switch(self, in_force: InForce) -> None:
         """Put a new topology or new keys in force, all filters at once."""
-        new = self._filters_of(in_force)
+        new, store = self._filters_of(in_force), self._store_of(in_force, self._state.in_force)
         filters = self._filters
         filters.outbound, filters.inbound, filters.declares = new.outbound, new.inbound, new.declares
-        self._state.in_force = in_force
+        self._state.in_force, self._objects.store = in_force, store
         self._proxy.filters_changed()
         if self._router is not None:
             self._router.switch(self._routing(in_force))

@@ -88,6 +88,10 @@ class Measures:
         hand_over_failures: attempts that were not confirmed.
         hand_overs_in_flight: now.
         router_consuming: whether the rejected messages of a queue are taken, by queue; empty without a router.
+        claims: `claims_total` by (operation: store, fetch; outcome: ok, claim_missing, claim_altered, unavailable).
+        claim_bytes: `claim_bytes_total` by operation.
+        claim_seconds: `claim_duration_seconds` by operation: of calls that the store answered.
+        claims_expired: `claims_expired_total`: objects that were deleted.
     """
 
     def __init__(self) -> None:
@@ -124,3 +128,7 @@ class Measures:
         self.hand_over_failures = 0
         self.hand_overs_in_flight = 0
         self.router_consuming: dict[str, bool] = {}
+        self.claims: Counter[tuple[str, str]] = Counter()
+        self.claim_bytes: Counter[str] = Counter()
+        self.claim_seconds: defaultdict[str, Histogram] = defaultdict(_waiting)
+        self.claims_expired = 0

@@ -21,6 +21,7 @@ from letrade_topo.load.entries import (
 )
 from letrade_topo.load.nodes import Sources
 from letrade_topo.load.report import Report
+from letrade_topo.model.claim_check import DEFAULT_FOLDER, ClaimCheck
 from letrade_topo.model.security import (
     Enforcement,
     JwtAlgorithm,
@@ -75,6 +76,7 @@ def build_topology(document: Data, sources: Sources, report: Report) -> Topology
             **given(document.get("dead_letter", {}), exchange=same, queue=same, retry_exchange=same)
         ),
         security=_security(document.get("security", {})),
+        claim_check=_claim_check(document.get("claim_check"), sources),
         exchanges={name: build_exchange(name, data) for name, data in entries("exchanges")},
         messages={name: build_message(name, data, templates) for name, data in entries("messages")},
         queues={name: build_queue(name, data, retry) for name, data in entries("queues")},
@@ -89,6 +91,14 @@ def build_topology(document: Data, sources: Sources, report: Report) -> Topology
 def _limits(data: Data) -> Limits:
     converted = given(data, message_size=ByteSize.parse, delivery_limit=same, max_connections=same, max_queues=same)
     return Limits(**converted)
+
+
+def _claim_check(data: Data | None, sources: Sources) -> ClaimCheck | None:
+    if data is None:
+        return None
+    folder = data.get("store", DEFAULT_FOLDER)
+    store = folder if "://" in folder else relative_to(sources.directory(("claim_check", "store")), folder)
+    return ClaimCheck(store=store, **given(data, max_size=ByteSize.parse, retention=Duration.parse))
 
 
 def _security(data: Data) -> SecurityPolicy:

@@ -71,6 +71,7 @@ TOPOLOGY: Schema = {
             ),
         }
     ),
+    "claim_check": _section({"store": _NAME, "max_size": _SIZE, "retention": _DURATION}),
     "exchanges": {"type": "dict"},
     "messages": {"type": "dict"},
     "services": {"type": "dict"},

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from letrade_topo.model.claim_check import ClaimCheck
 from letrade_topo.model.messages import Json, MessageType
 from letrade_topo.model.security import Enforcement, SecretReference, SecurityPolicy
 from letrade_topo.model.services import Service, User
@@ -246,7 +247,11 @@ class BrokerAccess:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """The whole of `topology.yaml`. Mappings keep the order of the file; keys are the names."""
+    """The whole of `topology.yaml`. Mappings keep the order of the file; keys are the names.
+
+    Args:
+        claim_check: how bodies over the size limit travel; without it they are refused.
+    """
 
     name: str
     vhost: str
@@ -257,6 +262,7 @@ class Topology:
     retry: RetryPolicy = RetryPolicy()
     dead_letter: DeadLetterPolicy = DeadLetterPolicy()
     security: SecurityPolicy = SecurityPolicy()
+    claim_check: ClaimCheck | None = None
     exchanges: Mapping[str, Exchange] = field(default_factory=dict, hash=False)
     messages: Mapping[str, MessageType] = field(default_factory=dict, hash=False)
     queues: Mapping[str, Queue] = field(default_factory=dict, hash=False)

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any
 
 from letrade_topo.load import shape
-from letrade_topo.model import messages, security, services, topology
+from letrade_topo.model import claim_check, messages, security, services, topology
 from letrade_topo.render.markdown import code
 
 CHECKED = {
@@ -33,6 +33,7 @@ SECTIONS: tuple[tuple[str, dict[str, Any], tuple[type, ...]], ...] = (
     ("`dead_letter`", shape.TOPOLOGY["dead_letter"]["schema"], (topology.DeadLetterPolicy,)),
     ("`security.tls`", _SECURITY["tls"]["schema"], (security.TlsPolicy,)),
     ("`security.jwt`", _SECURITY["jwt"]["schema"], (security.JwtPolicy,)),
+    ("`claim_check`", shape.TOPOLOGY["claim_check"]["schema"], (claim_check.ClaimCheck,)),
     ("`exchanges.<name>`", shape.EXCHANGE, (topology.Exchange,)),
     ("`messages.<name>`", shape.MESSAGE, (messages.MessageType,)),
     ("`services.<name>`", shape.SERVICE, (services.Service,)),

@@ -188,6 +188,22 @@ BROKEN: dict[str, list[str]] = {
     "ignore-pattern": ["ignore:\n  - «ignore-pattern»federation.*\n", "ignore: [«ignore-pattern»queues:x]\n"],
     "message-size": ["limits: {message_size: «message-size»0B}\n", "limits: {message_size: «message-size»1GiB}\n"],
     "message-size-default": ["limits: {message_size: «message-size-default»17MiB}\n"],
+    "claim-check-store": [
+        "claim_check: {store: «claim-check-store»'s3://key:secret@bucket/prefix'}\n",
+        "claim_check: {store: «claim-check-store»'memory://claims'}\n",
+        "claim_check: {store: «claim-check-store»'s4://bucket'}\n",
+        "claim_check: {store: «claim-check-store»'s3:///prefix'}\n",
+        "claim_check: {store: «claim-check-store»'s3://bucket/prefix?region=x'}\n",
+        "claim_check: {store: «claim-check-store»'://bucket'}\n",
+    ],
+    "claim-check-size": [
+        "claim_check: {max_size: «claim-check-size»128KiB}\n",
+        "claim_check: {max_size: «claim-check-size»257MiB}\n",
+    ],
+    "claim-check-retention": [
+        FLOW.replace("1s", "2h") + "claim_check: {retention: «claim-check-retention»1h}\n",
+        "claim_check: {retention: «claim-check-retention»0s}\n",
+    ],
     "max-queues": [FLOW + "limits: {max_queues: «max-queues»6}\nqueues: {q: {service: s, messages: [a.b]}}\n"],
     "duplicate-key": [
         "exchanges:\n  x: {}\n  «duplicate-key»x: {}\n",
@@ -476,6 +492,17 @@ NEAR_MISSES: dict[str, list[str]] = {
     "ignore-pattern": ["ignore: ['queue:federation.*', 'user:monitoring', '*:x']\n"],
     "message-size": ["limits: {message_size: 1B}\n"],
     "message-size-default": ["limits: {message_size: 16MiB}\n"],
+    "claim-check-store": [
+        "claim_check: {store: 's3://bucket/prefix'}\n",
+        "claim_check: {store: 'file:///srv/claims'}\n",
+        "claim_check: {store: claims@home}\n",
+        "claim_check:\n",
+    ],
+    "claim-check-size": [
+        "claim_check: {max_size: 256MiB}\n",
+        "limits: {message_size: 1KiB}\nclaim_check: {max_size: 1025B}\n",
+    ],
+    "claim-check-retention": [FLOW + "claim_check: {retention: 1s}\n"],
     "max-queues": [FLOW + "limits: {max_queues: 7}\nqueues: {q: {service: s, messages: [a.b]}}\n"],
     "duplicate-key": ["exchanges: {x: {}, X: {}}\n"],
     "key-not-text": ["exchanges: {'1': {}, yes: {}, 'true': {}}\n"],

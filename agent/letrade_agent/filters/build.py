@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from letrade_agent.config import DeclareMode, Undeclared
+from letrade_agent.filters.claims import claims_of
 from letrade_agent.filters.contents import Contents
 from letrade_agent.filters.dead_letters import DeadLetters
 from letrade_agent.filters.declared import Declared
@@ -131,6 +132,7 @@ def build_filters(
         FieldEncryption(settings.service, common.keys, sent, chance.random_bytes),
         sent,
         measures,
+        claims=claims_of(topology, settings.service, chance.random_bytes),
         message_size=topology.limits.message_size.bytes,
         upstream_frame_max=upstream_frame_max,
     )

@@ -1,4 +1,4 @@
-"""What the broker delivers: verified, no repeat, decrypted, an envelope of its issuer, its payload's schema.
+"""What the broker delivers: verified, no repeat, fetched, decrypted, an envelope of its issuer, its payload's schema.
 
 Checks and their order are token.md's. What the service gets has no header of the agents left in it. Every doubt is
 a refusal: only mode `warn` and `off`, and what the topology does not know where that may pass, goes on unproven.
@@ -18,6 +18,7 @@ from letrade_agent.amqp.header_table import EMPTY_ENCODED, Entry, append_entries
 from letrade_agent.amqp.properties import with_body_size
 from letrade_agent.amqp.wire import long_string_value
 from letrade_agent.config import Undeclared
+from letrade_agent.filters.claims import claim_from, without_claim
 from letrade_agent.filters.contents import Contents
 from letrade_agent.filters.dead_letters import DeadLetters
 from letrade_agent.filters.declared import KEPT_NAMES, OTHER_LABEL, Declared, QueueKind
@@ -28,10 +29,12 @@ from letrade_agent.filters.verdicts import (
     Delivery,
     Examined,
     Failed,
+    Fetched,
     Held,
     Remembered,
     Repeated,
     Shown,
+    ToFetch,
 )
 from letrade_agent.measures import Measures
 from letrade_topo.keys.headers import COPY_HEADERS, TokenHeaders
@@ -40,6 +43,7 @@ from letrade_topo.keys.leaf import SignedProperties
 from letrade_topo.keys.reasons import HOLD_SECONDS, Reason, Refused
 from letrade_topo.keys.replay import Arrived, Replay, identity_of
 from letrade_topo.keys.token import Accepted, Arrival, Verifier
+from letrade_topo.messages.claim import NoClaim, is_stub
 from letrade_topo.messages.envelope import EnvelopeProperties
 from letrade_topo.model.security import Enforcement
 
@@ -110,7 +114,7 @@ class InboundFilter:
         self._passes = undeclared is Undeclared.PASS
         self._place = lru_cache(maxsize=KEPT_NAMES)(self._find_place)
 
-    def examine(self, delivery: Delivery, now: float) -> Examined:
+    def examine(self, delivery: Delivery, now: float, fetched: Fetched | None = None) -> Examined:
         """Decide on one delivery. See `Inbound.examine`."""
         treatment, label = self._place(delivery.queue, delivery.exchange)
         header = delivery.header
@@ -123,6 +127,9 @@ class InboundFilter:
             except AmqpFault as fault:
                 if treatment is _Treatment.JUDGED:
                     return Failed(Reason.TOKEN_MALFORMED, f"the headers table: {fault.text}", "", label)
+        if is_stub(header.content_type):
+            is_warned = treatment is _Treatment.WARNED
+            return self._redeem(delivery, taken, rest, label, now, fetched, is_warned=is_warned)
         if treatment is _Treatment.JUDGED or treatment is _Treatment.WARNED:
             is_warned = treatment is _Treatment.WARNED
             return self._judge(delivery, taken, rest, label, now, is_warned=is_warned)
@@ -163,12 +170,58 @@ class InboundFilter:
         shown = _shown(delivery, verdict, taken, rest, label)
         refused: Repeated | Held | Failed | None = self._repeat(shown, verdict, now)
         if refused is None:
-            shown, refused = self._content(delivery, verdict, shown, now)
+            shown, refused = self._content(delivery, verdict, shown, delivery.body, now)
         if refused is None:
             return shown
         if is_warned:
             return self._warned(Reason.REPEAT if isinstance(refused, Repeated | Held) else refused.reason, shown)
         return refused
+
+    def _redeem(
+        self,
+        delivery: Delivery,
+        taken: Sequence[Entry],
+        rest: bytes,
+        label: str,
+        now: float,
+        fetched: Fetched | None,
+        *,
+        is_warned: bool,
+    ) -> Examined:
+        """A claim stub, in every mode: no service sees one, and none is redeemed that is not proven."""
+        checks = self._checks
+        start = checks.clock()
+        verdict = checks.verifier.verify(arrival_of(delivery, taken, rest), now)
+        if isinstance(verdict, Refused):
+            self._timed(verdict.kid, start)
+            failed = Failed(verdict.reason, verdict.detail, verdict.issuer, label)
+            return Held(failed, HOLD_SECONDS) if verdict.hold else failed
+        self._timed(verdict.origin.token.kid, start)
+        shown = _shown(delivery, verdict, taken, rest, label)
+        refused: Repeated | Held | Failed | None = self._repeat(shown, verdict, now)
+        if refused is not None:
+            return refused
+        issuer = verdict.origin.token.claims.issuer
+        if fetched is None:
+            return self._to_fetch(delivery, issuer, label)
+        if fetched.reason:
+            return Failed(fetched.reason, fetched.why, issuer, label)
+        header = without_claim(shown.header, delivery.body, len(fetched.body))
+        shown = shown._replace(header=header, body=fetched.body)
+        shown, refused = self._content(delivery, verdict, shown, fetched.body, now)
+        if refused is None:
+            return shown
+        return self._warned(refused.reason, shown) if is_warned else refused
+
+    def _to_fetch(self, delivery: Delivery, issuer: str, label: str) -> ToFetch | Failed | Held:
+        topology = self._declared.topology
+        claim = claim_from(delivery.body, topology, issuer)
+        if isinstance(claim, NoClaim):
+            return Failed(Reason.CLAIM_ALTERED, f"the stub: {claim.why}", issuer, label)
+        if topology.claim_check is None:
+            why = f"the topology has no `claim_check`, so {claim.object} cannot be fetched"
+            return Held(Failed(Reason.CLAIM_MISSING, why, issuer, label), HOLD_SECONDS)
+        return ToFetch(claim, label)
 
     def _repeat(self, shown: Shown, accepted: Accepted, now: float) -> Repeated | Held | None:
         identity = shown.remembered.identity
@@ -183,12 +236,14 @@ class InboundFilter:
         why = f"the memory against repeats is full: {len(self._checks.replay)} tokens"
         return Held(Failed(Reason.REPEAT, why, identity.issuer, shown.queue_label), inf)
 
-    def _content(self, delivery: Delivery, accepted: Accepted, shown: Shown, now: float) -> tuple[Shown, Failed | None]:
+    def _content(
+        self, delivery: Delivery, accepted: Accepted, shown: Shown, body: bytes, now: float
+    ) -> tuple[Shown, Failed | None]:
         issuer, header = accepted.origin.token.claims.issuer, delivery.header
         # not the timestamp: a broker may be told to write its own (message interceptors)
         properties = EnvelopeProperties(header.message_id, None, header.app_id)
-        content = self._checks.contents.check(delivery.body, properties, issuer, accepted.route.message_type, now)
-        if content.body is not delivery.body:
+        content = self._checks.contents.check(body, properties, issuer, accepted.route.message_type, now)
+        if content.body is not body:
             shown = shown._replace(header=with_body_size(shown.header, len(content.body)), body=content.body)
         if content.reason is None:
             return shown, None

@@ -19,6 +19,7 @@ from letrade_topo.keys.leaf import SignedProperties
 from letrade_topo.keys.policy import TopologyPolicy
 from letrade_topo.keys.reasons import Refused
 from letrade_topo.keys.token import Accepted, Arrival, Verifier
+from letrade_topo.messages.claim import is_stub
 from letrade_topo.messages.decryption import FieldDecryption
 from letrade_topo.messages.encrypted import is_encrypted
 from letrade_topo.messages.envelope import EnvelopeProperties
@@ -87,9 +88,13 @@ def verify_message(
     verdict = verifier.verify(arrival, now)
     if isinstance(verdict, Refused):
         return Judgement(verdict.reason, verdict.detail, verdict.hold, verdict.issuer, verdict.kid)
+    if is_stub(arrival.properties.content_type):
+        return _accepted(verdict, "; its body lies in the claim check's store and was not looked into")
     if is_encrypted(bytes(arrival.body)) and not keys.decrypting:
-        return _accepted(verdict, is_closed=True)
-    return _refused(verdict, arrival, app_id, topology, keys, now) or _accepted(verdict, is_closed=False)
+        return _accepted(
+            verdict, "; what is encrypted in it was not looked into, for want of the service's private key"
+        )
+    return _refused(verdict, arrival, app_id, topology, keys, now) or _accepted(verdict)
 
 
 def _refused(
@@ -105,12 +110,10 @@ def _refused(
     return Judgement(content.reason, content.why, issuer=token.claims.issuer, kid=token.kid)
 
 
-def _accepted(accepted: Accepted, *, is_closed: bool) -> Judgement:
+def _accepted(accepted: Accepted, but: str = "") -> Judgement:
     token, message_type = accepted.origin.token, accepted.route.message_type
     issuer = token.claims.issuer
-    why = f"{message_type} of {issuer}, signed with the key {token.kid}"
-    if is_closed:
-        why += "; what is encrypted in it was not looked into, for want of the service's private key"
+    why = f"{message_type} of {issuer}, signed with the key {token.kid}{but}"
     return Judgement(
         ACCEPTED,
         why,

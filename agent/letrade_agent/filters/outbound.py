@@ -1,8 +1,8 @@
 """What the client publishes: declared, small enough, an envelope, its payload's schema; then encrypted and signed.
 
 Every check but the size is governed by the exchange's mode: `enforce` refuses, `warn` counts and forwards, `off`
-forwards. The size limit and the stripping of reserved headers hold in every mode; what passes unjudged is not
-encrypted either.
+forwards. The size limit, the stripping of reserved headers, and that nobody but an agent makes a claim stub hold in
+every mode; what passes unjudged is neither encrypted nor claim-checked.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from letrade_agent.amqp.basic import Publish
 from letrade_agent.amqp.faults import ReplyCode
 from letrade_agent.amqp.header_table import HeaderTable
 from letrade_agent.amqp.properties import ContentHeader, with_body_size
+from letrade_agent.filters.claims import Claims, stub_for, without_claim
 from letrade_agent.filters.destinations import Destination, Destinations
 from letrade_agent.filters.sealing import is_signed, missing_properties, plain, restored, sign_batch, strip_reserved
-from letrade_agent.filters.verdicts import Approved, Refusal
+from letrade_agent.filters.verdicts import Approved, Refusal, ToStore
 from letrade_agent.filters.words import Word, schema_text
 from letrade_agent.measures import Measures
 from letrade_topo.keys.claims import JTI_BYTES, LARGEST_BATCH
@@ -24,6 +25,7 @@ from letrade_topo.keys.headers import COPY_HEADERS
 from letrade_topo.keys.jws import SigningKey
 from letrade_topo.keys.policy import Route
 from letrade_topo.keys.signer import Signer
+from letrade_topo.messages.claim import CONTENT_TYPE, is_stub
 from letrade_topo.messages.encrypted import ENCRYPTED_MEMBER, is_encrypted, named
 from letrade_topo.messages.encryption import FieldEncryption, MissingKey, SentKeys
 from letrade_topo.messages.envelope import Envelope, EnvelopeProblem, EnvelopeProperties, check_envelope
@@ -32,6 +34,7 @@ from letrade_topo.model.security import Enforcement
 FRAME_OVERHEAD_BYTES = 8
 
 _PUBLISH = "publish"
+_RESERVED_TYPE = f"the content type {CONTENT_TYPE.decode()} is reserved: only agents make claim stubs"
 _RESERVED_MEMBER = f"the envelope has a member `{ENCRYPTED_MEMBER}`, which only agents write"
 
 
@@ -62,7 +65,8 @@ class OutboundFilter:
         encryption: of sensitive fields.
         sent: the content keys of what may be returned.
         measures: what is counted.
-        message_size: largest body in bytes.
+        claims: how bodies over that size go to the object store; None: they are refused.
+        message_size: largest body on the wire, in bytes.
         upstream_frame_max: of the connection to the broker, in bytes; 0: unlimited.
     """
 
@@ -75,6 +79,7 @@ class OutboundFilter:
         sent: SentKeys,
         measures: Measures,
         *,
+        claims: Claims | None = None,
         message_size: int,
         upstream_frame_max: int,
     ) -> None:
@@ -86,7 +91,9 @@ class OutboundFilter:
         self._signer: Signer | None = None
         self._algorithm = ""
         self._measures = measures
+        self._claims = claims
         self._message_size = message_size
+        self._largest_body = message_size if claims is None else claims.max_size
         self._largest_header = upstream_frame_max - FRAME_OVERHEAD_BYTES if upstream_frame_max else None
 
     def admit(self, publish: Publish, header: ContentHeader) -> Refusal | None:
@@ -97,17 +104,20 @@ class OutboundFilter:
             refusal = self._unless_warned(destination, refusal)
             if refusal is not None:
                 return refusal
-        if header.body_size > self._message_size:
-            text = f"message size {header.body_size} is larger than configured max size {self._message_size}"
+        largest = self._message_size if destination.route is None else self._largest_body
+        if header.body_size > largest:
+            text = f"message size {header.body_size} is larger than configured max size {largest}"
             return Refusal(ReplyCode.PRECONDITION_FAILED, Word.OVERSIZE, text, destination.label)
+        if is_stub(header.content_type):
+            return Refusal(ReplyCode.PRECONDITION_FAILED, Word.CLAIM_STUB, _RESERVED_TYPE, destination.label)
         table = header.encoded_headers
         if table is not None and b"CC" in table and not destination.unverified_as and has_copies(table):
             text = "the headers CC and BCC are not allowed: a copy would reach a queue past what its token says"
             return self._unless_warned(destination, Refusal(ReplyCode.ACCESS_REFUSED, Word.COPIES, text))
         return None
 
-    def approve(self, publish: Publish, header: ContentHeader, body: bytes, now: float) -> Approved | Refusal:
-        """Decide by envelope and schema, and encrypt. See `Outbound.approve`."""
+    def approve(self, publish: Publish, header: ContentHeader, body: bytes, now: float) -> Approved | ToStore | Refusal:
+        """Decide by envelope and schema, encrypt, and tell what is too large for the wire. See `Outbound.approve`."""
         destination = self._find(publish.exchange, publish.routing_key)
         table = header.encoded_headers
         headers = None if table is None else strip_reserved(table)
@@ -144,7 +154,7 @@ class OutboundFilter:
             wire = hidden
         must_be_signed = destination.mode is Enforcement.ENFORCE
         size = None if wire is body else len(wire)
-        return Approved(
+        approved = Approved(
             publish,
             header,
             wire,
@@ -156,6 +166,20 @@ class OutboundFilter:
             size,
             destination.priority,
         )
+        return approved if len(wire) <= self._message_size else self._to_store(approved, now)
+
+    def _to_store(self, approved: Approved, now: float) -> ToStore | Refusal:
+        """Where the body is to lie. What could not be signed is not stored: nobody would fetch it."""
+        if self._claims is None:  # nobody asked `admit`
+            text = f"message size {len(approved.body)} is larger than configured max size {self._message_size}"
+            return Refusal(ReplyCode.PRECONDITION_FAILED, Word.OVERSIZE, text, approved.destination)
+        if self._signing.key_at(now) is None:
+            return self._no_key()._replace(destination=approved.destination)
+        return self._claims.to_store(approved, now)
+
+    def stub(self, stored: ToStore, sha256: str) -> Approved:
+        """The stub of what is stored. See `Outbound.stub`."""
+        return stub_for(stored, sha256)
 
     def _hidden(
         self, body: bytes, envelope: Envelope, destination: Destination, route: Route, now: float
@@ -170,9 +194,9 @@ class OutboundFilter:
             text = f"{_who(hidden, route.message_type)} no key to encrypt {named(pointers)} to"
             refusal = Refusal(ReplyCode.PRECONDITION_FAILED, Word.ENCRYPT, f"{text}: see `letrade-topo keys show`")
             return self._unless_warned(destination, refusal) or body
-        if len(hidden) > self._message_size:
+        if len(hidden) > self._largest_body:
             size = f"message size {len(hidden)} ({len(body)} before its sensitive fields were encrypted)"
-            text = f"{size} is larger than configured max size {self._message_size}"
+            text = f"{size} is larger than configured max size {self._largest_body}"
             return Refusal(ReplyCode.PRECONDITION_FAILED, Word.OVERSIZE, text, destination.label)
         return hidden
 
@@ -196,6 +220,8 @@ class OutboundFilter:
 
     def restore(self, header: ContentHeader, body: bytes) -> tuple[bytes, bytes]:
         """Take off what was added, put back what was encrypted. See `Outbound.restore`."""
+        if is_stub(header.content_type) and is_signed(header):
+            return without_claim(restored(header), body), b""
         own = self._sent.restore(body)
         if own is None:
             if not is_encrypted(body) or not is_signed(header):
@@ -225,6 +251,9 @@ class OutboundFilter:
         if not approved.must_be_signed:
             self._measures.warned[_PUBLISH, Word.NO_KEY] += 1
             return self._fitting(plain(approved))
+        return self._no_key()
+
+    def _no_key(self) -> Refusal:
         text = f"the agent has no key to sign messages of {self._service} with: see `letrade-topo keys show`"
         return Refusal(ReplyCode.PRECONDITION_FAILED, Word.NO_KEY, text)
 

@@ -13,6 +13,7 @@ from letrade_agent.amqp.command import Command
 from letrade_agent.amqp.faults import ReplyCode
 from letrade_agent.amqp.properties import ContentHeader
 from letrade_topo.keys.replay import Identity
+from letrade_topo.messages.claim import Claim
 from letrade_topo.messages.envelope import EnvelopeProperties
 
 
@@ -61,6 +62,20 @@ class Approved(NamedTuple):
     priority: int | None = None
 
 
+class ToStore(NamedTuple):
+    """A publish whose body is too large for the broker: it goes to the object store first, then its stub upstream.
+
+    Attributes:
+        approved: the publish, with the body that is to be stored.
+        object: the name of the object.
+        expires: until when it is kept at least, in seconds since the epoch.
+    """
+
+    approved: Approved
+    object: str
+    expires: int
+
+
 class Outbound(Protocol):
     """Filters of what the client publishes."""
 
@@ -71,8 +86,8 @@ class Outbound(Protocol):
             AmqpFault: SYNTAX_ERROR, the client's headers table is malformed.
         """
 
-    def approve(self, publish: Publish, header: ContentHeader, body: bytes, now: float) -> Approved | Refusal:
-        """Decide on the whole: envelope, schema, encryption. `admit` has let it through.
+    def approve(self, publish: Publish, header: ContentHeader, body: bytes, now: float) -> Approved | ToStore | Refusal:
+        """Decide on the whole: envelope, schema, encryption, claim check. `admit` has let it through.
 
         Args:
             publish: where it goes.
@@ -82,6 +97,14 @@ class Outbound(Protocol):
 
         Raises:
             AmqpFault: SYNTAX_ERROR, the client's headers table is malformed.
+        """
+
+    def stub(self, stored: ToStore, sha256: str) -> Approved:
+        """The publish that goes upstream in place of one whose body is in the store now.
+
+        Args:
+            stored: as `approve` answered it.
+            sha256: of the body, in hexadecimal digits.
         """
 
     def seal(self, batch: Sequence[Approved], now: float) -> Sequence[bytes | Refusal]:
@@ -105,6 +128,20 @@ class Outbound(Protocol):
         Raises:
             AmqpFault: the broker's headers table is malformed.
         """
+
+
+class Fetched(NamedTuple):
+    """What the object store holds in place of a delivery's body.
+
+    Attributes:
+        body: the object, as large as the stub says and with that digest; empty where there is none such.
+        reason: the word for why there is none; "" if there is.
+        why: in words.
+    """
+
+    body: bytes = b""
+    reason: str = ""
+    why: str = ""
 
 
 class Delivery(NamedTuple):
@@ -200,7 +237,19 @@ class Repeated(NamedTuple):
     is_rejected: bool = False
 
 
-Examined: TypeAlias = Shown | Failed | Held | Repeated
+class ToFetch(NamedTuple):
+    """Its body lies in the object store: fetch it, and ask again with it.
+
+    Attributes:
+        claim: what the stub says.
+        queue_label: the declared queue, or "_other".
+    """
+
+    claim: Claim
+    queue_label: str
+
+
+Examined: TypeAlias = Shown | Failed | Held | Repeated | ToFetch
 
 
 class DeadLetter(NamedTuple):
@@ -254,8 +303,14 @@ Copy: TypeAlias = DeadLetter | RetryCopy
 class Inbound(Protocol):
     """Filters of what the broker delivers."""
 
-    def examine(self, delivery: Delivery, now: float) -> Examined:
-        """Decide on one delivery: verify, repeat, envelope, schema."""
+    def examine(self, delivery: Delivery, now: float, fetched: Fetched | None = None) -> Examined:
+        """Decide on one delivery: verify, repeat, claim, envelope, schema.
+
+        Args:
+            delivery: as the broker made it.
+            now: seconds since the epoch.
+            fetched: what the store answered, after a first verdict `ToFetch`.
+        """
 
     def settled(self, remembered: Remembered, now: float) -> None:
         """The service acknowledged it."""

@@ -31,6 +31,8 @@ class Word(StrEnum):
     FRAME_SIZE = "frame_size"
     NO_KEY = "no_key"
     ENCRYPT = "encrypt"
+    CLAIM_STUB = "claim_stub"
+    CLAIM_STORE = "claim_store"
     DECLARE = "declare"
     BIND = "bind"
     DELETE = "delete"

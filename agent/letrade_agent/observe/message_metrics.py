@@ -32,6 +32,8 @@ UNVERIFIED_CAUSES: Final = ("undeclared", "off")
 _OF_DECLARES: Final = (Word.DECLARE, Word.BIND, Word.DELETE, Word.CONSUME)
 PUBLISH_REASONS: Final = tuple(word.value for word in Word if word not in _OF_DECLARES)
 CAUSES: Final = tuple(cause.value for cause in Cause)
+_OPERATIONS: Final = ("store", "fetch")
+_OF_CLAIMS: Final = (Reason.CLAIM_MISSING.value, Reason.CLAIM_ALTERED.value)
 DELIVER_REASONS: Final = (*(word.value for word in Reason if word is not Reason.REPEAT), Word.OVERSIZE.value)
 
 
@@ -60,6 +62,7 @@ class MessageMetrics:
         yield from self._refusals()
         yield from self._settling()
         yield from self._durations()
+        yield from self._claims()
 
     def _admit_declared(self) -> None:
         """The service's own names get their labels before others can fill the bound."""
@@ -138,6 +141,21 @@ class MessageMetrics:
             if queue.retry is not None
             for step in range(1, queue.retry.max_retries + 1)
         }
+
+    def _claims(self) -> Iterator[Metric]:
+        counts = self._measures
+        if self._state.in_force.topology.claim_check is None:
+            return
+        known: dict[Labels, float] = {("store", "ok"): 0, ("store", "unavailable"): 0}
+        known |= {("fetch", outcome): 0 for outcome in ("ok", *_OF_CLAIMS, "unavailable")}
+        text = "Bodies that went to the claim check's store, or were fetched from there."
+        yield counter("claims", text, ("operation", "outcome"), known | dict(counts.claims.items()))
+        text = "Bytes of such bodies."
+        yield counter("claim_bytes", text, ("operation",), by_one(counts.claim_bytes, _OPERATIONS))
+        text = "How long the store took, when it answered."
+        found = counts.claim_seconds
+        yield histogram("claim_duration_seconds", text, WAITING_BOUNDS, ("operation",), found, _OPERATIONS)
+        yield counter("claims_expired", "Objects that were deleted after their retention.", (), counts.claims_expired)
 
     def _durations(self) -> Iterator[Metric]:
         counts = self._measures

@@ -21,15 +21,17 @@ from letrade_agent.amqp.connection_commands import ConnectionClose
 from letrade_agent.amqp.faults import AmqpFault, ReplyCode
 from letrade_agent.amqp.frames import HEARTBEAT_FRAME
 from letrade_agent.measures import Measures
+from letrade_agent.proxy.claim_checks import STORED_BYTES, ClaimChecks
 from letrade_agent.proxy.ending import finish
 from letrade_agent.proxy.hand_overs import HandingOver, HandOvers
 from letrade_agent.proxy.leg import Leg
 from letrade_agent.proxy.log import Log
 from letrade_agent.proxy.login import LoggedIn
+from letrade_agent.proxy.objects import Objects
 from letrade_agent.proxy.pressure import Reason, Valve
 from letrade_agent.proxy.pulse import Beat, Pulse
 from letrade_agent.proxy.sockets import limit_unacknowledged
-from letrade_agent.relay.effects import Effect, Ended, HandOver, Ticket, UpstreamBlocked
+from letrade_agent.relay.effects import Effect, Ended, FetchObject, HandOver, StoreObject, Ticket, UpstreamBlocked
 from letrade_agent.relay.relay import Relay
 
 HELD_BYTES: Final = 8 * 1024 * 1024
@@ -72,6 +74,7 @@ class Shell:
     Attributes:
         measures: counts.
         dead_letters: where hand-overs go.
+        objects: the store of claim checks.
         log: told when a connection opens and ends.
         monotonic: seconds.
         closed: called with a connection when both its sockets are closed.
@@ -80,6 +83,7 @@ class Shell:
 
     measures: Measures
     dead_letters: HandOvers
+    objects: Objects
     log: Log
     monotonic: Callable[[], float]
     closed: Callable[[Connection], None]
@@ -112,7 +116,8 @@ class Connection:
         spent = shell.measures.backpressure_seconds
         self._from_client = Valve(client, partial(_add, spent, "to_broker"), shell.monotonic)
         self._from_upstream = Valve(self._upstream, partial(_add, spent, "to_client"), shell.monotonic)
-        self._too_much_held = False
+        self._too_much_held = self._too_much_stored = False
+        self._claims = ClaimChecks(shell.objects, relay, client, self._guarded)
         self._handing_over: dict[Ticket, HandingOver] = {}
         self._blocked_at: float | None = None
         self._taken = 0
@@ -202,6 +207,10 @@ class Connection:
         if (held > HELD_BYTES) if not self._too_much_held else (held < HELD_BYTES // 2):
             self._too_much_held = not self._too_much_held
             self._from_upstream.set(Reason.HELD, self._too_much_held)
+        storing = relay.storing_bytes
+        if (storing > STORED_BYTES) if not self._too_much_stored else (storing < STORED_BYTES // 2):
+            self._too_much_stored = not self._too_much_stored
+            self._from_client.set(Reason.STORING, self._too_much_stored)
 
     def _guarded(self, call: Callable[[], None]) -> None:
         try:
@@ -214,6 +223,8 @@ class Connection:
 
     def _client_full(self, full: bool) -> None:
         self._from_upstream.set(Reason.PEER_FULL, full)
+        if not full:
+            self._claims.go_on()
 
     def _upstream_full(self, full: bool) -> None:
         self._from_client.set(Reason.PEER_FULL, full)
@@ -226,6 +237,10 @@ class Connection:
                 entry = self._shell.dead_letters.submit(dead_letter, partial(self._handed_over, ticket))
                 if ticket.upstream_tag is not None:
                     self._handing_over[ticket] = entry
+            case StoreObject():
+                self._claims.store(effect)
+            case FetchObject():
+                self._claims.fetch(effect)
             case UpstreamBlocked(blocked, reason):
                 self._upstream_blocks(blocked, reason)
             case Ended():
@@ -374,6 +389,7 @@ class Connection:
             self._blocked_at = None
         for valve in (self._from_client, self._from_upstream):
             valve.account()
+        self._claims.close()
         for entry in self._handing_over.values():
             self._shell.dead_letters.abandon(entry)
         self._handing_over.clear()

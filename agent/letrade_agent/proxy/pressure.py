@@ -16,6 +16,8 @@ class Reason(Flag):
     """The other leg has more unsent than it should."""
     HELD = auto()
     """Too many deliveries are withheld."""
+    STORING = auto()
+    """Too much is on its way to the object store."""
 
 
 class Valve:

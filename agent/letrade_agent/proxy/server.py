@@ -18,6 +18,7 @@ from letrade_agent.proxy.listener import Listener
 from letrade_agent.proxy.log import Log
 from letrade_agent.proxy.login import Door, LoggedIn
 from letrade_agent.proxy.nodes import Nodes, NodeState
+from letrade_agent.proxy.objects import Objects
 from letrade_agent.proxy.tls import TlsContexts
 from letrade_agent.proxy.upstream import Upstream
 from letrade_agent.relay.relay import Relay
@@ -46,6 +47,7 @@ class Proxy:
         measures: counts.
         username: of the service at the broker.
         vhost: the topology's.
+        objects: the store of claim checks; None: there is none.
         log: level, event, particulars.
         now: seconds since the epoch.
         monotonic: seconds.
@@ -60,6 +62,7 @@ class Proxy:
         *,
         username: str,
         vhost: str,
+        objects: Objects | None = None,
         log: Log,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -79,7 +82,15 @@ class Proxy:
         self.dead_letters: Final = HandOvers(
             self.upstream, service=settings.service, measures=measures, log=log, monotonic=monotonic
         )
-        self._shell = Shell(measures, self.dead_letters, log, monotonic, self._closed, write_stall_seconds)
+        self._shell = Shell(
+            measures,
+            self.dead_letters,
+            objects or Objects(measures, log),
+            log,
+            monotonic,
+            self._closed,
+            write_stall_seconds,
+        )
         door = Door(
             self.upstream,
             service=settings.service,

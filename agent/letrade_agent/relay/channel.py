@@ -7,6 +7,7 @@ methods come by the table.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from letrade_agent.amqp.basic import DELIVER, GET_OK, RETURN, Deliver, parse_deliver, parse_get_ok
@@ -14,15 +15,18 @@ from letrade_agent.amqp.channel import ChannelAction, ChannelInput, ChannelState
 from letrade_agent.amqp.channel_commands import ChannelClose, ChannelCloseOk, GetEmpty
 from letrade_agent.amqp.content import Content, ContentAssembler
 from letrade_agent.amqp.faults import BrokerFault, ClientFault, ReplyCode, shorten
+from letrade_agent.amqp.frames import METHOD, Frame
 from letrade_agent.amqp.methods import BY_NAME, method_of
 from letrade_agent.amqp.properties import ContentHeader
-from letrade_agent.filters.verdicts import Delivery, Refusal
+from letrade_agent.filters.verdicts import Approved, Delivery, Fetched, Refusal, ToStore
 
 from .deliveries import Deliveries
+from .effects import Opening, StoreObject
 from .publishing import Publishing, seal_and_send
-from .requests import Consumers, Get, QueueName, Requests
+from .requests import Consumers, Get, QueueName, Request, Requests
 from .session import Session
 from .settlements import Settlements
+from .waiting import Getting, Storing
 
 OPEN: Final = BY_NAME["channel.open"].index
 OPEN_OK: Final = BY_NAME["channel.open-ok"].index
@@ -64,7 +68,10 @@ class RelayedChannel:
         opening: the how-many-th opening on this connection.
         state: see the table.
         accepting: whether methods and contents of the client are worked on.
+        taking: likewise, at once: nothing is being stored that they have to wait for.
         hearing: whether those of the broker are.
+        storing: the publish whose body is being stored.
+        getting: the answer to a get whose body is being fetched.
         publishing, deliveries, settlements, requests, consumers: what the channel knows.
         last_queue: the queue declared last.
         prefetch_known: whether client or agent have set a prefetch.
@@ -80,6 +87,7 @@ class RelayedChannel:
         "close_at",
         "consumers",
         "deliveries",
+        "getting",
         "hearing",
         "held_close",
         "held_open",
@@ -92,6 +100,8 @@ class RelayedChannel:
         "session",
         "settlements",
         "state",
+        "storing",
+        "taking",
     )
 
     def __init__(self, session: Session, number: int, state: ChannelState) -> None:
@@ -111,7 +121,9 @@ class RelayedChannel:
         self.held_close: bytes | None = None
         self.close_at = 0.0
         self.state = state
-        self.accepting = self.hearing = False
+        self.accepting = self.hearing = self.taking = False
+        self.storing: Storing | None = None
+        self.getting: Getting | None = None
         session.measures.channels += 1
         self.enter(state)
 
@@ -129,7 +141,10 @@ class RelayedChannel:
         """The channel is in another state of its life."""
         self.state = state
         self.accepting = state is _S.OPEN or state is _S.OPENING
-        self.hearing = state is _S.OPEN
+        if not self.accepting:
+            self._wait_no_longer()
+        self.taking = self.accepting and self.storing is None
+        self.hearing = state is _S.OPEN and self.getting is None
         if not self.accepting:
             self.publishing.assembler.reset()
             self.deliveries.stop()
@@ -144,9 +159,15 @@ class RelayedChannel:
 
     def leave(self) -> None:
         """The channel is over."""
-        self.accepting = self.hearing = False
+        self.stop()
         self._forget()
         self.session.measures.channels -= 1
+
+    def stop(self) -> None:
+        """The connection ends: nothing more comes from either side."""
+        self.accepting = self.hearing = self.taking = False
+        self._wait_no_longer()
+        self.deliveries.stop()
 
     def close(self, fault: ClientFault) -> None:
         """The agent ends the channel; whatever waits for the end of this read goes first."""
@@ -226,13 +247,77 @@ class RelayedChannel:
         Raises:
             AmqpFault: its header is malformed.
         """
-        self.session.decided.append((self, content, self.publishing.decide(content)))
+        decision = self.publishing.decide(content)
+        if isinstance(decision, ToStore):
+            self._store(content, decision)
+        else:
+            self.session.decided.append((self, content, decision))
 
     def refused(self, content: Content[Refusal], refusal: Refusal) -> None:
         """A publish is refused."""
         fault = self.publishing.refuse(content, refusal)
         if fault is not None and self.session.refusing is None:
             self.close(fault)
+
+    # What waits for the object store
+
+    def _store(self, content: Content[Refusal], to_store: ToStore) -> None:
+        self.storing = Storing(self.session, content, to_store)
+        self.taking = False
+        opening = Opening(self.number, self.opening)
+        self.session.effects.append(StoreObject(opening, to_store.object, to_store.approved.body))
+
+    def stored(self, decide: Callable[[ToStore], Approved | Refusal]) -> None:
+        """The body is in the store, or cannot be: the publish goes on, then what waits behind it."""
+        storing = self.storing
+        if storing is not None:
+            self.session.decided.append((self, storing.content, decide(storing.to_store)))
+            self._store_no_longer(storing)
+
+    def _store_no_longer(self, storing: Storing) -> None:
+        self.storing = None
+        self.taking = self.accepting
+        storing.over()
+        if storing.frames:
+            self.session.from_client.append(storing.frames)
+
+    def get_fetched(self, fetched: Fetched | None) -> None:
+        """What the store holds for the answer to a get; None: it did not answer."""
+        getting = self.getting
+        if getting is None:
+            return
+        self.getting = None
+        self.hearing = self.state is _S.OPEN
+        request, get = getting.request, getting.request.about
+        if isinstance(get, Get):
+            shown = self.deliveries.got_fetched(getting.method, getting.got, get, getting.delivery, fetched)
+            self._answer(request, get, shown=bool(shown), again=fetched is not None)
+        self.session.from_upstream.append(getting.frames)
+
+    def _wait_no_longer(self) -> None:
+        """The channel is no longer open: what waits is taken in, as anything that comes then."""
+        if self.storing is not None:
+            self._store_no_longer(self.storing)
+        self._get_no_longer()
+
+    def _get_no_longer(self) -> None:
+        getting, self.getting = self.getting, None
+        if getting is not None:
+            self.session.from_upstream.append(getting.frames)
+            get = getting.request.about
+            if isinstance(get, Get):
+                self.deliveries.got_lost(getting.got, get, getting.delivery)
+
+    def hear_later(self, frame: Frame) -> bool:
+        """Whether a frame of the broker has to wait; its close ends the wait."""
+        getting = self.getting
+        if getting is None:
+            return False
+        getting.frames.append(frame)
+        if frame[0] == METHOD and frame[2][:4] == CLOSE:
+            self._get_no_longer()
+            self.hearing = self.state is _S.OPEN
+        return True
 
     def flush(self) -> None:
         """Carry out what was decided: no other method may overtake it."""
@@ -288,11 +373,23 @@ class RelayedChannel:
             delivery = Delivery(
                 get.queue.text, got.exchange, got.routing_key, got.redelivered, content.header, content.body
             )
-            if self.deliveries.got(method, got, get, delivery):
+            shown = self.deliveries.got(method, got, get, delivery)
+            if shown is None:
+                self.getting = Getting(request, method, got, delivery, [])
+                self.hearing = False
+                return
+            if shown:
                 self.requests.done(request, None)
                 return
-        if (
-            len(self.requests) == 1  # others wait behind it: asked again, it would be answered after them
+        self._answer(request, get, shown=False, again=True)
+
+    def _answer(self, request: Request, get: Get, *, shown: bool, again: bool) -> None:
+        """Whatever a get brought: the client has its answer, or the broker is asked again."""
+        if shown:
+            self.requests.done(request, None)
+        elif (
+            again
+            and len(self.requests) == 1  # others wait behind it: asked again, it would be answered after them
             and get.attempts < GET_ATTEMPTS
             and self.session.started - get.since < GET_SECONDS
         ):

@@ -9,6 +9,7 @@ from letrade_agent.amqp.channel import ChannelState
 from letrade_agent.amqp.faults import AmqpFault, BrokerFault, ClientFault, ReplyCode, Scope
 
 from .channel import HAND_OVER_SECONDS, RelayedChannel
+from .effects import Opening, Ticket
 from .ending import Ending, agent_close
 from .publishing import seal_and_send
 from .session import Session
@@ -21,16 +22,23 @@ class Connection:
         session: what its parts share.
         ending: how far it has ended.
         channels: by number; those that are not closed on both sides.
+        waiting_close: the client's connection.close, while a body is being stored that it sent before.
         drain: why the agent is about to end it, and until when (monotonic seconds) confirms are awaited.
     """
 
-    __slots__ = ("channels", "drain", "ending", "session")
+    __slots__ = ("channels", "drain", "ending", "session", "waiting_close")
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.ending = Ending(session)
         self.channels: dict[int, RelayedChannel] = {}
         self.drain: tuple[str, float] | None = None
+        self.waiting_close: bytes | None = None
+
+    def channel_of(self, whose: Ticket | Opening) -> RelayedChannel | None:
+        """The channel that was meant, if that opening of it is not over."""
+        channel = self.channels.get(whose.channel)
+        return channel if channel is not None and channel.opening == whose.opening else None
 
     def remove_if_closed(self, channel: RelayedChannel) -> None:
         """A channel that has closed frees its number; an open that waited for that goes on."""
@@ -99,8 +107,7 @@ class Connection:
     def end(self, upstream_close: bytes) -> None:
         """The connection ends: nothing more is relayed, and the broker's leg closes when hand-overs are done."""
         for channel in self.channels.values():
-            channel.accepting = channel.hearing = False
-            channel.deliveries.stop()
+            channel.stop()
         self.ending.hold_upstream_close(upstream_close, HAND_OVER_SECONDS)
         self.after()
 
@@ -123,7 +130,7 @@ class Connection:
 
     def _drain_further(self, text: str, until: float) -> None:
         unconfirmed = any(channel.publishing.confirms.unanswered for channel in self.channels.values())
-        if unconfirmed and self.session.started < until and not self.ending.cause:
+        if (unconfirmed or self.session.storing) and self.session.started < until and not self.ending.cause:
             return
         self.drain = None
         self.ending.because("drain", text)

@@ -2,8 +2,9 @@
 
 Theory of operation. Every delivery is examined when its last frame has come. What is shown goes to the client at
 once, under tags without gaps. What fails is handed over to the dead letters and acknowledged only when that is
-confirmed. What may yet become good is kept and examined again; it blocks nothing behind it. The client's settlements
-never touch what is withheld: see `letrade_agent.amqp.deliveries`.
+confirmed. What may yet become good is kept and examined again; it blocks nothing behind it. What lies in the object
+store is parked until it was fetched, and every later delivery of the channel behind it. The client's settlements never
+touch what is withheld: see `letrade_agent.amqp.deliveries`.
 
 A message that basic.get brought cannot be shown later: the answer has been given. If it becomes good while it is
 kept, it goes back to the queue.
@@ -27,16 +28,16 @@ from letrade_agent.amqp.basic import (
 from letrade_agent.amqp.deliveries import DeliveryLedger
 from letrade_agent.amqp.faults import AmqpFault, readable
 from letrade_agent.amqp.frames import encode_content
-from letrade_agent.filters.verdicts import Delivery, Examined, Failed, Held, Repeated, Shown
+from letrade_agent.filters.verdicts import Delivery, Examined, Failed, Fetched, Held, Repeated, Shown, ToFetch
 
-from .effects import HandOver, Ticket
+from .effects import FetchObject, HandOver, Ticket
 from .requests import Consumer, Get
 from .session import WITHHELD_OVERHEAD, Session
 from .settlements import Note
 
 
 class Kept(NamedTuple):
-    """A delivery that may yet become good.
+    """A delivery that may yet become good, or waits for the object store.
 
     Attributes:
         consumer: whose it is; None if basic.get brought it.
@@ -61,10 +62,11 @@ class Deliveries:
     Attributes:
         ledger: which delivery is which.
         kept: by upstream tag, oldest first.
+        parked: by upstream tag, in order: the first waits for its object, the others behind it.
         handing: how many are being handed over and will be acknowledged then.
     """
 
-    __slots__ = ("_number", "_opening", "_session", "handing", "kept", "ledger")
+    __slots__ = ("_number", "_opening", "_session", "handing", "kept", "ledger", "parked")
 
     def __init__(self, session: Session, number: int, opening: int) -> None:
         self._session = session
@@ -72,6 +74,7 @@ class Deliveries:
         self._opening = opening
         self.ledger: DeliveryLedger[Note] = DeliveryLedger()
         self.kept: dict[int, Kept] = {}
+        self.parked: dict[int, Kept] = {}
         self.handing = 0
 
     # What arrives
@@ -83,6 +86,9 @@ class Deliveries:
             BrokerFault: its tag does not rise.
         """
         session = self._session
+        if self.parked:
+            self._park(deliver[1], consumer, method, deliver, delivery)
+            return
         inbound = session.filters.inbound
         try:
             verdict = inbound.examine(delivery, session.epoch)
@@ -98,6 +104,10 @@ class Deliveries:
                 session.measures.unsettled += 1
             self._show(method, deliver, verdict, _body(verdict, delivery), client_tag)
             return
+        if isinstance(verdict, ToFetch):
+            self._park(tag, consumer, method, deliver, delivery)
+            self._fetch(tag, verdict)
+            return
         self.ledger.hold(tag)
         if isinstance(verdict, Held):
             size = _size(delivery)
@@ -107,17 +117,37 @@ class Deliveries:
         else:
             self._withhold(delivery, tag, consumer.no_ack, verdict, "deliver")
 
-    def got(self, method: bytes, got: GetOk, get: Get, delivery: Delivery) -> bool:
-        """A message that the client asked for. Whether it was shown; else the answer is still owed.
+    def got(
+        self, method: bytes, got: GetOk, get: Get, delivery: Delivery, fetched: Fetched | None = None
+    ) -> bool | None:
+        """A message that the client asked for.
+
+        Args:
+            method: payload of the answer.
+            got: the same, read.
+            get: what is answered.
+            delivery: as filters see it.
+            fetched: what the store holds, when the first answer was None.
+
+        Returns:
+            Whether it was shown, else the answer is still owed; None: its body has to be fetched first.
 
         Raises:
             BrokerFault: its tag does not rise.
         """
-        verdict = self._examine(delivery)
+        verdict = self._examine(delivery, fetched)
         session = self._session
         tag = got.delivery_tag
+        if isinstance(verdict, ToFetch):
+            self.ledger.hold(tag)
+            session.keep(_size(delivery))
+            ticket = Ticket(self._number, self._opening, tag)
+            session.effects.append(FetchObject(ticket, verdict.claim, may_wait=get.no_ack))
+            return None
         if isinstance(verdict, Shown) and len(verdict.header) <= session.client_room:
-            if get.no_ack:
+            if fetched is not None:
+                client_tag = self._late_tag(tag, verdict, get.no_ack)
+            elif get.no_ack:
                 client_tag = self.ledger.forward_settled(tag)
                 session.filters.inbound.settled(verdict.remembered, session.epoch)
             else:
@@ -133,7 +163,8 @@ class Deliveries:
             self._write(get_ok_with_tag(method, client_tag), verdict.header, _body(verdict, delivery))
             session.measures.messages["get", verdict.queue_label, "forwarded"] += 1
             return True
-        self.ledger.hold(tag)
+        if fetched is None:
+            self.ledger.hold(tag)
         if isinstance(verdict, Held) and not get.no_ack:
             size = _size(delivery)
             self.kept[tag] = Kept(None, method, None, delivery, session.started, size)
@@ -142,6 +173,23 @@ class Deliveries:
         else:
             self._withhold(delivery, tag, get.no_ack, verdict, "get")
         return False
+
+    def got_fetched(
+        self, method: bytes, got: GetOk, get: Get, delivery: Delivery, fetched: Fetched | None
+    ) -> bool | None:
+        """The same with what the store holds; None: it did not answer, and the message goes back to its queue."""
+        self._session.let_go(_size(delivery))
+        if fetched is None:
+            self._give_back(got.delivery_tag)
+            return False
+        return self.got(method, got, get, delivery, fetched)
+
+    def got_lost(self, got: GetOk, get: Get, delivery: Delivery) -> None:
+        """The channel is over while its body is being fetched: the broker takes it back, if it can."""
+        self._session.let_go(_size(delivery))
+        if get.no_ack:
+            failed = Failed("undeliverable", "its channel is gone", "", "_other")
+            self._fail(delivery, got.delivery_tag, True, failed, "get")
 
     def oversized(self, upstream_tag: int, queue: str, body_size: int, no_ack: bool) -> None:
         """A delivery that is too large for memory: the broker itself moves it to its dead letters."""
@@ -157,9 +205,9 @@ class Deliveries:
             "warning", "delivery_rejected", {"reason": "oversize", "queue": queue, "bytes": body_size, "limit": limit}
         )
 
-    def _examine(self, delivery: Delivery) -> Examined:
+    def _examine(self, delivery: Delivery, fetched: Fetched | None = None) -> Examined:
         try:
-            return self._session.filters.inbound.examine(delivery, self._session.epoch)
+            return self._session.filters.inbound.examine(delivery, self._session.epoch, fetched)
         except AmqpFault as fault:
             return _malformed(fault)
 
@@ -193,6 +241,8 @@ class Deliveries:
             return
         if isinstance(verdict, Held):
             verdict = verdict.failed
+        elif isinstance(verdict, ToFetch):  # nobody is left to see it
+            verdict = Failed("undeliverable", "its no-ack consumer is gone", "", verdict.queue_label)
         elif isinstance(verdict, Shown):
             limit = self._session.client_frame_max
             text = f"content header of {len(verdict.header)} bytes does not fit into the client's frames of {limit}"
@@ -246,17 +296,31 @@ class Deliveries:
             if isinstance(verdict, Held) and self._session.started < kept.since + verdict.until_over:
                 continue
             del self.kept[tag]
+            if isinstance(verdict, ToFetch) and kept.consumer is not None:
+                self.parked[tag] = kept
+                if len(self.parked) == 1:
+                    self._fetch(tag, verdict)
+                continue
             self._session.let_go(kept.size)
-            consumer = kept.consumer
-            no_ack = consumer is not None and consumer.no_ack
-            if not isinstance(verdict, Shown) or len(verdict.header) > self._session.client_room:
-                self._withhold(kept.delivery, tag, no_ack, verdict, "get" if consumer is None else "deliver")
-            elif consumer is None or kept.deliver is None:
-                self._give_back(tag)
-            else:
-                self._show_late(tag, kept, kept.deliver, no_ack, verdict)
+            self._decide_late(tag, kept, verdict)
 
-    def _show_late(self, tag: int, kept: Kept, deliver: Deliver, no_ack: bool, verdict: Shown) -> None:
+    def _decide_late(self, tag: int, kept: Kept, verdict: Examined) -> None:
+        """A delivery that was kept or parked has its verdict."""
+        consumer = kept.consumer
+        no_ack = consumer is not None and consumer.no_ack
+        is_good = isinstance(verdict, ToFetch) or (
+            isinstance(verdict, Shown) and len(verdict.header) <= self._session.client_room
+        )
+        if not is_good:
+            self._withhold(kept.delivery, tag, no_ack, verdict, "get" if consumer is None else "deliver")
+        elif consumer is None or kept.deliver is None or not isinstance(verdict, Shown):
+            self._give_back(tag)
+        else:
+            client_tag = self._late_tag(tag, verdict, no_ack)
+            self._show(kept.method, kept.deliver, verdict, _body(verdict, kept.delivery), client_tag)
+
+    def _late_tag(self, tag: int, verdict: Shown, no_ack: bool) -> int:
+        """The client's tag of a withheld delivery that it sees now."""
         session = self._session
         if no_ack:
             client_tag = self.ledger.show(tag, None)
@@ -264,7 +328,45 @@ class Deliveries:
         else:
             client_tag = self.ledger.show(tag, (verdict.remembered, session.started))
             session.measures.unsettled += 1
-        self._show(kept.method, deliver, verdict, _body(verdict, kept.delivery), client_tag)
+        return client_tag
+
+    # What waits for the object store
+
+    def _park(self, tag: int, consumer: Consumer, method: bytes, deliver: Deliver, delivery: Delivery) -> None:
+        self.ledger.hold(tag)
+        size = _size(delivery)
+        self.parked[tag] = Kept(consumer, method, deliver, delivery, self._session.started, size)
+        self._session.keep(size)
+
+    def _fetch(self, tag: int, verdict: ToFetch) -> None:
+        ticket = Ticket(self._number, self._opening, tag)
+        self._session.effects.append(FetchObject(ticket, verdict.claim, may_wait=True))
+
+    def fetched(self, tag: int, fetched: Fetched) -> None:
+        """What the store holds for a parked delivery; it and what waits behind it go on, in their order."""
+        kept = self.parked.pop(tag, None)
+        if kept is None:
+            return
+        self._go_on_with(tag, kept, self._examine(kept.delivery, fetched))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while self.parked:
+            tag, kept = next(iter(self.parked.items()))
+            verdict = self._examine(kept.delivery)
+            if isinstance(verdict, ToFetch):
+                self._fetch(tag, verdict)
+                return
+            del self.parked[tag]
+            self._go_on_with(tag, kept, verdict)
+
+    def _go_on_with(self, tag: int, kept: Kept, verdict: Examined) -> None:
+        if isinstance(verdict, Held):
+            self.kept[tag] = kept._replace(since=self._session.started)
+            self._session.log("info", "delivery_held", self._about(kept.delivery, verdict.failed))
+        else:
+            self._session.let_go(kept.size)
+            self._decide_late(tag, kept, verdict)
 
     def _give_back(self, tag: int) -> None:
         if self.ledger.release(tag):
@@ -272,17 +374,21 @@ class Deliveries:
 
     def cancelled(self, consumer: Consumer) -> None:
         """A consumer is gone: what is kept for it goes back to the queue, or what cannot go back is handed over."""
-        for tag, kept in tuple(self.kept.items()):
+        first = next(iter(self.parked), None)
+        for tag, kept in (*self.kept.items(), *self.parked.items()):
             if kept.consumer is consumer:
                 self._let_go(tag, kept, give_back=True)
+        if first is not None and first not in self.parked:
+            self._go_on()
 
     def stop(self) -> None:
         """Nothing more is shown on this channel; the broker takes back what it can."""
-        for tag, kept in tuple(self.kept.items()):
+        for tag, kept in (*self.kept.items(), *self.parked.items()):
             self._let_go(tag, kept, give_back=False)
 
     def _let_go(self, tag: int, kept: Kept, *, give_back: bool) -> None:
-        del self.kept[tag]
+        self.kept.pop(tag, None)
+        self.parked.pop(tag, None)
         self._session.let_go(kept.size)
         if kept.consumer is not None and kept.consumer.no_ack:
             verdict = self._examine(kept.delivery)

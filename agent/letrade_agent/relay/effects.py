@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple, TypeAlias
 
 from letrade_agent.filters.verdicts import DeadLetter
+from letrade_topo.messages.claim import Claim
 
 
 class Ticket(NamedTuple):
-    """Which delivery a hand-over is about.
+    """Which delivery a hand-over or an object is about.
 
     Attributes:
         channel: its number.
@@ -26,6 +27,47 @@ class HandOver(NamedTuple):
 
     ticket: Ticket
     dead_letter: DeadLetter
+
+
+class Opening(NamedTuple):
+    """Which channel a body is stored for.
+
+    Attributes:
+        channel: its number.
+        opening: as in `Ticket`.
+    """
+
+    channel: int
+    opening: int
+
+
+class StoreObject(NamedTuple):
+    """Write this to the object store, then call `Relay.stored(opening, sha256)` or `Relay.not_stored(opening, why)`.
+
+    Attributes:
+        opening: the channel, which waits.
+        object: its name.
+        body: its content.
+    """
+
+    opening: Opening
+    object: str
+    body: bytes
+
+
+class FetchObject(NamedTuple):
+    """Read this from the object store and compare it, then call `Relay.fetched(ticket, …)`.
+
+    Attributes:
+        ticket: the delivery, which waits.
+        claim: the object.
+        may_wait: a store that is away is asked again, as long as `Relay.awaits(ticket)`; otherwise call
+            `Relay.not_fetched(ticket)`.
+    """
+
+    ticket: Ticket
+    claim: Claim
+    may_wait: bool
 
 
 class UpstreamBlocked(NamedTuple):
@@ -47,4 +89,4 @@ class Ended(NamedTuple):
     text: str
 
 
-Effect: TypeAlias = HandOver | UpstreamBlocked | Ended
+Effect: TypeAlias = HandOver | StoreObject | FetchObject | UpstreamBlocked | Ended

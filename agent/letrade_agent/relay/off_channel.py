@@ -44,13 +44,16 @@ def client_frame(connection: Connection, frame_type: int, number: int, payload: 
             connection.flush()
             _client_on_channel_0(connection, frame_type, payload)
         return
+    channel = connection.channels.get(number)
+    if channel is not None and channel.storing is not None:
+        channel.storing.behind((frame_type, number, payload))
+        return
     happened = ChannelInput.CLIENT_CONTENT
     if frame_type == METHOD:
         method = method_of(payload)
         happened = ChannelInput.CLIENT_CONTENT_METHOD if method.has_content else client_input(payload[:4])
         if happened is not ChannelInput.CLIENT_METHOD and not method.has_content:
             parse_command(payload)
-    channel = connection.channels.get(number)
     if channel is not None:
         channel.client_opens_or_closes(payload, happened)
         connection.remove_if_closed(channel)
@@ -79,7 +82,9 @@ def _client_on_channel_0(connection: Connection, frame_type: int, payload: bytes
     if frame_type != METHOD:
         raise ClientFault(ReplyCode.UNEXPECTED_FRAME, "a content frame on channel 0")
     command = parse_command(payload)
-    if index == _CLOSE:
+    if index == _CLOSE and connection.session.storing:
+        connection.waiting_close = payload
+    elif index == _CLOSE:
         connection.ending.because("client_closed", _text_of(command))
         connection.ending.client = Leg.WAITING
         connection.end(payload)
@@ -89,6 +94,14 @@ def _client_on_channel_0(connection: Connection, frame_type: int, payload: bytes
         method = method_of(payload)
         text = f"'{method.name}' is not for a client to send on channel 0 of an open connection"
         raise ClientFault(ReplyCode.CHANNEL_ERROR, text, class_id=method.class_id, method_id=method.method_id)
+
+
+def close_if_stored(connection: Connection) -> None:
+    """The client has said close while what it published before was being stored: now that is done."""
+    payload = connection.waiting_close
+    if payload is not None and not connection.session.storing:
+        connection.waiting_close = None
+        client_frame(connection, METHOD, 0, payload)
 
 
 def _client_while_ending(connection: Connection, index: bytes, payload: bytes) -> None:
@@ -118,6 +131,8 @@ def broker_frame(connection: Connection, frame_type: int, number: int, payload: 
     ):
         return
     channel = connection.channels.get(number)
+    if channel is not None and channel.hear_later((frame_type, number, payload)):
+        return
     happened = ChannelInput.BROKER_FRAME
     if frame_type == METHOD:
         method_of(payload)

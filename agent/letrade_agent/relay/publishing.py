@@ -25,7 +25,7 @@ from letrade_agent.amqp.content import Content, ContentAssembler
 from letrade_agent.amqp.faults import AmqpFault, ClientFault, ReplyCode, Scope, readable
 from letrade_agent.amqp.frames import encode_content
 from letrade_agent.amqp.properties import ContentHeader
-from letrade_agent.filters.verdicts import Approved, Refusal
+from letrade_agent.filters.verdicts import Approved, Refusal, ToStore
 
 from .confirm_times import ConfirmTimes
 from .session import Session
@@ -60,7 +60,7 @@ class Publishing:
             return session.refusing
         return session.filters.outbound.admit(publish, header)
 
-    def decide(self, content: Content[Refusal]) -> Approved | Refusal:
+    def decide(self, content: Content[Refusal]) -> Approved | ToStore | Refusal:
         """Decide on a publish whose last frame has come.
 
         Raises:

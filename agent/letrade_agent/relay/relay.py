@@ -19,13 +19,14 @@ from typing import Final
 from letrade_agent.amqp.basic import ACK, DELIVER, PUBLISH
 from letrade_agent.amqp.faults import AmqpFault, ClientFault, ReplyCode, readable
 from letrade_agent.amqp.frames import BODY, HEADER, Frame
-from letrade_agent.filters.verdicts import Filters, Refusal
+from letrade_agent.filters.verdicts import Approved, Fetched, Filters, Refusal, ToStore
+from letrade_agent.filters.words import Word
 from letrade_agent.measures import Measures
 
 from .connection import Connection
-from .effects import Effect, Ticket
+from .effects import Effect, Opening, Ticket
 from .ending import agent_close
-from .off_channel import broker_frame, broker_method, client_frame, client_method
+from .off_channel import broker_frame, broker_method, client_frame, client_method, close_if_stored
 from .publishing import seal_and_send
 from .session import Log, Session
 from .snapshot import ConnectionSnapshot, ConsumerSnapshot
@@ -103,6 +104,21 @@ class Relay:
         """How much memory withheld deliveries take: kept ones, and those whose hand-over is not confirmed."""
         return self._session.held_bytes
 
+    @property
+    def storing_bytes(self) -> int:
+        """How much memory publishes take that are being stored, and what waits behind them."""
+        return self._session.storing_bytes
+
+    def awaits(self, ticket: Ticket) -> bool:
+        """Whether a delivery still waits for its object."""
+        channel = self._connection.channel_of(ticket)
+        if channel is None:
+            return False
+        getting = channel.getting
+        return ticket.upstream_tag in channel.deliveries.parked or (
+            getting is not None and getting.got.delivery_tag == ticket.upstream_tag
+        )
+
     def snapshot(self) -> ConnectionSnapshot:
         """What the connection looks like now."""
         channels = self._channels.values()
@@ -124,13 +140,17 @@ class Relay:
 
     def from_client(self, frames: Sequence[Frame]) -> None:
         """Frames of the client, in order."""
+        self._session.begin()
+        self._take_from_client(frames)
+        self._finish()
+
+    def _take_from_client(self, frames: Sequence[Frame]) -> None:
         session = self._session
-        session.begin()
         known = self._channels.get
         for frame_type, number, payload in frames:
             try:
                 channel = known(number)
-                if channel is None or not channel.accepting:
+                if channel is None or not channel.taking:
                     client_frame(self._connection, frame_type, number, payload)
                 elif frame_type == BODY:
                     content = channel.publishing.assembler.body(payload)
@@ -153,11 +173,14 @@ class Relay:
             except AmqpFault as fault:
                 self._connection.fault_of_client(number, fault)
         self._connection.flush()
-        self._connection.after()
 
     def from_upstream(self, frames: Sequence[Frame]) -> None:
         """Frames of the broker, in order."""
         self._session.begin()
+        self._take_from_upstream(frames)
+        self._finish()
+
+    def _take_from_upstream(self, frames: Sequence[Frame]) -> None:
         known = self._channels.get
         for frame_type, number, payload in frames:
             try:
@@ -178,6 +201,17 @@ class Relay:
                     broker_method(self._connection, channel, payload)
             except AmqpFault as fault:
                 self._connection.fault_of_broker(fault)
+
+    def _finish(self) -> None:
+        """The end of every call: first what waited for the object store and need not any more."""
+        session = self._session
+        while session.from_client or session.from_upstream:
+            if session.from_client:
+                self._take_from_client(session.from_client.popleft())
+            else:
+                self._take_from_upstream(session.from_upstream.popleft())
+        if self._connection.waiting_close is not None:
+            close_if_stored(self._connection)
         self._connection.after()
 
     def tick(self) -> None:
@@ -186,22 +220,68 @@ class Relay:
         self._connection.examine_again()
         for channel in tuple(self._channels.values()):
             channel.close_if_handed_over()
-        self._connection.after()
+        self._finish()
 
     def filters_changed(self) -> None:
         """Keys or topology are new: what is kept may be good now."""
         self._session.begin()
         self._connection.examine_again()
-        self._connection.after()
+        self._finish()
+
+    def stored(self, opening: Opening, sha256: str) -> None:
+        """A body is in the object store: its stub goes upstream, if its channel is still that one.
+
+        Args:
+            opening: of the channel.
+            sha256: of the body, in hexadecimal digits.
+        """
+        outbound = self._session.filters.outbound
+        self._stored(opening, lambda to_store: outbound.stub(to_store, sha256))
+
+    def not_stored(self, opening: Opening, why: str) -> None:
+        """A body could not be stored: the publish is refused."""
+
+        def refuse(to_store: ToStore) -> Refusal:
+            approved = to_store.approved
+            text = f"message size {len(approved.body)} needs the claim check's store: {why}"
+            return Refusal(ReplyCode.PRECONDITION_FAILED, Word.CLAIM_STORE, text, approved.destination)
+
+        self._stored(opening, refuse)
+
+    def _stored(self, opening: Opening, decide: Callable[[ToStore], Approved | Refusal]) -> None:
+        self._session.begin()
+        channel = self._connection.channel_of(opening)
+        if channel is not None:
+            channel.stored(decide)
+            self._connection.flush()
+        self._finish()
+
+    def fetched(self, ticket: Ticket, fetched: Fetched) -> None:
+        """What the object store holds for a delivery; it is decided, and what waited behind it."""
+        self._fetched(ticket, fetched)
+
+    def not_fetched(self, ticket: Ticket) -> None:
+        """The object store did not answer, for a delivery that cannot wait."""
+        self._fetched(ticket, None)
+
+    def _fetched(self, ticket: Ticket, fetched: Fetched | None) -> None:
+        self._session.begin()
+        channel = self._connection.channel_of(ticket)
+        if channel is not None and self.awaits(ticket) and ticket.upstream_tag is not None:
+            if ticket.upstream_tag not in channel.deliveries.parked:
+                channel.get_fetched(fetched)
+            elif fetched is not None:
+                channel.deliveries.fetched(ticket.upstream_tag, fetched)
+        self._finish()
 
     def handed_over(self, ticket: Ticket) -> None:
         """The broker has confirmed the dead letter: acknowledge the delivery, if its channel is still that one."""
         self._session.begin()
         self._session.hand_over_ends(ticket)
-        channel = self._channels.get(ticket.channel)
-        if channel is not None and channel.opening == ticket.opening and ticket.upstream_tag is not None:
+        channel = self._connection.channel_of(ticket)
+        if channel is not None and ticket.upstream_tag is not None:
             channel.handed_over(ticket.upstream_tag)
-        self._connection.after()
+        self._finish()
 
     def client_gone(self, cause: str = "client_closed", text: str = "the client is gone") -> None:
         """The client's socket is closed.
@@ -222,7 +302,7 @@ class Relay:
         self._ending.close_client(ClientFault(ReplyCode.CONNECTION_FORCED, f"the agent lost the broker: {text}"))
         self._connection.forget_channels()
         self._ending.upstream_closed()
-        self._connection.after()
+        self._finish()
 
     def shut_down(self, text: str) -> None:
         """The agent ends the connection. Publishes that are unconfirmed get their answer, for up to two seconds."""
@@ -230,7 +310,7 @@ class Relay:
         if self._connection.drain is None and not self._ending.cause:
             self._connection.drain = (text, self._session.started + DRAIN_SECONDS)
             self._session.refusing = Refusal(ReplyCode.CONNECTION_FORCED, "drain", text)
-        self._connection.after()
+        self._finish()
 
 
 def _take(pieces: list[bytes]) -> bytes:

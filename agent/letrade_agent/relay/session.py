@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from letrade_agent.amqp.content import Content
 from letrade_agent.amqp.faults import BrokerFault, ClientFault, ReplyCode
-from letrade_agent.amqp.frames import FRAME_OVERHEAD, encode_method
+from letrade_agent.amqp.frames import FRAME_OVERHEAD, Frame, encode_method
 from letrade_agent.filters.verdicts import Approved, Filters, Refusal
 from letrade_agent.measures import Measures
 
@@ -46,6 +46,9 @@ class Session:
         published, shown: messages forwarded in this call.
         openings: how many channels were opened.
         held_bytes: of withheld deliveries.
+        storing_bytes: of publishes that are being stored, and of what waits behind them.
+        storing: how many are being stored.
+        from_client, from_upstream: frames that waited for the object store and are to be taken in now.
         refusing: why every publish is refused, once the connection is to end; None before.
     """
 
@@ -61,6 +64,8 @@ class Session:
         "effects",
         "epoch",
         "filters",
+        "from_client",
+        "from_upstream",
         "held_bytes",
         "log",
         "max_delivery_bytes",
@@ -70,6 +75,8 @@ class Session:
         "refusing",
         "shown",
         "started",
+        "storing",
+        "storing_bytes",
         "to_client",
         "to_upstream",
         "upstream_frame_max",
@@ -105,6 +112,9 @@ class Session:
         self.effects: list[Effect] = []
         self.decided: list[Decided] = []
         self.published = self.shown = self.openings = self.held_bytes = 0
+        self.storing = self.storing_bytes = 0
+        self.from_client: deque[list[Frame]] = deque()
+        self.from_upstream: deque[list[Frame]] = deque()
         self.refusing: Refusal | None = None
         self._handing: dict[Ticket, int] = {}
         self._handing_no_ack: deque[int] = deque()

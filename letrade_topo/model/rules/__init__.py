@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 
 from letrade_topo.model.rules import (
     arguments,
+    claim_check,
     flows,
     keys,
     logins,
@@ -28,6 +29,7 @@ RULES: tuple[Rule, ...] = (
     *arguments.RULES,
     *logins.RULES,
     *policies.RULES,
+    *claim_check.RULES,
 )
 """Every rule, in the order of the reference page."""
 

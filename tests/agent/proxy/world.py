@@ -25,12 +25,14 @@ from letrade_agent.filters.verdicts import (
     Delivery,
     Examined,
     Failed,
+    Fetched,
     Filters,
     Pass,
     Refusal,
     Remembered,
     Ruling,
     Shown,
+    ToStore,
 )
 from letrade_agent.measures import Measures
 from letrade_agent.proxy.server import Proxy
@@ -68,6 +70,10 @@ class Passing:
         """Everything."""
         return Approved(publish, header, body, "_other", None)
 
+    def stub(self, stored: ToStore, sha256: str) -> Approved:
+        """Nothing is stored."""
+        raise AssertionError("nothing is stored")
+
     def seal(self, batch: Sequence[Approved], now: float) -> Sequence[bytes | Refusal]:
         """As it came."""
         return [approved.header.payload for approved in batch]
@@ -76,7 +82,7 @@ class Passing:
         """As it came."""
         return header.payload, body
 
-    def examine(self, delivery: Delivery, now: float) -> Examined:
+    def examine(self, delivery: Delivery, now: float, fetched: Fetched | None = None) -> Examined:
         """By the first bytes of the body."""
         if delivery.body.startswith(b"bad"):
             return Failed("signature_invalid", "it is bad", "", "_other")

@@ -24,6 +24,7 @@ from letrade_agent.filters.verdicts import (
     Delivery,
     Examined,
     Failed,
+    Fetched,
     Filters,
     Held,
     Pass,
@@ -32,18 +33,22 @@ from letrade_agent.filters.verdicts import (
     Repeated,
     Ruling,
     Shown,
+    ToFetch,
+    ToStore,
 )
 from letrade_agent.measures import Measures
-from letrade_agent.relay.effects import Effect, Ended, HandOver
+from letrade_agent.relay.effects import Effect, Ended, FetchObject, HandOver, StoreObject
 from letrade_agent.relay.relay import Relay
 from pamqp.commands import Basic, Channel, Confirm
+
+from letrade_topo.messages.claim import Claim
 
 ADDED = b"signed"
 """What sealing adds: the content type, so that it can be seen and taken off."""
 
 
 class KeyedOutbound:
-    """Refuses by routing key: `no.header`, `no.body`, `no.seal`; everything else is sealed."""
+    """Refuses by routing key: `no.header`, `no.body`, `no.seal`; stores `big`; everything else is sealed."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -55,11 +60,18 @@ class KeyedOutbound:
         """Refuse at the header what is keyed so."""
         return _refusal(publish) if publish.routing_key == b"no.header" else None
 
-    def approve(self, publish: Publish, header: ContentHeader, body: bytes, now: float) -> Approved | Refusal:
-        """Refuse at the end what is keyed so."""
+    def approve(self, publish: Publish, header: ContentHeader, body: bytes, now: float) -> Approved | ToStore | Refusal:
+        """Refuse at the end, or store, what is keyed so."""
         if publish.routing_key == b"no.body":
             return _refusal(publish)
-        return Approved(publish, header, body, "_other", None)
+        approved = Approved(publish, header, body, "_other", None)
+        return ToStore(approved, f"object of {body.decode()}", 0) if publish.routing_key == b"big" else approved
+
+    def stub(self, stored: ToStore, sha256: str) -> Approved:
+        """A body that says what it stands for."""
+        body = b"stub of " + stored.approved.body
+        header = ContentHeader.parse(stored.approved.header.rewrite(body_size=len(body)))
+        return stored.approved._replace(body=body, header=header)
 
     def seal(self, batch: Sequence[Approved], now: float) -> Sequence[bytes | Refusal]:
         """Mark, or refuse, what is keyed so."""
@@ -81,7 +93,7 @@ def _refusal(publish: Publish) -> Refusal:
 
 
 class KeyedInbound:
-    """Judges by routing key, or by what `verdicts` says of the body: good, bad, held, repeated, rejected."""
+    """Judges by routing key, or by what `verdicts` says of the body: good, bad, held, repeated, rejected, claim."""
 
     def __init__(self) -> None:
         self.verdicts: dict[bytes, str] = {}
@@ -91,7 +103,7 @@ class KeyedInbound:
         self.seen: list[Delivery] = []
         self.shown_header: Callable[[ContentHeader], bytes] = lambda header: header.payload
 
-    def examine(self, delivery: Delivery, now: float) -> Examined:
+    def examine(self, delivery: Delivery, now: float, fetched: Fetched | None = None) -> Examined:
         """What was said of this body, else what its key says."""
         self.seen.append(delivery)
         failed = Failed("test", "bad", "", "_other")
@@ -104,8 +116,18 @@ class KeyedInbound:
                 return Repeated("_other")
             case "rejected":
                 return Repeated("_other", is_rejected=True)
+            case "claim":
+                return self._claim(delivery, now, fetched)
             case _:
                 return Shown(self.shown_header(delivery.header), Remembered(delivery.queue, None, now), "_other")
+
+    def _claim(self, delivery: Delivery, now: float, fetched: Fetched | None) -> Examined:
+        if fetched is None:
+            return ToFetch(Claim(f"object of {delivery.body.decode()}", "", 1, 0), "_other")
+        if fetched.reason:
+            return Failed(fetched.reason, "", "", "_other")
+        header = delivery.header.rewrite(body_size=len(fetched.body))
+        return Shown(header, Remembered(delivery.queue, None, now), "_other", body=fetched.body)
 
     def settled(self, remembered: Remembered, now: float) -> None:
         """Note it."""
@@ -330,6 +352,29 @@ class Rig:
     def hand_overs(self) -> list[HandOver]:
         """All that were asked for."""
         return [effect for effect in self.effects if isinstance(effect, HandOver)]
+
+    @property
+    def stores(self) -> list[StoreObject]:
+        """All bodies that were to be stored."""
+        return [effect for effect in self.effects if isinstance(effect, StoreObject)]
+
+    @property
+    def fetches(self) -> list[FetchObject]:
+        """All bodies that were to be fetched."""
+        return [effect for effect in self.effects if isinstance(effect, FetchObject)]
+
+    def store(self, one: StoreObject) -> None:
+        """The body is stored."""
+        self.relay.stored(one.opening, "")
+        self.collect()
+
+    def fetch(self, one: FetchObject, fetched: Fetched | None) -> None:
+        """The store has answered, or not."""
+        if fetched is None:
+            self.relay.not_fetched(one.ticket)
+        else:
+            self.relay.fetched(one.ticket, fetched)
+        self.collect()
 
     @property
     def ended(self) -> list[Ended]:

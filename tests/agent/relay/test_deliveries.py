@@ -523,7 +523,7 @@ def test_a_retry_is_shown_where_it_was_first_published() -> None:
     """What the filter says of exchange and key is what the client reads, by deliver and by get."""
     rig = Rig().open().consume()
     original = rig.inbound.examine
-    rig.inbound.examine = lambda delivery, now: _moved(original(delivery, now))  # type: ignore[method-assign]
+    rig.inbound.examine = lambda delivery, now, fetched=None: _moved(original(delivery, now))  # type: ignore[method-assign]
 
     rig.broker_sends(content(Basic.Deliver("c", 1, True, "", "q"), b"again"))
     rig.client_sends(Basic.Get(0, "q"))
