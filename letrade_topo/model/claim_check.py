@@ -20,7 +20,7 @@ class ClaimCheck:
     Args:
         store: the object store: a folder, by default `.letrade/claims` beside this file, or a URL such as
             `s3://bucket/prefix`. Never with credentials.
-        max_size: largest body; an agent holds it in memory.
+        max_size: largest body; an agent holds it in memory, and reads it as a whole.
         retention: how long an object is kept at least. Its message is worth nothing afterwards.
     """
 

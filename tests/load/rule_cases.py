@@ -198,7 +198,7 @@ BROKEN: dict[str, list[str]] = {
     ],
     "claim-check-size": [
         "claim_check: {max_size: «claim-check-size»128KiB}\n",
-        "claim_check: {max_size: «claim-check-size»257MiB}\n",
+        "claim_check: {max_size: «claim-check-size»65MiB}\n",
     ],
     "claim-check-retention": [
         FLOW.replace("1s", "2h") + "claim_check: {retention: «claim-check-retention»1h}\n",
@@ -499,7 +499,7 @@ NEAR_MISSES: dict[str, list[str]] = {
         "claim_check:\n",
     ],
     "claim-check-size": [
-        "claim_check: {max_size: 256MiB}\n",
+        "claim_check: {max_size: 64MiB}\n",
         "limits: {message_size: 1KiB}\nclaim_check: {max_size: 1025B}\n",
     ],
     "claim-check-retention": [FLOW + "claim_check: {retention: 1s}\n"],

@@ -11,7 +11,7 @@ from letrade_topo.model.units import ByteSize
 
 STORE_SCHEMES = ("file", "s3", "gs", "gcs", "abfs", "az")
 """Stores of fsspec that several agents can share, and that keep what they are given."""
-LARGEST_CLAIM = ByteSize(256 * 1024 * 1024)
+LARGEST_CLAIM = ByteSize(64 * 1024 * 1024)
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<place>[^/?#]*)(?P<path>[^?#]*)(?P<rest>.*)", re.DOTALL)
 
@@ -56,7 +56,8 @@ def _wrong_with(store: str) -> tuple[str, str] | None:
     "claim-check-size",
     "unusable size of claim-checked bodies",
     "Bodies over `limits.message_size` and up to `claim_check.max_size` go to the object store. So it is the larger "
-    "one of the two, and at most 256 MiB: agents hold a body in memory.",
+    "one of the two, and at most 64 MiB: an agent holds a body in memory, and reads all "
+    "of it at once.",
 )
 def claim_check_size(topology: Topology) -> Iterator[Breach]:
     """A claim check that nothing needs, or that no agent could bear."""

@@ -1,0 +1,1 @@
+"""Claim checks through real agents, a real broker and real object stores."""
