@@ -1,0 +1,1 @@
+"""Tests of what watches agents and controller: alerts, dashboards, and a real Prometheus."""
