@@ -52,14 +52,14 @@ def _chosen_versions(config: pytest.Config) -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses by marker
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs a broker, and leave it out with `--fast`."""
+    """Mark what needs a broker, and leave it out with `--fast`, as well as what is one of many alike."""
     for item in items:
         if _FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("broker")
     if config.getoption("--fast"):
-        left_out = [item for item in items if item.get_closest_marker("broker")]
+        left_out = [item for item in items if item.get_closest_marker("broker") or item.get_closest_marker("wide")]
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("broker")]
+        items[:] = [item for item in items if item not in left_out]
 
 
 @dataclass(frozen=True, slots=True)
