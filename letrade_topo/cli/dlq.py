@@ -21,6 +21,7 @@ from letrade_topo.cli.dlq_errands import (
     place_of,
     question,
     run_replay,
+    whole_body,
     write_raw,
 )
 from letrade_topo.cli.dlq_options import from_option, keys_option, selection_options
@@ -122,7 +123,8 @@ def ls(
 @click.option(
     "--reveal",
     is_flag=True,
-    help="Show sensitive fields of the body, too, decrypted with the key DIR/dead-letter of --keys.",
+    help="Show sensitive fields of the body, too, decrypted with the key DIR/dead-letter of --keys; and the body "
+    "itself where it lies in the object store.",
 )
 @click.option(
     "--raw",
@@ -145,6 +147,7 @@ def show(
     """Show the message ID: where from, why, whose, and what is in it."""
     from letrade_topo.keys.keyset import load_keyset
     from letrade_topo.queues.body import opened, readable
+    from letrade_topo.queues.claims import state_of
     from letrade_topo.queues.errors import NoSuchMessage
     from letrade_topo.queues.provenance import Prover
     from letrade_topo.queues.selection import Selection
@@ -172,11 +175,13 @@ def show(
     reader_keys = dead_letter_keys(keys_folder) if reveal else None
     documents: list[Json] = []
     for number, (letter, properties, body) in enumerate(found):
-        restored, note = opened(body, reader_keys, place.clock()) if reveal else (body, "")
+        shown = whole_body(letter, body, model) if reveal else body
+        restored, note = opened(shown, reader_keys, place.clock()) if reveal else (shown, "")
         if note:
             say(note)
+        state = "" if letter.claimed is None else state_of(letter.claimed.claim, model.claim_check)
         text = readable(restored, place.reader.message_type(letter.exchange, letter.routing_key), reveal=reveal)
-        particulars = letter, prover.prove(properties, body), properties, text, place.clock()
+        particulars = letter, prover.prove(properties, body), properties, text, place.clock(), state
         if output_format == "json":
             documents.append(letter_with_proof_to_json(*particulars))
         else:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from letrade_topo.keys.keyset import KeySet
     from letrade_topo.model.topology import Topology
     from letrade_topo.queues.decide import Intent
+    from letrade_topo.queues.letter import Letter
     from letrade_topo.queues.replay import Pace, Replayed
     from letrade_topo.queues.selection import Selection
     from letrade_topo.queues.sessions import Place
@@ -70,6 +71,19 @@ def dead_letter_keys(folder: Path | None) -> KeySet | None:
     if folder is None or not (folder / DEAD_LETTER_OWNER).is_dir():
         return None
     return load_keyset(folder, DEAD_LETTER_OWNER)
+
+
+def whole_body(letter: Letter, body: bytes, model: Topology) -> bytes:
+    """The body itself, fetched from the object store if it lies there; else what came, and why is said."""
+    from letrade_topo.queues.claims import fetched
+
+    if letter.claimed is None:
+        return body
+    found = fetched(letter.claimed.claim, model.claim_check)
+    if isinstance(found, bytes):
+        return found
+    say(f"the body cannot be fetched: {found}")
+    return body
 
 
 def question(result: Replayed) -> str:

@@ -12,9 +12,11 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
+from letrade_topo.keys.reasons import Reason
 from letrade_topo.keys.strict_json import NotAnObject, parse_object
 from letrade_topo.model.topology import Topology
 
@@ -62,6 +64,35 @@ class NoClaim(NamedTuple):
     """
 
     why: str
+
+
+class BadObject(NamedTuple):
+    """What lies under a claim's name is not what was signed.
+
+    Args:
+        reason: the word.
+        why: in words.
+    """
+
+    reason: Reason
+    why: str
+
+
+def check_object(claim: Claim, found: bytes | None) -> BadObject | None:
+    """Compare what was found under a claim's name with what the claim says; takes a pass over all bytes.
+
+    Args:
+        claim: what the stub says.
+        found: the object, or more than `size` bytes of it; None: there is none.
+    """
+    if found is None:
+        return BadObject(Reason.CLAIM_MISSING, f"there is no object {claim.object} in the store")
+    if len(found) != claim.size:
+        size = str(len(found)) if len(found) < claim.size else f"more than {claim.size}"
+        return BadObject(Reason.CLAIM_ALTERED, f"the object {claim.object} has {size} bytes instead of {claim.size}")
+    if sha256(found).hexdigest() != claim.sha256:
+        return BadObject(Reason.CLAIM_ALTERED, f"the object {claim.object} has another digest than signed")
+    return None
 
 
 def is_stub(content_type: bytes | None) -> bool:

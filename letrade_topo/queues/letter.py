@@ -19,6 +19,7 @@ from letrade_topo.keys.topic_index import TopicIndex
 from letrade_topo.model.messages import MessageType
 from letrade_topo.model.names import DEAD_KEY_SUFFIX, rejected_queue
 from letrade_topo.model.topology import Topology
+from letrade_topo.queues.claims import ClaimedBody, claimed_body
 from letrade_topo.queues.content import BadContent, Properties
 from letrade_topo.queues.link import Delivery
 
@@ -60,6 +61,7 @@ class Letter:
         first_failure: likewise.
         message_type: the name; None where the topology has no such type.
         size: of the body, in bytes.
+        claimed: where the body lies, if it is not in the letter; None: it is.
     """
 
     id: str
@@ -72,6 +74,7 @@ class Letter:
     first_failure: float | None
     message_type: str | None
     size: int
+    claimed: ClaimedBody | None = None
 
     def age(self, now: float) -> float | None:
         """Seconds since it died; never below 0."""
@@ -128,6 +131,7 @@ class Reader:
                 float(hop.first_failure) if hop else died_at,
                 message.name if message else None,
                 len(delivery.body),
+                claimed_body(properties, delivery.body, self._topology.claim_check),
             ),
             properties,
         )

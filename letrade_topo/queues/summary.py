@@ -41,11 +41,16 @@ class Summary:
         self.oldest: float | None = None
         self.newest: float | None = None
         self.letters: list[Letter] = []
+        self.claims = 0
+        self.claims_near_end = 0
 
     def add(self, letter: Letter, now: float) -> None:
         """Count one."""
         self.count += 1
         self.size += letter.size
+        if letter.claimed is not None:
+            self.claims += 1
+            self.claims_near_end += letter.claimed.is_near_end(now)
         _count(self.reasons, letter.reason)
         _count(self.queues, letter.queue or UNKNOWN)
         _count(self.types, letter.message_type or UNKNOWN)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from letrade_topo.keys.claims import HopClaims
 from letrade_topo.keys.token import Origin
 from letrade_topo.model.messages import Json
+from letrade_topo.queues.claims import ClaimedBody
 from letrade_topo.queues.content import PROPERTIES, Properties, decoded
 from letrade_topo.queues.letter import Letter
 from letrade_topo.queues.provenance import Provenance
@@ -26,6 +27,8 @@ def render_summary(queue: str, looked: Looked, summary: Summary, *, is_filtered:
     """Counts with bars, and the first letters one by one."""
     lines = [_headline(queue, looked, summary, is_filtered=is_filtered)]
     lines += [f"  {line}" for line in unseen(looked)]
+    if summary.claims:
+        lines.append(f"  {counted(summary.claims, 'message')} with a body in the object store{_near_end(summary)}")
     if summary.count:
         ages = [(name, summary.ages[name]) for name, _ in AGES]
         ages += [(name, count) for name, count in summary.ages.items() if name not in dict(AGES)]
@@ -45,11 +48,14 @@ def render_summary(queue: str, looked: Looked, summary: Summary, *, is_filtered:
 
 def render_letters(letters: Sequence[Letter], now: float) -> list[str]:
     """One line each."""
-    rows = [("ID", "AGE", "REASON", "QUEUE", "KEY", "ATTEMPTS")]
+    rows: list[tuple[str, ...]] = [("ID", "AGE", "REASON", "QUEUE", "KEY", "ATTEMPTS")]
     rows += [
         (each.id, _age(each.age(now)), each.reason, each.queue or "-", each.routing_key, str(each.attempts))
         for each in letters
     ]
+    if any(each.claimed for each in letters):
+        cells = ["OBJECT", *(_object_cell(each.claimed, now) for each in letters)]
+        rows = [(*row, cell) for row, cell in zip(rows, cells, strict=True)]
     return _table(rows)
 
 
@@ -82,6 +88,8 @@ def summary_to_json(queue: str, looked: Looked, summary: Summary, now: float) ->
         "queues": dict(summary.queues.most_common()),
         "types": dict(summary.types.most_common()),
         "ages": {name: summary.ages[name] for name, _ in AGES if summary.ages[name]},
+        "claims": summary.claims,
+        "claims_near_end": summary.claims_near_end,
         "messages": [letter_to_json(letter, now) for letter in summary.letters],
     }
 
@@ -100,11 +108,19 @@ def letter_to_json(letter: Letter, now: float) -> dict[str, Json]:
         "first_failure": _moment(letter.first_failure),
         "age_seconds": letter.age(now),
         "bytes": letter.size,
+        "claim": None if letter.claimed is None else _claim_to_json(letter.claimed, now),
     }
 
 
-def render_letter(letter: Letter, provenance: Provenance, properties: Properties | None, body: str, now: float) -> str:
-    """Everything of one letter."""
+def render_letter(
+    letter: Letter,
+    provenance: Provenance,
+    properties: Properties | None,
+    body: str,
+    now: float,
+    object_state: str = "",
+) -> str:
+    """Everything of one letter; `object_state` says whether its object is there, where it has one."""
     rows: list[tuple[str, str]] = [
         ("message", letter.id),
         ("published to", f"{letter.exchange or '(unknown)'} with the key {letter.routing_key}"),
@@ -118,6 +134,11 @@ def render_letter(letter: Letter, provenance: Provenance, properties: Properties
         ("handed over", hop_words(provenance)),
         ("body", f"{letter.size:,} bytes"),
     ]
+    if letter.claimed is not None:
+        claim = letter.claimed.claim
+        rows.append(("body lies in", claim.object))
+        rows.append(("object", f"{claim.size:,} bytes, {object_state}"))
+        rows.append(("kept", f"until {_moment(claim.expires)} at least{_left(letter.claimed, now)}"))
     lines = [f"{name:<14} {visible(value)}" for name, value in rows]
     if properties is not None:
         lines += ["", "properties", *_lines(_properties(properties, now)), "", "headers", *_lines(_headers(properties))]
@@ -125,10 +146,16 @@ def render_letter(letter: Letter, provenance: Provenance, properties: Properties
 
 
 def letter_with_proof_to_json(
-    letter: Letter, provenance: Provenance, properties: Properties | None, body: str, now: float
+    letter: Letter,
+    provenance: Provenance,
+    properties: Properties | None,
+    body: str,
+    now: float,
+    object_state: str = "",
 ) -> dict[str, Json]:
     """The same for programs."""
     return letter_to_json(letter, now) | {
+        "object_state": object_state or None,
         "origin": origin_words(provenance),
         "origin_proven": not isinstance(provenance.origin, str),
         "handed_over": hop_words(provenance),
@@ -198,6 +225,37 @@ def duration(seconds: float) -> str:
     if whole < 86_400:
         return f"{whole // 3600} h {whole % 3600 // 60} min"
     return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
+
+
+def _near_end(summary: Summary) -> str:
+    if not summary.claims_near_end:
+        return ""
+    near = summary.claims_near_end
+    return f", {near:,} of them near the end of {'its' if near == 1 else 'their'} time: replay or save them"
+
+
+def _object_cell(claimed: ClaimedBody | None, now: float) -> str:
+    """How long the object is kept; marked when that is not long any more."""
+    if claimed is None:
+        return "-"
+    left = claimed.seconds_left(now)
+    words = f"{duration(left)} left" if left > 0 else "time is over"
+    return f"! {words}" if claimed.is_near_end(now) else words
+
+
+def _left(claimed: ClaimedBody, now: float) -> str:
+    return f" ({_object_cell(claimed, now)})" if claimed.is_near_end(now) else ""
+
+
+def _claim_to_json(claimed: ClaimedBody, now: float) -> dict[str, Json]:
+    claim = claimed.claim
+    return {
+        "object": claim.object,
+        "bytes": claim.size,
+        "sha256": claim.sha256,
+        "expires": _moment(claim.expires),
+        "near_end": claimed.is_near_end(now),
+    }
 
 
 def _headline(queue: str, looked: Looked, summary: Summary, *, is_filtered: bool) -> str:

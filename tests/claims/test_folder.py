@@ -174,6 +174,32 @@ def test_rejected_then_dead_then_replayed(world: World) -> None:
     assert digest(replayed) == digest(body)
 
 
+def test_what_dlq_says_of_it(world: World) -> None:
+    """Reference, size, whether the object is there; and that it is near its end."""
+    world.publish(order(BIG))
+    with world.deliveries() as deliveries:
+        for _ in range(2):
+            channel, method, *_ = next(deliveries)
+            channel.basic_reject(method.delivery_tag, requeue=False)
+    dead = world.dead()
+    stub = json.loads(dead["payload"])
+    message_id = dead["properties"]["message_id"]
+
+    listed = json.loads(world.dlq("ls", "--format", "json"))
+    (letter,) = listed["messages"]
+    assert (letter["claim"]["object"], letter["claim"]["bytes"]) == (stub["object"], stub["size"])
+    assert (letter["claim"]["near_end"], listed["claims_near_end"]) == (False, 0)
+    shown = world.dlq("show", message_id)
+    assert stub["object"] in shown
+    assert f"{stub['size']:,} bytes, still there" in shown
+    assert CARD not in shown
+    revealed = world.dlq("show", message_id, "--reveal")
+    assert CARD in revealed
+    assert "more characters" in revealed
+    world.objects[0].unlink()
+    assert "not there any more" in world.dlq("show", message_id)
+
+
 def test_sensitive_fields(world: World) -> None:
     """The stored object holds them encrypted and nothing says them; the reader of dead letters can decrypt it."""
     body = order(BIG)

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 
 from letrade_agent.amqp.properties import ContentHeader
 from letrade_agent.filters.verdicts import Approved, Fetched, ToStore
-from letrade_topo.keys.reasons import Reason
 from letrade_topo.messages.claim import (
     CONTENT_TYPE,
     RANDOM_BYTES,
     Claim,
     NoClaim,
+    check_object,
     object_name,
     object_prefix,
     parse_claim,
@@ -101,13 +100,6 @@ def claim_from(stub: bytes, topology: Topology, issuer: str) -> Claim | NoClaim:
 
 
 def compared(claim: Claim, found: bytes | None) -> Fetched:
-    """What was found under a claim's name, against what the claim says. Takes time: a pass over all bytes."""
-    if found is None:
-        return Fetched(reason=Reason.CLAIM_MISSING, why=f"there is no object {claim.object} in the store")
-    if len(found) != claim.size:
-        size = str(len(found)) if len(found) < claim.size else f"more than {claim.size}"
-        why = f"the object {claim.object} has {size} bytes instead of {claim.size}"
-        return Fetched(reason=Reason.CLAIM_ALTERED, why=why)
-    if sha256(found).hexdigest() != claim.sha256:
-        return Fetched(reason=Reason.CLAIM_ALTERED, why=f"the object {claim.object} has another digest than signed")
-    return Fetched(found)
+    """What was found under a claim's name, as filters take it. Takes time: a pass over all bytes."""
+    bad = check_object(claim, found)
+    return Fetched(found or b"") if bad is None else Fetched(reason=bad.reason, why=bad.why)
