@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,16 @@ def _start(folder: Path, version: str, **options: Any) -> RunningBroker:
     node = Node(settings, lifetime=Lifetime.CALLER)
     node.start()
     return RunningBroker(node)
+
+
+@contextmanager
+def running_broker(folder: Path, version: str) -> Iterator[RunningBroker]:
+    """A node in a folder, for a fixture of a wider scope than `start_broker`."""
+    broker = _start(folder, version)
+    try:
+        yield broker
+    finally:
+        broker.node.kill()
 
 
 @pytest.fixture(scope="session")
