@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
 import sys
 import tempfile
 import time
@@ -19,7 +18,6 @@ from letrade_topo.node.settings import NodeSettings
 from tests.brokers import installation_of
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "reference" / "bus-performance.md"
-CORES_FOR_THE_RATE = 4
 _BEGIN = time.monotonic()
 
 
@@ -37,8 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             bus = Bus(node, Path(name))
             bus.prepare()
-            at_rate = (os.cpu_count() or 1) >= CORES_FOR_THE_RATE
-            figures = measure(bus, options.messages, _say, at_rate=at_rate)
+            figures = measure(bus, options.messages, _say)
         finally:
             node.kill()
     page = Report(figures, installation.version, datetime.datetime.now(datetime.UTC).date()).to_markdown()

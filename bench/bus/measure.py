@@ -13,13 +13,17 @@ from typing import Any
 
 from bench.agents.machinery import Agent, Bus, agents
 from bench.agents.messages import VHOST
+from bench.bus.ends import READY
 from letrade_topo.bus.patterns import Pattern
 
 ROUNDS = 5
 PREFETCH = 250
 HEALTH_CHECKS = 100
-OFFERED_RATE = 10_000
+OFFERED_RATES = (1_000, 2_000, 4_000, 6_000, 8_000, 10_000)
 OFFERED_SECONDS = 10
+BEHIND_SECONDS = 0.5
+"""Who has the last message within so long has kept up: the queue did not grow."""
+
 LIMIT_SECONDS = 300
 BY = ("bus", "raw")
 
@@ -49,7 +53,8 @@ class Figures:
         publish, consume: by way.
         health: median and slowest, seconds.
         filter_microseconds: for a key that was seen before, and for a new one.
-        offered: by way, messages a second that were confirmed; None: too few cores.
+        offered: at each rate, by way, how many seconds after it was offered the last message had arrived; rates rise
+            until aio-pika alone does not keep up.
     """
 
     messages: int
@@ -57,10 +62,10 @@ class Figures:
     consume: dict[str, Leg]
     health: tuple[float, float]
     filter_microseconds: tuple[float, float]
-    offered: dict[str, dict[str, float]] | None
+    offered: dict[int, dict[str, float]]
 
 
-def measure(bus: Bus, messages: int, say: Callable[[str], None], *, at_rate: bool) -> Figures:
+def measure(bus: Bus, messages: int, say: Callable[[str], None]) -> Figures:
     """Everything, one after the other, on the same broker."""
     ours, theirs = agents(bus)
     taken: dict[tuple[str, str], list[dict[str, Any]]] = {
@@ -78,7 +83,7 @@ def measure(bus: Bus, messages: int, say: Callable[[str], None], *, at_rate: boo
                     say(f"{what} by {by}: {messages / answer['seconds']:,.0f} a second")
         health = _end("health", "bus", bus, theirs, count=HEALTH_CHECKS)
         say(f"health_check: {health['median'] * 1e3:.1f} ms")
-        offered = _offered(bus, ours, theirs) if at_rate else None
+        offered = _offered(bus, ours, theirs, say)
     finally:
         ours.stop()
         theirs.stop()
@@ -99,15 +104,27 @@ def _leg(answers: list[dict[str, Any]], messages: int) -> Leg:
     return Leg(median(rates), min(rates), max(rates), median(cpu))
 
 
-def _offered(bus: Bus, ours: Agent, theirs: Agent) -> dict[str, dict[str, float]]:
-    count = OFFERED_RATE * OFFERED_SECONDS
-    found: dict[str, dict[str, float]] = {}
-    for by in BY:
-        consuming = _start("consume", by, bus, theirs, count=count, prefetch=PREFETCH)
-        published = _end("offer", by, bus, ours, count=count, rate=OFFERED_RATE)
-        _answer(consuming)
-        found[by] = {"rate": count / published["seconds"], "late": published["seconds"] - published["offered_seconds"]}
+def _offered(bus: Bus, ours: Agent, theirs: Agent, say: Callable[[str], None]) -> dict[int, dict[str, float]]:
+    found: dict[int, dict[str, float]] = {}
+    for rate in OFFERED_RATES:
+        count = rate * OFFERED_SECONDS
+        found[rate] = behind = {}
+        for by in reversed(BY):
+            consuming = _start("consume", by, bus, theirs, count=count, prefetch=PREFETCH)
+            _wait_until_ready(consuming)
+            published = _end("offer", by, bus, ours, count=count, rate=rate)
+            behind[by] = _answer(consuming)["end"] - published["begin"] - OFFERED_SECONDS
+            say(f"{rate:,} a second by {by}: {behind[by]:.2f} s behind")
+        if behind["raw"] > BEHIND_SECONDS:
+            break
     return found
+
+
+def _wait_until_ready(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    while process.stdout.readline().strip() != READY:
+        if process.poll() is not None:
+            raise RuntimeError(f"an end of the load ended with {process.returncode}")
 
 
 def _filter() -> tuple[float, float]:
@@ -150,5 +167,5 @@ def _answer(process: subprocess.Popen[str]) -> dict[str, Any]:
         process.kill()
     if process.returncode:
         raise RuntimeError(f"an end of the load ended with {process.returncode}")
-    answer: dict[str, Any] = json.loads(out)
+    answer: dict[str, Any] = json.loads(out.splitlines()[-1])
     return answer
