@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from datetime import datetime
 
 import pytest
@@ -10,9 +11,20 @@ import pytest
 from letrade_topo.keys import base64url
 from letrade_topo.keys.claims import HopClaims, parse_hop_claims
 from letrade_topo.keys.jws import Compact, parse_compact
-from tests.retry.world import EXCHANGE, Seen, World, always, never, until
+from tests.retry.world import (
+    EXCHANGE,
+    LIMIT_SECONDS,
+    Seen,
+    World,
+    agent_parameters,
+    always,
+    never,
+    pika_connection,
+    until,
+)
 
 TOLERANCE = 0.2
+DELIVERY_LIMIT = 20
 
 
 @pytest.fixture(autouse=True)
@@ -101,6 +113,26 @@ def test_what_expires_comes_back_once(world: World) -> None:
     headers = letter["properties"]["headers"]
     assert (headers["letrade-reason"], headers["letrade-attempt"]) == ("expired", 1)
     assert letter["routing_key"] == "order.brief.dead"
+
+
+def test_what_is_delivered_too_often_comes_back_once(world: World) -> None:
+    """The delivery limit is a death of the broker's own, too: a second time it is dead, two retries early."""
+    parameters = agent_parameters(world.agents["clerk"])
+    seen: Counter[int] = Counter()
+    message = world.publish("order.placed")
+    with pika_connection(parameters) as connection:
+        channel = connection.channel()
+        for method, properties, _ in channel.consume("clerk.orders", inactivity_timeout=LIMIT_SECONDS):
+            assert method is not None, f"deliveries by attempt: {seen}"
+            attempt = (properties.headers or {}).get("letrade-attempt", 0)
+            seen[attempt] += 1
+            channel.basic_reject(method.delivery_tag, requeue=True)
+            if seen[1] > DELIVERY_LIMIT:
+                break
+    letter = world.dead(message)
+    assert seen == {0: DELIVERY_LIMIT + 1, 1: DELIVERY_LIMIT + 1}
+    headers = letter["properties"]["headers"]
+    assert (headers["letrade-reason"], headers["letrade-attempt"]) == ("delivery_limit", 1)
 
 
 def test_metrics_say_how_many_came_back_and_died(world: World) -> None:
