@@ -70,8 +70,9 @@ def test_the_page_word_by_word(start_broker: BrokerFactory, one_broker_version: 
 
 
 def _fill(world: World) -> list[str]:
+    """Their ages stay in the rows of the page for some minutes, however slow the machine is."""
     trade = {"key": "commands.execute_trade", "publisher": "strategy", "queue": TRADES, "payload": TRADE}
-    rejected = [Dead(number, age=600 - 20 * number, attempt=3, **trade) for number in range(12)]  # type: ignore[arg-type]
+    rejected = [Dead(number, age=1500 - 60 * number, attempt=3, **trade) for number in range(12)]  # type: ignore[arg-type]
     late = [
         Dead(
             number,
@@ -84,7 +85,13 @@ def _fill(world: World) -> list[str]:
         for number in range(2)
     ]
     forged = Dead(
-        0, key="events.error", publisher="exchange_connector", queue=ERRORS, reason="token_missing", signed=False
+        0,
+        key="events.error",
+        publisher="exchange_connector",
+        queue=ERRORS,
+        age=200,
+        reason="token_missing",
+        signed=False,
     )
     return world.bury([*rejected, *late, forged])
 
