@@ -1,0 +1,123 @@
+"""The object store as the event loop sees it: it waits, the loop does not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from letrade_agent.filters.verdicts import Fetched
+from letrade_agent.measures import Measures
+from letrade_agent.proxy.objects import SLOTS, Objects
+
+from letrade_topo.claims.store import ObjectStore, StoreUnavailable
+from letrade_topo.messages.claim import Claim
+from letrade_topo.model.claim_check import ClaimCheck
+
+NAME = f"test/t/shop/2026-01-01/{'0' * 32}"
+
+
+class Logged(list[str]):
+    """The events that were logged."""
+
+    def __call__(self, level: str, event: str, particulars: Mapping[str, object]) -> None:
+        """Note one."""
+        self.append(event)
+
+
+def objects(folder: Path, call_seconds: float = 30.0) -> tuple[Objects, Measures, Logged]:
+    """A store in a folder."""
+    measures, log = Measures(), Logged()
+    made = Objects(measures, log, call_seconds)
+    made.store = ObjectStore(ClaimCheck(store=str(folder / "claims")))
+    made.store.prepare()
+    return made, measures, log
+
+
+def test_what_was_stored_is_fetched(tmp_path: Path) -> None:
+    """With its digest; another digest, another size and no object at all are told apart."""
+    store, measures, _ = objects(tmp_path)
+
+    async def use() -> list[Fetched]:
+        digest = await store.put(NAME, b"body")
+        claims = [
+            Claim(NAME, digest, 4, 1),
+            Claim(NAME, "0" * 64, 4, 1),
+            Claim(NAME, digest, 3, 1),
+            Claim(NAME + "1", digest, 4, 1),
+        ]
+        return [await store.get(claim) for claim in claims]
+
+    good, *bad = asyncio.run(use())
+    assert good == Fetched(b"body")
+    assert [one.reason for one in bad] == ["claim_altered", "claim_altered", "claim_missing"]
+    assert measures.claims == {
+        ("store", "ok"): 1,
+        ("fetch", "ok"): 1,
+        ("fetch", "claim_altered"): 2,
+        ("fetch", "claim_missing"): 1,
+    }
+    assert measures.claim_bytes == {"store": 4, "fetch": 4}
+
+
+def test_a_store_that_hangs(tmp_path: Path) -> None:
+    """Each call ends in time, the loop goes on meanwhile, and there are never more threads than slots."""
+    store, measures, log = objects(tmp_path, call_seconds=0.5)
+    pipe = tmp_path / "claims" / NAME
+    pipe.parent.mkdir(parents=True)
+    os.mkfifo(pipe)  # whoever opens it for reading waits for a writer
+    claim = Claim(NAME, "0" * 64, 4, 1)
+
+    async def use() -> float:
+        longest = 0.0
+
+        async def watch() -> None:
+            nonlocal longest
+            while True:
+                start = time.perf_counter()
+                await asyncio.sleep(0.01)
+                longest = max(longest, time.perf_counter() - start)
+
+        watching = asyncio.create_task(watch())
+        answers = await asyncio.gather(*[store.get(claim) for _ in range(SLOTS + 2)], return_exceptions=True)
+        watching.cancel()
+        assert all(isinstance(answer, StoreUnavailable) for answer in answers)
+        return longest
+
+    try:
+        assert asyncio.run(use()) < 0.4
+    finally:
+        for _ in range(SLOTS):  # let the threads go
+            os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))
+    assert measures.claims["fetch", "unavailable"] == SLOTS + 2
+    assert log == ["claim_store_fails"]
+
+
+def test_a_store_that_comes_back(tmp_path: Path) -> None:
+    """The log says once that it fails, and once that it works."""
+    store, _, log = objects(tmp_path)
+    folder = tmp_path / "claims"
+
+    async def use() -> None:
+        folder.rename(tmp_path / "away")
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable):
+                await store.put(NAME, b"body")
+        (tmp_path / "away").rename(folder)
+        await store.put(NAME, b"body")
+        await store.put(NAME, b"body")
+
+    asyncio.run(use())
+    assert log == ["claim_store_fails", "claim_store_works"]
+    assert not (tmp_path / "away").exists()
+
+
+def test_without_a_store(tmp_path: Path) -> None:
+    """A delivery that needs one waits, as for one that is away."""
+    store, _, _ = objects(tmp_path)
+    store.store = None
+    with pytest.raises(StoreUnavailable, match="no `claim_check`"):
+        asyncio.run(store.get(Claim(NAME, "0" * 64, 4, 1)))
