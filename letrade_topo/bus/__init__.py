@@ -8,7 +8,7 @@ from importlib.util import find_spec
 if find_spec("aio_pika") is None:
     raise ImportError("letrade_topo.bus needs aio-pika: install letrade-topo[bus]")
 
-from letrade_topo.bus.bus import MessageBus, Responder
+from letrade_topo.bus.bus import MessageBus
 from letrade_topo.bus.errors import (
     BatchFailed,
     BusError,
@@ -29,6 +29,7 @@ from letrade_topo.bus.errors import (
 )
 from letrade_topo.bus.health import Health
 from letrade_topo.bus.message import Message
+from letrade_topo.bus.opened import Responder
 from letrade_topo.bus.publishing import OnLoss
 from letrade_topo.bus.subscription import Handler, Subscription
 

@@ -18,6 +18,7 @@ from letrade_topo.model.topology import Topology
 
 REQUEST_CLASS: Final = "request"
 RESPONSE_CLASS: Final = "response"
+MOST_BYTES: Final = 255
 
 _KEPT: Final = 16_384
 _MOST_NAMED: Final = 5
@@ -66,6 +67,15 @@ class AddressBook:
         types = self._of(exchange)
         if key_class:
             types = [message for message in types if message.key.words[0] == key_class]
+            if not types:
+                raise DestinationError(
+                    f"no message type of the exchange {exchange!r} is a {key_class}",
+                    fix=f"its keys would begin with {key_class!r}; publish what needs no answer by `publish`",
+                )
+        if len(key.encode()) > MOST_BYTES:
+            raise DestinationError(
+                f"the key {key[:20]!r}… has {len(key.encode())} bytes", why=f"AMQP has room for {MOST_BYTES}"
+            )
         for message in types:
             if message.key.matches(key):
                 return Address(exchange, key, message)

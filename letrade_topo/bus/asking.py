@@ -17,7 +17,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from letrade_topo.bus.addresses import Address
 from letrade_topo.bus.errors import PayloadError, RequestTimeout
-from letrade_topo.bus.link import Link
+from letrade_topo.bus.link import Link, down, explained
 from letrade_topo.bus.message import Message, NoEnvelope, read
 
 REQUEST_ID: Final = "request_id"
@@ -78,7 +78,7 @@ class Responses:
             deadline: of the loop's clock, for getting ready.
 
         Raises:
-            TimeoutError: not ready by then.
+            NotConnected: not ready by then; nothing was sent.
             PayloadError: a request of this id is under way.
         """
         if request_id in self._awaited:
@@ -86,8 +86,7 @@ class Responses:
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._awaited[request_id] = future
         try:
-            async with asyncio.timeout_at(deadline):
-                await self._listen(address)
+            await self._ready(address, deadline)
             yield future
         finally:
             del self._awaited[request_id]
@@ -100,6 +99,14 @@ class Responses:
             with suppress(*CONNECTION_EXCEPTIONS, TimeoutError):
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await self._channel.close()
+
+    async def _ready(self, address: Address, deadline: float) -> None:
+        with explained(f"listening to {address.routing_key}"):
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._listen(address)
+            except TimeoutError as error:
+                raise down(f"the request for {address.routing_key} was not sent") from error
 
     async def _listen(self, address: Address) -> None:
         bound = (address.exchange, address.routing_key)

@@ -10,25 +10,20 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Self
 
-from letrade_topo.bus.addresses import REQUEST_CLASS
-from letrade_topo.bus.asking import late, with_request_id
 from letrade_topo.bus.health import Health
 from letrade_topo.bus.link import Link, closed
 from letrade_topo.bus.message import Message
-from letrade_topo.bus.opened import OpenBus, keep
+from letrade_topo.bus.opened import OpenBus, Responder, keep
 from letrade_topo.bus.peer import check_peer
 from letrade_topo.bus.publishing import OnLoss, Outgoing
 from letrade_topo.bus.settings import Settings, read_settings
 from letrade_topo.bus.subscription import PREFETCH, Handler, Subscription, check_handling
-
-Responder: TypeAlias = Callable[[str, Message], Awaitable[Mapping[str, Any]] | Mapping[str, Any]]
-"""Called with topic and request; what it returns is the payload of the response."""
 
 CONNECT_SECONDS: Final = 10.0
 PUBLISH_SECONDS: Final = 30.0
@@ -167,13 +162,20 @@ class MessageBus:
 
         Raises:
             BatchFailed: some of them failed; it says which, why, and which are on the broker.
+            TypeError: one of them is not exchange, key and payload.
         """
         opened = self._opened()
-        made: Iterable[Callable[[], Outgoing]]
+
+        def later(message: tuple[str, str, Mapping[str, Any]]) -> Callable[[], Outgoing]:
+            try:
+                exchange, key, payload = message
+            except (TypeError, ValueError):
+                raise TypeError(f"a message of a batch is exchange, key and payload, not {type(message)}") from None
+            return partial(opened.prepare, exchange, key, payload)
+
+        made: Iterable[Callable[[], Outgoing]] = map(later, messages)
         if isinstance(messages, list | tuple):
-            made = [partial(opened.prepare, *message) for message in messages]
-        else:
-            made = (partial(opened.prepare, *message) for message in messages)
+            made = list(made)
         return await opened.publisher.publish_all(made, timeout, OnLoss(on_loss))
 
     async def subscribe(
@@ -236,26 +238,7 @@ class MessageBus:
             RequestTimeout: nobody answered in that time.
             BusError: as for `publish`.
         """
-        opened = self._opened()
-        address = opened.addresses.find(exchange, key, REQUEST_CLASS if response is None else "")
-        answer_at = (
-            opened.addresses.response_to(address) if response is None else opened.addresses.find(exchange, response)
-        )
-        asked, request_id = with_request_id(payload)
-        outgoing = opened.prepare(exchange, address.routing_key, asked, None, request_id)
-        deadline = asyncio.get_running_loop().time() + timeout
-        try:
-            async with opened.responses.expected(answer_at, request_id, deadline) as answer:
-                await opened.publisher.publish(outgoing, deadline - asyncio.get_running_loop().time(), OnLoss.RAISE)
-                async with asyncio.timeout_at(deadline):
-                    return await answer
-        except TimeoutError:
-            raise late(address, timeout) from None
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            raise closed() from None  # the bus was closed while this waited
+        return await self._opened().request(exchange, key, payload, response, timeout)
 
     async def respond(
         self,
@@ -280,13 +263,7 @@ class MessageBus:
             PatternError, NotConnected, TypeError, ValueError: as for `subscribe`.
         """
         check_handling(responder, concurrency, prefetch)
-        opened = self._opened()
-
-        async def handle(topic: str, request: Message) -> None:
-            result = responder(topic, request)
-            payload = result if isinstance(result, Mapping) else await result
-            await opened.respond(request, payload, response)
-
+        handle = self._opened().answering(key, responder, response)
         return await self.subscribe(key, handle, concurrency=concurrency, prefetch=prefetch)
 
     async def health_check(self) -> Health:

@@ -10,6 +10,7 @@ import requests
 from aio_pika.abc import AbstractRobustChannel
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelInvalidStateError
 
+from letrade_topo.bus.errors import NotConnected
 from letrade_topo.bus.link import Link
 
 ADMIN_SECONDS: Final = 2.0
@@ -115,7 +116,7 @@ class Examination:
                 found = await underlay.queue_declare(queue, passive=True)
             except ChannelInvalidStateError:
                 await asyncio.sleep(_PAUSE_SECONDS)  # it closed over another queue, and is on its way back
-            except CONNECTION_EXCEPTIONS:
+            except (*CONNECTION_EXCEPTIONS, NotConnected):
                 return None
             else:
                 return found.message_count

@@ -76,12 +76,14 @@ class Interests:
             if message.name in self._consumes and meet(interest.pattern, message.key).is_covered
         ]
         queue = f"{self._service.name}.{_suggested(interest.pattern)}"
-        listed = ", ".join(f'"{name}"' for name in names) or "…"
+        listed = ", ".join(f'"{name}"' for name in names)
         return PatternError(
             f"{self._service.name} has no declared queue with exactly the keys of {interest.pattern.text!r}",
             why="durable=True asks for a queue that keeps messages while nobody consumes",
             fix=f"declare under `queues` in topology.yaml, and apply: {queue}: "
-            f"{{service: {self._service.name}, messages: [{listed}]}}",
+            f"{{service: {self._service.name}, messages: [{listed}]}}"
+            if names
+            else "a declared queue has all keys of a type: subscribe to all of them, or to these without durable=True",
         )
 
     def unbindable(self, interest: Interest) -> PatternError:

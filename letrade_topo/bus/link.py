@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from aio_pika import RobustConnection
 from aio_pika.abc import AbstractRobustChannel
 from aio_pika.connection import make_url
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AuthenticationError, ProbableAuthenticationError
+from aio_pika.exceptions import (
+    CONNECTION_EXCEPTIONS,
+    AuthenticationError,
+    ChannelNotFoundEntity,
+    ProbableAuthenticationError,
+)
+from aiormq.exceptions import ChannelAccessRefused
 
 from letrade_topo.bus.errors import ConfigurationError, NotConnected
 from letrade_topo.bus.settings import Settings
@@ -23,6 +29,7 @@ from letrade_topo.bus.settings import Settings
 log = logging.getLogger("letrade_topo.bus")
 
 RECONNECT_SECONDS: Final = 1.0
+CHANNEL_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 10.0
 AGENT_PROPERTY: Final = "letrade_agent"
 """A server property that only agents have: the service beside which one stands."""
@@ -100,16 +107,15 @@ class Link:
             prefetch: unacknowledged messages at once.
 
         Raises:
-            NotConnected: the bus is closed.
+            NotConnected: the bus is closed, or its connection is down and does not come back in time.
         """
-        if self._connection is None or self._is_closing:
-            raise closed()
-        channel: Any = self._connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
-        await channel.initialize()
-        if prefetch:
-            await channel.set_qos(prefetch_count=prefetch)
-        found: AbstractRobustChannel = channel
-        return found
+        try:
+            async with asyncio.timeout(CHANNEL_SECONDS):
+                while (channel := await self._channel(confirms=confirms, prefetch=prefetch)) is None:
+                    await asyncio.sleep(_FIRST_PAUSE)
+        except TimeoutError as error:
+            raise down(f"no channel at {self._settings.address}") from error
+        return channel
 
     async def close(self) -> None:
         """Close it for good."""
@@ -120,6 +126,24 @@ class Link:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await connection.close()
         self._lost()
+
+    async def _channel(self, *, confirms: bool, prefetch: int) -> AbstractRobustChannel | None:
+        """A channel; None: the connection is down, or went in between."""
+        if self._connection is None or self._is_closing:
+            raise closed()
+        if not self.is_up:
+            return None
+        channel: Any = self._connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+        try:
+            await channel.initialize()
+            if prefetch:
+                await channel.set_qos(prefetch_count=prefetch)
+        except CONNECTION_EXCEPTIONS:
+            with suppress(*CONNECTION_EXCEPTIONS):
+                await channel.close()  # lest it is restored
+            return None
+        found: AbstractRobustChannel = channel
+        return found
 
     async def _connect(self, deadline: float) -> None:
         left = max(deadline - asyncio.get_running_loop().time(), 0.01)
@@ -155,6 +179,19 @@ class Link:
                 why=text,
                 fix="the agent and this service have to use the same topology: see LETRADE_TOPOLOGY",
             )
+        if "SSL" in text:
+            return NotConnected(
+                f"no TLS connection to {address}",
+                why=text,
+                fix="an agent listens in plain AMQP: amqp://127.0.0.1:PORT; a broker's authority goes into the URL: "
+                "amqps://HOST:PORT?cafile=FILE",
+            )
+        if "Connection.Close" in text:
+            return NotConnected(
+                f"{address} closes the connection instead of opening the vhost {self._vhost!r}",
+                why="it serves another vhost, or it is an agent without its broker; its log says which",
+                fix="check the vhost in LETRADE_URL and the topology in LETRADE_TOPOLOGY, and the agent's status page",
+            )
         return NotConnected(
             f"no connection to {address}",
             why=text,
@@ -181,6 +218,48 @@ def closed() -> NotConnected:
     return NotConnected(
         "the bus is not connected", fix="`await bus.connect()` first, or `async with MessageBus() as bus`"
     )
+
+
+def down(what: str) -> NotConnected:
+    """For whoever waited for the connection in vain.
+
+    Args:
+        what: did not work.
+    """
+    return NotConnected(
+        what,
+        why="the connection to the agent is down, and did not come back in time",
+        fix="see `await bus.health_check()`; try again, or with a longer timeout",
+    )
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Say in our words what the broker, or the agent, does not do for this service.
+
+    Args:
+        what: is asked of it, for example `consuming from orders`.
+
+    Raises:
+        ConfigurationError: the topology and the broker are not of one mind.
+        NotConnected: nobody answered.
+    """
+    try:
+        yield
+    except ChannelNotFoundEntity as error:
+        raise ConfigurationError(
+            f"{what}: it is not on the broker", why=_said(error), fix="`letrade-topo apply` puts it there"
+        ) from error
+    except ChannelAccessRefused as error:
+        raise ConfigurationError(
+            f"{what} is refused",
+            why=_said(error),
+            fix="the agent or the broker has another topology than this bus: see LETRADE_TOPOLOGY, `letrade-topo plan`",
+        ) from error
+    except (*CONNECTION_EXCEPTIONS, TimeoutError) as error:
+        raise NotConnected(
+            f"{what} did not work", why=_said(error), fix="see `await bus.health_check()`; try again"
+        ) from error
 
 
 def _said(error: BaseException | None) -> str:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import uuid
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias
 
 from pamqp.commands import Basic
 
-from letrade_topo.bus.addresses import AddressBook
-from letrade_topo.bus.asking import REQUEST_ID, Responses, request_id_of
-from letrade_topo.bus.errors import Unroutable
+from letrade_topo.bus.addresses import REQUEST_CLASS, AddressBook
+from letrade_topo.bus.asking import REQUEST_ID, Responses, late, request_id_of, with_request_id
+from letrade_topo.bus.errors import PatternError, PayloadError, Unroutable
 from letrade_topo.bus.health import Examination, Health
 from letrade_topo.bus.interests import Interest, Interests
-from letrade_topo.bus.link import Link
+from letrade_topo.bus.link import Link, closed
 from letrade_topo.bus.message import Message, write
 from letrade_topo.bus.publishing import OnLoss, Outgoing, Publisher
 from letrade_topo.bus.settings import Settings
@@ -31,6 +32,9 @@ RESPONSE_SECONDS: Final = 30.0
 
 PERSISTENT: Final = 2
 
+
+Responder: TypeAlias = Callable[[str, Message], Awaitable[Mapping[str, Any]] | Mapping[str, Any]]
+"""Called with topic and request; what it returns is the payload of the response."""
 
 _KEPT: dict[OpenBus, asyncio.AbstractEventLoop] = {}
 
@@ -88,6 +92,8 @@ class OpenBus:
             headers=dict(headers) if headers else None,
             correlation_id=correlation_id,
         )
+        if headers or correlation_id is not None:
+            _check(properties)
         return Outgoing(address, written.message_id, written.body, properties)
 
     def source(self, interest: Interest, *, durable: bool | None) -> Source:
@@ -115,7 +121,53 @@ class OpenBus:
         self._subscriptions = [one for one in self._subscriptions if not one.is_closed] + [subscription]
         return subscription
 
-    async def respond(self, request: Message, payload: Mapping[str, Any], response: str | None) -> None:
+    async def request(
+        self, exchange: str, key: str, payload: Mapping[str, Any], response: str | None, timeout_seconds: float
+    ) -> Message:
+        """See `MessageBus.request`."""
+        address = self.addresses.find(exchange, key, REQUEST_CLASS if response is None else "")
+        answer_at = self.addresses.response_to(address) if response is None else self.addresses.find(exchange, response)
+        asked, request_id = with_request_id(payload)
+        outgoing = self.prepare(exchange, address.routing_key, asked, None, request_id)
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + timeout_seconds
+        try:
+            async with self.responses.expected(answer_at, request_id, deadline) as answer:
+                await self.publisher.publish(outgoing, deadline - clock(), OnLoss.RAISE)
+                async with asyncio.timeout_at(deadline):
+                    return await answer
+        except TimeoutError:
+            raise late(address, timeout_seconds) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise closed() from None  # the bus was closed while this waited
+
+    def answering(self, key: str, responder: Responder, response: str | None) -> Handler:
+        """The handler of requests. See `MessageBus.respond`.
+
+        Raises:
+            PatternError: it does not say where responses go.
+        """
+        if response is None and key.partition(".")[0] != REQUEST_CLASS:
+            raise PatternError(
+                f"{key!r} is not a key of requests",
+                why="the response to request.X is response.X",
+                fix="say where the responses go: response='…'",
+            )
+
+        async def handle(topic: str, request: Message) -> None:
+            result = responder(topic, request)
+            payload = await result if inspect.isawaitable(result) else result
+            if not isinstance(payload, Mapping):
+                what = f"the responder of {key!r} returned {type(payload).__name__}"
+                raise PayloadError(what, fix="return the payload of the response: a dict")
+            await self._respond(request, payload, response)
+
+        return handle
+
+    async def _respond(self, request: Message, payload: Mapping[str, Any], response: str | None) -> None:
         """Publish a response; that the requester has gone is no failure of whoever answers."""
         request_id = request_id_of(request) or request.message_id
         if response is None:
@@ -145,3 +197,20 @@ class OpenBus:
         await self.responses.close()
         await self._examination.close()
         await self._link.close()
+
+
+def _check(properties: Basic.Properties) -> None:
+    """See that the caller's own properties can be written, before anything is sent.
+
+    Raises:
+        PayloadError: they cannot.
+    """
+    try:
+        properties.marshal()
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise PayloadError(
+            "the headers or the correlation_id cannot be written in AMQP",
+            why=str(error),
+            fix="headers are a dict of text, numbers, booleans, bytes, datetimes, lists and dicts, by text; "
+            "a correlation_id is a text of up to 255 bytes",
+        ) from error

@@ -27,7 +27,6 @@ from letrade_topo.bus.errors import (
     BatchFailed,
     BusError,
     DestinationRefused,
-    NotConnected,
     PublishError,
     PublishRefused,
     QueueFull,
@@ -36,7 +35,7 @@ from letrade_topo.bus.errors import (
     Unconfirmed,
     Unroutable,
 )
-from letrade_topo.bus.link import Link, closed
+from letrade_topo.bus.link import Link, closed, down
 
 NO_ROUTE: Final = 312
 WINDOW: Final = 512
@@ -73,6 +72,31 @@ class Outgoing(NamedTuple):
     message_id: str
     body: bytes
     properties: Basic.Properties
+
+
+class _Batch:
+    """Messages by number, for several workers; ends at a mistake of the caller's.
+
+    Attributes:
+        broken: what it raised.
+    """
+
+    def __init__(self, messages: Iterable[Callable[[], Outgoing]]) -> None:
+        self._numbered = enumerate(messages)
+        self.broken: Exception | None = None
+
+    def __iter__(self) -> Iterator[tuple[int, Callable[[], Outgoing]]]:
+        return self
+
+    def __next__(self) -> tuple[int, Callable[[], Outgoing]]:
+        if self.broken is None:
+            try:
+                return next(self._numbered)
+            except StopIteration:
+                pass
+            except Exception as error:  # noqa: BLE001  # whatever it is: the caller's own
+                self.broken = error
+        raise StopIteration
 
 
 class _Lost(Exception):
@@ -141,35 +165,30 @@ class Publisher:
 
         Raises:
             BatchFailed: some of them; the others are confirmed.
+            Exception: what `messages` raised, or making one; when everything before it has its end.
         """
         confirmed: dict[int, str] = {}
         failures: dict[int, BusError] = {}
-        numbered = enumerate(messages)
+        batch = _Batch(messages)
 
         async def work() -> None:
-            await self._work(numbered, confirmed, failures, timeout_seconds, on_loss)
+            for index, make in batch:
+                try:
+                    confirmed[index] = await self.publish(make(), timeout_seconds, on_loss)
+                except BusError as failure:
+                    failures[index] = failure
+                except Exception as error:  # noqa: BLE001  # the caller's own mistake goes to the caller
+                    batch.broken = error
 
         workers = min(window, len(messages)) if isinstance(messages, Sized) else window
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
                 group.create_task(work())
+        if batch.broken is not None:
+            raise batch.broken
         if failures:
             raise BatchFailed(failures, confirmed)
         return [confirmed[index] for index in range(len(confirmed))]
-
-    async def _work(
-        self,
-        numbered: Iterator[tuple[int, Callable[[], Outgoing]]],
-        confirmed: dict[int, str],
-        failures: dict[int, BusError],
-        timeout_seconds: float,
-        on_loss: OnLoss,
-    ) -> None:
-        for index, make in numbered:
-            try:
-                confirmed[index] = await self.publish(make(), timeout_seconds, on_loss)
-            except BusError as failure:
-                failures[index] = failure
 
     async def _attempt(self, channel: AbstractRobustChannel, outgoing: Outgoing, deadline: float) -> None:
         """Publish once, and wait for the confirm."""
@@ -194,9 +213,9 @@ class Publisher:
                 raise _Lost("the connection was lost") from error
             raise _unconfirmed(outgoing, "no confirm came in time") from error
         except Returned as error:
-            raise _returned(outgoing, error) from error
-        except DeliveryError as error:
-            raise _full(outgoing) from error
+            raise _returned(outgoing, error) from None
+        except DeliveryError:
+            raise _full(outgoing) from None
         except ChannelInvalidStateError:
             raise
         except asyncio.CancelledError as error:
@@ -223,11 +242,7 @@ class Publisher:
         except TimeoutError as error:
             if was_sent:
                 raise _unconfirmed(outgoing, "the connection was lost, and did not come back in time") from error
-            raise NotConnected(
-                f"{_named(outgoing)} was not sent",
-                why="the connection to the agent is down, and did not come back in time",
-                fix="see `await bus.health_check()`; publish it again, or give it a longer timeout",
-            ) from error
+            raise down(f"{_named(outgoing)} was not sent") from error
 
     def _when_lost(self) -> None:
         """Give up waiting for confirms that cannot come, should the library go on waiting for its own writer."""

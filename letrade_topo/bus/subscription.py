@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol, Self, TypeAlias
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustChannel, AbstractRobustQueue
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelInvalidStateError
 
-from letrade_topo.bus.link import Link
+from letrade_topo.bus.link import Link, explained
 from letrade_topo.bus.message import Message, NoEnvelope, read
 from letrade_topo.keys.headers import parse_to
 from letrade_topo.keys.jws import Malformed
@@ -128,10 +128,11 @@ class Subscription:
     async def open(self) -> Self:
         """Declare, bind, consume."""
         self._channel = await self._link.channel(prefetch=self._prefetch)
-        self._queue = await self._source.declare(self._channel)
-        if self._handler is not None:
-            self._workers = [asyncio.create_task(self._work(self._handler)) for _ in range(self._concurrency)]
-        self._tag = await self._queue.consume(self._arrived, timeout=ANSWER_SECONDS)
+        with explained(f"consuming from {self._source.queue}"):
+            self._queue = await self._source.declare(self._channel)
+            if self._handler is not None:
+                self._workers = [asyncio.create_task(self._work(self._handler)) for _ in range(self._concurrency)]
+            self._tag = await self._queue.consume(self._arrived, timeout=ANSWER_SECONDS)
         return self
 
     async def close(self, grace_seconds: float = 10.0) -> None:

@@ -47,7 +47,9 @@ def document(vhost: str) -> Document:
                         "orders.unheard",
                         "orders.today.ordinary",
                         "orders.today.urgent",
-                    ]
+                        "request.sum",
+                    ],
+                    "consumes": ["response.sum"],
                 },
                 "taker": {
                     "consumes": ["orders.counted", "orders.today.ordinary", "orders.today.urgent", "*.strategy_{id}.*"]

@@ -56,3 +56,11 @@ def test_only_requests_have_responses() -> None:
     """Anything else says how to name one."""
     with pytest.raises(DestinationError, match="response="):
         BOOK.response_to(BOOK.find("letrade.commands", "execute_trade"))
+    with pytest.raises(DestinationError, match=r"no message type of .* is a request"):
+        BOOK.find("letrade.commands", "execute_trade", "request")
+
+
+def test_a_key_has_room_for_so_much() -> None:
+    """As AMQP has it; the message says how long this one is."""
+    with pytest.raises(DestinationError, match="has 276 bytes"):
+        BOOK.find("letrade.events", "market_data.binance." + "b" * 256)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -110,6 +111,42 @@ def test_what_is_no_json_object_is_never_sent(letrade: World, payload: Any) -> N
             with pytest.raises(PayloadError) as raised:
                 await bus.publish(COMMANDS, "execute_trade", payload)
             assert raised.value.fix
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "given", [{"headers": {"x": object()}}, {"headers": {1: "x"}}, {"correlation_id": 5}, {"correlation_id": "x" * 256}]
+)
+def test_properties_that_amqp_cannot_say_are_never_sent(letrade: World, given: dict[str, Any]) -> None:
+    """As with the payload."""
+
+    async def scenario() -> None:
+        async with letrade.bus("strategy") as bus:
+            with pytest.raises(PayloadError, match="cannot be written in AMQP"):
+                await bus.publish(COMMANDS, "execute_trade", TRADE, **given)
+
+    run(scenario)
+
+
+def test_a_mistake_in_a_batch_is_the_callers_own_exception(letrade: World) -> None:
+    """As it is, when everything before it has its end; in a list of no three parts, before anything is sent."""
+    letrade.purge("exchange_connector.execute_trade")
+
+    def broken() -> Iterator[tuple[str, str, dict[str, Any]]]:
+        yield COMMANDS, "execute_trade", TRADE
+        raise LookupError("no more")
+
+    async def scenario() -> None:
+        async with letrade.bus("strategy") as bus:
+            with pytest.raises(TypeError, match="exchange, key and payload"):
+                await bus.publish_batch([(COMMANDS, "execute_trade", TRADE), (COMMANDS, "execute_trade")])  # type: ignore[list-item]
+            with pytest.raises(LookupError, match="no more"):
+                await bus.publish_batch(broken())
+        async with letrade.bus("exchange_connector") as connector:
+            async with await connector.subscribe("commands.execute_trade") as messages:
+                assert await anext(messages) == TRADE
+            assert (await connector.health_check())["queues"]["exchange_connector.execute_trade"] == 0
 
     run(scenario)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from letrade_topo.bus import Message, MessageBus, NotConnected, PayloadError, RequestTimeout
+from letrade_topo.bus import Message, MessageBus, NotConnected, PatternError, PayloadError, RequestTimeout
 from tests.brokers import RunningBroker
 from tests.bus.small import running_small
 from tests.bus.world import World, run, until
@@ -134,11 +134,24 @@ def test_closing_ends_what_waits(small: World) -> None:
     run(scenario)
 
 
-def test_a_responder_that_raises_rejects_the_request(small: World) -> None:
-    """As any handler: without retries it lies among the dead letters."""
+def test_who_answers_says_where_answers_go(small: World) -> None:
+    """`response.X` follows from `request.X`, and from nothing else."""
 
-    async def fail(topic: str, request: Message) -> Mapping[str, Any]:
-        raise ValueError("no sums today")
+    async def scenario() -> None:
+        async with small.bus("adder") as adder:
+            with pytest.raises(PatternError, match="not a key of requests"):
+                await adder.respond("*.sum", add)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_a_responder_that_fails_rejects_the_request(small: World, is_right: bool) -> None:
+    """As any handler: without retries it lies among the dead letters. It raises, or returns what is no payload."""
+
+    async def fail(topic: str, request: Message) -> Any:
+        if is_right:
+            raise ValueError("no sums today")
 
     async def scenario() -> None:
         async with small.bus("asker") as asker, small.bus("adder") as adder:

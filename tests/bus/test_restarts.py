@@ -246,9 +246,13 @@ def test_while_the_agent_is_away(stage: Stage) -> None:
             assert health["problems"]
             with pytest.raises(NotConnected, match="was not sent"):
                 await maker.publish("orders", "counted", {"number": 1}, timeout=0.5)
+            with pytest.raises(NotConnected, match="was not sent"):
+                await maker.request("asked", "sum", {}, timeout=0.5)
+            subscribing = asyncio.create_task(maker.subscribe("response.sum"))
             waiting = asyncio.create_task(maker.publish("orders", "counted", {"number": 2}))
             await stage.aside(stage.start, "maker")
             await waiting
+            await subscribing
 
     run(scenario, LIMIT)
 

@@ -12,11 +12,12 @@ from urllib.parse import quote
 import pytest
 
 from letrade_topo.broker.capabilities import for_version
-from letrade_topo.bus import Message, MessageBus, PatternError
+from letrade_topo.bus import ConfigurationError, Message, MessageBus, PatternError
 from tests.brokers import RunningBroker
 from tests.bus.samples import SAMPLES
 from tests.bus.small import running_small
 from tests.bus.world import World, close_forgotten, run, until
+from tests.tool import Tool
 
 
 @pytest.fixture(scope="module")
@@ -280,6 +281,26 @@ def test_what_a_service_may_not_consume_is_not_asked_for(small: World) -> None:
     run(scenario)
 
 
+def test_a_queue_that_is_not_there_yet(small: World) -> None:
+    """Somebody has to apply the topology; a subscription whose queue was deleted is back when that is."""
+    seen: list[int] = []
+    path = f"/api/queues/{quote(small.vhost, safe='')}/taker.counted"
+    apply = partial(Tool.at(small.broker, small.topology.parent).run, "apply", "--yes", small.topology.name)
+
+    async def scenario() -> None:
+        async with small.bus("maker") as maker, small.bus("taker") as taker:
+            await taker.subscribe("orders.counted", lambda topic, message: seen.append(message["number"]))
+            assert small.broker.api("DELETE", path).ok
+            with pytest.raises(ConfigurationError, match="letrade-topo apply"):
+                await taker.subscribe("orders.counted")
+            assert (await taker.health_check())["status"] == "degraded"
+            (await asyncio.to_thread(apply)).check(0)
+            await count(maker, 1)
+            await until(lambda: seen == [1], "the subscription is back")
+
+    run(scenario)
+
+
 def test_a_subscription_lasts_when_its_bus_was_a_local_variable(small: World) -> None:
     """As in the contract's subscriber, which keeps neither."""
     seen: list[int] = []
@@ -306,7 +327,9 @@ def test_durable_needs_a_declared_queue(small: World) -> None:
 
     async def scenario() -> None:
         async with small.bus("maker") as maker, small.bus("taker") as taker:
-            with pytest.raises(PatternError, match="declare under `queues`"):
+            with pytest.raises(PatternError, match=r'declare under `queues`.* \["orders.today.urgent"\]'):
+                await taker.subscribe("orders.today.urgent", durable=True)
+            with pytest.raises(PatternError, match="all keys of a type"):
                 await taker.subscribe("*.strategy_123.*", durable=True)
             await taker.subscribe("orders.counted", lambda topic, message: seen.append("declared"), durable=True)
             copy = await taker.subscribe("orders.counted", lambda topic, message: seen.append("own"), durable=False)
