@@ -33,8 +33,11 @@ html_use_index = False
 myst_heading_anchors = 4
 """Headings get the anchors that Git hosts give them."""
 myst_fence_as_directive = ["mermaid"]
-mermaid_use_local = "_static/mermaid/mermaid.esm.min.mjs"
+mermaid_use_local = "mermaid/mermaid.esm.min.mjs"
 """`script/docs` puts it there: a reader's browser asks nobody else."""
+mermaid_height = "auto"
+mermaid_fullscreen = False
+mermaid_light_theme = "neutral"
 
 CONTENTS = """
 
