@@ -22,6 +22,8 @@ release = version = tomllib.loads((_HERE.parent / "pyproject.toml").read_text(en
 extensions = ["myst_parser", "sphinxcontrib.mermaid", "repository_files"]
 exclude_patterns = ["_site"]
 
+suppress_warnings = ["misc.highlighting_failure"]  # Pygments' PromQL does not know the colons of recording rules
+
 html_theme = "furo"
 html_title = f"letrade-topo {release}"
 html_static_path = ["_site/static"]
@@ -49,19 +51,21 @@ CONTENTS = """
 %s
 ```
 """
-_SECTIONS = {
-    "Tutorial": "tutorial/*",
-    "How-to": "how-to/*",
-    "Runbooks": "runbooks/*",
-    "Reference": "reference/*",
-    "Explanation": "explanation/*",
+_CONTENTS_OF = {
+    "index": {
+        "Tutorial": ["tutorial/*"],
+        "How-to": ["how-to/*", "runbooks/README"],
+        "Reference": ["reference/*"],
+        "Explanation": ["explanation/*"],
+    },
+    "runbooks/README": {"Runbooks": ["*"]},
 }
 
 
 def add_contents(_app: Sphinx, page: str, source: list[str]) -> None:
-    """Give the start page the contents of every folder that has pages."""
-    if page == "index":
-        source[0] += "".join(CONTENTS % each for each in _SECTIONS.items() if any(_HERE.glob(f"{each[1]}.md")))
+    """Give the pages that have others below them the list of those."""
+    for caption, inside in _CONTENTS_OF.get(page, {}).items():
+        source[0] += CONTENTS % (caption, "\n".join(inside))
 
 
 def setup(app: Sphinx) -> None:

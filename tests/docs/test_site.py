@@ -25,6 +25,7 @@ MEASURED = {"performance.md", "agent-performance.md", "bus-performance.md"}
 """Pages that a measurement writes (`bench/run --write`); a revision may be without them."""
 _OUTSIDE = re.compile(r"\]\((?!https?:|mailto:|#)([^)\s]+)\)")
 _DIAGRAM = re.compile(r"<pre\s+class=\"mermaid\"")
+_TEST = re.compile(r"`([\w/]+\.py)(?:::(\w+))?`")
 _FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
 
@@ -134,6 +135,17 @@ def test_every_diagram_is_one(site: Path) -> None:
     found = sum(len(_DIAGRAM.findall(path.read_text(encoding="utf-8"))) for path in site.glob("**/*.html"))
     assert found == wanted
     assert wanted > 0
+
+
+def test_tests_that_pages_name_are_there() -> None:
+    """`folder/test_x.py::test_y`, from the folder `tests`: no explanation rests on a test that is gone."""
+    gone = []
+    for page in sorted(ROOT.glob("docs/explanation/*.md")):
+        for file, name in _TEST.findall(page.read_text(encoding="utf-8")):
+            path = ROOT / "tests" / file
+            if not path.is_file() or (name and f"def {name}(" not in path.read_text(encoding="utf-8")):
+                gone.append(f"{page.name}: {file}::{name}")
+    assert gone == []
 
 
 @pytest.mark.parametrize(
