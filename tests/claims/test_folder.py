@@ -75,7 +75,7 @@ def test_memory_is_bounded(world: World) -> None:
 
     assert {digest(body) for _, body in got} == {digest(body) for body in bodies}
     grown = most_memory(world.shop) - before[0], most_memory(world.clerk) - before[1]
-    assert max(grown) < 120 * MIB, f"{[size // MIB for size in grown]} MiB"
+    assert max(grown) < 100 * MIB, f"{[size // MIB for size in grown]} MiB"
 
 
 def test_the_wire_limit_decides(world: World) -> None:
