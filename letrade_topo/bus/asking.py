@@ -106,7 +106,9 @@ class Responses:
                 async with asyncio.timeout_at(deadline):
                     await self._listen(address)
             except TimeoutError as error:
-                raise down(f"the request for {address.routing_key} was not sent") from error
+                raise down(
+                    f"the request was not sent: its response under {address.routing_key} could not be heard"
+                ) from error
 
     async def _listen(self, address: Address) -> None:
         bound = (address.exchange, address.routing_key)

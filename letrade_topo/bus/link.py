@@ -51,6 +51,7 @@ class Link:
         self._connection: RobustConnection | None = None
         self._on_lost: list[Callable[[], None]] = []
         self._is_closing = False
+        self._is_lost = False
 
     @property
     def is_open(self) -> bool:
@@ -162,10 +163,11 @@ class Link:
                 raise self._explained(error) from error
             raise
         connection.close_callbacks.add(self._when_lost)
+        connection.reconnect_callbacks.add(self._when_back)
         self._connection = connection
 
     def _explained(self, error: BaseException) -> NotConnected | ConfigurationError:
-        address = self._settings.address
+        address, vhost = self._settings.address, self._settings.vhost_of(self._vhost)
         if isinstance(error, (AuthenticationError, ProbableAuthenticationError)):
             return ConfigurationError(
                 f"the login at {address} was refused",
@@ -175,7 +177,7 @@ class Link:
         text = _said(error)
         if "NOT_ALLOWED" in text:
             return ConfigurationError(
-                f"{address} does not let the bus into the vhost {self._vhost!r}",
+                f"{address} does not let the bus into the vhost {vhost!r}",
                 why=text,
                 fix="the agent and this service have to use the same topology: see LETRADE_TOPOLOGY",
             )
@@ -188,7 +190,7 @@ class Link:
             )
         if "Connection.Close" in text:
             return NotConnected(
-                f"{address} closes the connection instead of opening the vhost {self._vhost!r}",
+                f"{address} closes the connection instead of opening the vhost {vhost!r}",
                 why="it serves another vhost, or it is an agent without its broker; its log says which",
                 fix="check the vhost in LETRADE_URL and the topology in LETRADE_TOPOLOGY, and the agent's status page",
             )
@@ -200,9 +202,16 @@ class Link:
         )
 
     def _when_lost(self, _connection: object, error: BaseException | None) -> None:
-        if not self._is_closing:
-            log.warning("the connection to %s is lost: %s", self._settings.address, _said(error))
-            self._lost()
+        if self._is_closing:
+            return
+        if not self._is_lost:  # else an attempt to connect again has failed
+            log.warning("the connection to %s is lost, and tried again: %s", self._settings.address, _said(error))
+        self._is_lost = True
+        self._lost()
+
+    def _when_back(self, _connection: object) -> None:
+        self._is_lost = False
+        log.warning("the connection to %s is back", self._settings.address)
 
     def _lost(self) -> None:
         for call in self._on_lost:

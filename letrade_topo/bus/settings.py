@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from letrade_topo.bus.errors import ConfigurationError
 from letrade_topo.load.source_text import read_source
@@ -65,6 +65,10 @@ class Settings:
         if parts.path in ("", "/"):
             parts = parts._replace(path=f"/{quote(vhost, safe='')}")
         return urlunsplit(parts)
+
+    def vhost_of(self, vhost: str) -> str:
+        """The vhost that is meant: the URL's, or the topology's where that names none."""
+        return unquote(urlsplit(self.url_of(vhost)).path.removeprefix("/"))
 
     def load(self) -> tuple[Topology, Service]:
         """Read the topology.

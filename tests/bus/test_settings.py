@@ -82,5 +82,6 @@ def test_the_vhost_is_the_topologys_unless_the_url_names_one(tmp_path: Path) -> 
         {"LETRADE_SERVICE": "s", "LETRADE_TOPOLOGY": "t", "LETRADE_URL": "amqp://user:secret@127.0.0.1:5672"}, tmp_path
     )
     assert settings.url_of("a/b") == "amqp://user:secret@127.0.0.1:5672/a%2Fb"
+    assert settings.vhost_of("a/b") == "a/b"
     assert settings.address == "amqp://127.0.0.1:5672"
     assert "secret" not in repr(settings)
