@@ -58,7 +58,6 @@ def test_a_router_that_crashes_again_and_again(world: World) -> None:
     with world.consuming("till.orders", never, straight=True) as service:
         messages = world.publish_all([("order.till", number) for number in range(3)])
         until(lambda: len(service.seen) == len(messages), "all are rejected")
-    until(lambda: world.depths()["till.orders.rejected"] == len(messages), "they wait")
     with pika_connection(world.straight("till")) as connection:
         for _ in range(ROUTER_CRASHES):
             channel = connection.channel()
@@ -120,7 +119,7 @@ def test_a_delay_queue_deleted_by_hand(world: World) -> None:
     ):
         stuck = world.publish("order.frail")
         until(lambda: agent.metric("hand_over_failures_total") > failures, "the failure is counted")
-        until(lambda: world.depths()["clerk.frail.rejected"] == 1, "it stays where it was, unacknowledged")
+        until(lambda: agent.metric("hand_overs_in_flight") == 1, "it is still to be handed over")
         free = world.publish("order.placed")
         until(lambda: free in orders.accepted, "another queue's message comes back meanwhile", 3)
         world.tool.run("apply", "--yes").check(0)
@@ -142,12 +141,12 @@ def test_the_dead_letter_exchange_deleted_by_hand(world: World) -> None:
         until(lambda: agent.metric("hand_over_failures_total") > failures, "the failure is counted")
         free = world.publish("order.placed")
         until(lambda: free in orders.accepted, "a retry of another queue", 3)
-        until(lambda: world.depths()["clerk.strict.rejected"] == 3, "they stay where they were, unacknowledged")
+        until(lambda: world.depth("clerk.strict.rejected") == 3, "they stay where they were, unacknowledged")
         world.tool.run("apply", "--yes").check(0)
         letters = [world.dead(message) for message in stuck]
     assert {letter["routing_key"] for letter in letters} == {"order.strict.dead"}
     assert [len(strict.of(message)) for message in stuck] == [1, 1, 1]
-    until(lambda: world.depths()["clerk.strict.rejected"] == 0, "they are acknowledged")
+    until(lambda: world.depth("clerk.strict.rejected") == 0, "they are acknowledged")
 
 
 def test_the_retry_exchange_deleted_by_hand(world: World) -> None:
@@ -208,7 +207,7 @@ def test_one_poison_message_and_fifty_innocents(world: World) -> None:
 
 def test_the_agent_is_killed_while_it_routes(world: World) -> None:
     """SIGKILL between rejection, copy and acknowledgement: every message is taken in the end, doubles are few."""
-    count = 120
+    count = 60
     with world.agent("till", "--retry", "off") as quiet, world.agent("till", subcommand="route") as first:
         accepted: Counter[str] = Counter()
         service_world = World(world.broker, world.folder, world.vhost, {**world.agents, "till": quiet}, world.found)
@@ -219,7 +218,7 @@ def test_the_agent_is_killed_while_it_routes(world: World) -> None:
             first.wait()
             with world.agent("till", subcommand="route"):
                 until(lambda: set(messages) <= set(service.accepted), "all are taken", 30)
-                until(lambda: not any(world.depths_of("till.orders").values()), "nothing is left on the way")
+                until(lambda: world.under_way("till.orders") == 0, "nothing is left on the way")
         accepted.update(service.accepted)
     doubles = sum(accepted[message] - 1 for message in messages)
     assert set(messages) == set(accepted) & set(messages)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 import threading
 import time
@@ -20,6 +19,7 @@ from typing import Any
 import pika
 from pika.credentials import ExternalCredentials
 
+from letrade_topo.model.names import rejected_queue, retry_queue
 from tests.agents import RunningAgent, login_of, make_key_folder, running_agent
 from tests.brokers import RunningBroker
 from tests.tool import Tool
@@ -28,10 +28,10 @@ from tests.topologies import Document, loaded, orders, write
 EXCHANGE = "orders"
 DEAD = "letrade.dlq"
 LIMIT_SECONDS = 20.0
-SHORT = {"max_retries": 3, "delay": "200ms", "multiplier": 2}
+SHORT: Mapping[str, Any] = {"max_retries": 3, "delay": "200ms", "multiplier": 2}
 AGENTS = ("shop", "clerk", "audit")
 
-QUEUES: Mapping[str, tuple[str, list[str], Mapping[str, object] | str]] = {
+QUEUES: Mapping[str, tuple[str, list[str], Mapping[str, Any] | str]] = {
     "clerk.orders": ("clerk", ["order.placed"], SHORT),
     "audit.orders": ("audit", ["order.placed"], SHORT),
     "clerk.changes": ("clerk", ["order.{id}.changed"], SHORT),
@@ -50,7 +50,7 @@ def until(condition: Callable[[], object], what: str, limit_seconds: float = LIM
     deadline = time.monotonic() + limit_seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {limit_seconds:g} s: {what}"
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def document(vhost: str) -> Document:
@@ -257,14 +257,19 @@ class World:
             self.found.setdefault(letter["properties"]["message_id"], []).append(letter)
         return self.found
 
-    def depths(self) -> dict[str, int]:
-        """Messages of every queue, unacknowledged ones among them."""
-        listed = self.broker.ctl("-q", "list_queues", "-p", self.vhost, "name", "messages", "--formatter", "json")
-        return {row["name"]: int(row["messages"]) for row in json.loads(listed)}
+    def depth(self, queue: str) -> int:
+        """Messages of a queue, unacknowledged ones among them; brokers count them every five seconds."""
+        answer = self.broker.api("GET", f"/api/queues/{self.vhost}?disable_stats=true&enable_queue_totals=true")
+        return next(int(row["messages"]) for row in answer.json() if row["name"] == queue)
 
-    def depths_of(self, queue: str) -> dict[str, int]:
-        """Those of a queue, its ladder, and its rejected messages."""
-        return {name: depth for name, depth in self.depths().items() if name.startswith(queue)}
+    def under_way(self, queue: str) -> int:
+        """Messages that are ready at this moment in a queue, its ladder, and among its rejected ones."""
+        policy = QUEUES[queue][2]
+        steps = range(1, 1 + policy["max_retries"]) if isinstance(policy, Mapping) else ()
+        with pika_connection(self.straight()) as connection:
+            channel = connection.channel()
+            names = (queue, rejected_queue(queue), *(retry_queue(queue, step) for step in steps))
+            return sum(channel.queue_declare(name, passive=True).method.message_count for name in names)
 
     @contextmanager
     def agent(self, service: str, *options: str, subcommand: str = "run") -> Iterator[RunningAgent]:
