@@ -125,8 +125,8 @@ AGENTS: Rows = (
             ),
             Panel(
                 "Queue depth",
-                [(f"sum by (queue) (letrade_agent_queue_messages{{{AGENT}}})", "{{queue}}")],
-                text="Messages that wait in the services' own queues, as the broker last told their agents.",
+                [(f"sum by (queue) (letrade_agent_queue_messages{{{AGENT}}}) > 0", "{{queue}}")],
+                text="Messages that wait in the services' own queues, as their agents last heard. Empty is good.",
                 width=6,
             ),
             Panel(
@@ -149,7 +149,7 @@ AGENTS: Rows = (
                         ),
                         "service: {{outcome}}",
                     ),
-                    (_rate("letrade_agent_dead_letters_total", "reason"), "dead: {{reason}}"),
+                    (_rate("letrade_agent_dead_letters_total", "reason") + " > 0", "dead: {{reason}}"),
                 ],
                 "mps",
                 "Refused by an agent, rejected by a service, given up after the last retry.",
@@ -164,7 +164,7 @@ AGENTS: Rows = (
                 "By destination",
                 [
                     (
-                        "topk(10, " + _rate("letrade_agent_messages_total", "direction, destination") + ")",
+                        "topk(10, " + _rate("letrade_agent_messages_total", "direction, destination") + ") > 0",
                         "{{direction}} {{destination}}",
                     )
                 ],
@@ -277,13 +277,13 @@ AGENTS: Rows = (
             ),
             Panel(
                 "Ended connections of clients",
-                [(_rate("letrade_agent_client_disconnects_total", "cause"), "{{cause}}")],
+                [(_rate("letrade_agent_client_disconnects_total", "cause") + " > 0", "{{cause}}")],
                 "cps",
                 stacked=True,
             ),
             Panel(
                 "Connects to the broker",
-                [(_rate("letrade_agent_broker_connect_attempts_total", "outcome"), "{{outcome}}")],
+                [(_rate("letrade_agent_broker_connect_attempts_total", "outcome") + " > 0", "{{outcome}}")],
                 "cps",
                 stacked=True,
             ),
@@ -397,7 +397,7 @@ DEAD_LETTERS: Rows = (
                 "Rejected, not yet routed",
                 [
                     (
-                        f'sum by (queue) (letrade_topo_queue_messages{{{CONTROLLER}, queue=~".+[.]rejected"}})',
+                        f'sum by (queue) (letrade_topo_queue_messages{{{CONTROLLER}, queue=~".+[.]rejected"}}) > 0',
                         "{{queue}}",
                     )
                 ],
@@ -409,14 +409,14 @@ DEAD_LETTERS: Rows = (
         (
             Panel(
                 "Retries",
-                [(_rate("letrade_agent_retries_total", "queue, attempt"), "{{queue}} attempt {{attempt}}")],
+                [(_rate("letrade_agent_retries_total", "queue, attempt") + " > 0", "{{queue}} attempt {{attempt}}")],
                 "mps",
                 "Later attempts near the first ones: the cause does not go away.",
                 width=12,
             ),
             Panel(
                 "Given up",
-                [(_rate("letrade_agent_dead_letters_total", "queue, reason"), "{{queue}}: {{reason}}")],
+                [(_rate("letrade_agent_dead_letters_total", "queue, reason") + " > 0", "{{queue}}: {{reason}}")],
                 "mps",
                 width=12,
             ),
@@ -523,7 +523,12 @@ TOPOLOGY: Rows = (
             ),
             Panel(
                 "Repairs",
-                [(f"sum by (outcome) (increase(letrade_topo_apply_runs_total{{{CONTROLLER}}}{RATE}))", "{{outcome}}")],
+                [
+                    (
+                        f"sum by (outcome) (increase(letrade_topo_apply_runs_total{{{CONTROLLER}}}{RATE})) > 0",
+                        "{{outcome}}",
+                    )
+                ],
                 text="noop: there was nothing to do. In detect mode there are none.",
                 stacked=True,
             ),
@@ -531,7 +536,7 @@ TOPOLOGY: Rows = (
                 "Changed objects",
                 [
                     (
-                        f"sum by (action, outcome) (increase(letrade_topo_changes_total{{{CONTROLLER}}}{RATE}))",
+                        f"sum by (action, outcome) (increase(letrade_topo_changes_total{{{CONTROLLER}}}{RATE})) > 0",
                         "{{action}} {{outcome}}",
                     )
                 ],
@@ -553,7 +558,7 @@ TOPOLOGY: Rows = (
         (
             Panel(
                 "Depth, the longest ten",
-                [(f"topk(10, sum by (queue) (letrade_topo_queue_messages{{{CONTROLLER}}}))", "{{queue}}")],
+                [(f"topk(10, sum by (queue) (letrade_topo_queue_messages{{{CONTROLLER}}})) > 0", "{{queue}}")],
                 text="Messages in declared queues, ready or with a consumer.",
                 width=16,
                 height=9,

@@ -71,12 +71,14 @@ class Prometheus:
 
 
 @contextmanager
-def running_prometheus(folder: Path, targets: Mapping[str, list[int]], every: str = EVERY) -> Iterator[Prometheus]:
+def running_prometheus(
+    folder: Path, targets: Mapping[str, Mapping[str, int]], every: str = EVERY
+) -> Iterator[Prometheus]:
     """Start it, wait until it takes queries, and stop it at the end.
 
     Args:
         folder: an empty one of its own.
-        targets: ports on this machine by job.
+        targets: by job, ports on this machine by the name that `instance` shall have.
         every: between two scrapes, and between two looks at the rules.
     """
     program = shutil.which("prometheus")
@@ -86,7 +88,12 @@ def running_prometheus(folder: Path, targets: Mapping[str, list[int]], every: st
         "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
         "rule_files": ["rules.yaml"],
         "scrape_configs": [
-            {"job_name": job, "static_configs": [{"targets": [f"{LOOPBACK}:{one}" for one in ports]}]}
+            {
+                "job_name": job,
+                "static_configs": [
+                    {"targets": [f"{LOOPBACK}:{port}"], "labels": {"instance": name}} for name, port in ports.items()
+                ],
+            }
             for job, ports in targets.items()
         ],
     }

@@ -165,6 +165,9 @@ def running_world(broker: RunningBroker, folder: Path, every: str = "1s") -> Ite
         controller = stack.enter_context(running_controller(broker, topology))
         own = folder / "prometheus"
         own.mkdir()
-        targets = {"letrade-agents": [agent.admin_port for agent in agents.values()], "letrade-topo": [controller.port]}
+        targets = {
+            "letrade-agents": {service: agent.admin_port for service, agent in agents.items()},
+            "letrade-topo": {"controller": controller.port},
+        }
         prometheus = stack.enter_context(running_prometheus(own, targets, every))
         yield World(broker, folder, agents, controller, prometheus)
