@@ -90,7 +90,7 @@ def watch(
     if topology.file == STANDARD_INPUT:
         raise Usage("watch reads the topology again when it changes, so it cannot come from standard input")
     log = Log(sys.stderr, LogFormat(log_format), time.time)
-    with _until_stopped(log) as stop:
+    with _until_stopped() as stop:
         _run(topology, connection, mode, interval, listen, log, stop)
     return ExitCode.OK
 
@@ -144,7 +144,6 @@ def _run(
             "topology_sha": source.current.sha,
             "mode": mode,
             "interval_seconds": interval,
-            "management": connection.url(source.current.access),
             "listen": f"{listen[0]}:{pages.port}",
         },
     )
@@ -186,7 +185,7 @@ def load(topology: TopologyOptions) -> Watched:
 
 
 @contextmanager
-def _until_stopped(log: Log) -> Iterator[Stop]:
+def _until_stopped() -> Iterator[Stop]:
     """SIGTERM and Ctrl-C ask for the end, after the pass that is under way; a second one does not wait for it."""
     from letrade_topo.watch.controller import Stop
 
