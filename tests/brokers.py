@@ -38,13 +38,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=sorted(SUITES),
         help="run against this version of RabbitMQ only (repeatable; default: all)",
     )
+    group.addoption("--every-version", action="store_true", help="on all of them, also what is marked one_version")
     group.addoption("--fast", action="store_true", help="leave out every test that needs a broker")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test once for each version, when it uses one."""
+    """Run a test once for each version, when it uses one; on the latest alone, when it does not depend on it."""
     if "broker_version" in metafunc.fixturenames:
-        metafunc.parametrize("broker_version", _chosen_versions(metafunc.config), scope="session")
+        versions = _chosen_versions(metafunc.config)
+        is_alike = metafunc.definition.get_closest_marker("one_version") is not None
+        if is_alike and not metafunc.config.getoption("--every-version"):
+            versions = versions[-1:]
+        metafunc.parametrize("broker_version", versions, scope="session")
 
 
 def _chosen_versions(config: pytest.Config) -> list[str]:

@@ -56,6 +56,7 @@ def lock_is_there(broker: RunningBroker, name: str) -> bool:
     return broker.api("GET", f"/api/queues/{name}/letrade-topo.lock.{name}").status_code == 200
 
 
+@pytest.mark.one_version
 def test_a_wrong_password(tool: Tool) -> None:
     """69; the message says that the login was refused, and never shows the password."""
     environment = {name: value for name, value in tool.environment.items() if "PASSWORD" not in name}
@@ -66,6 +67,7 @@ def test_a_wrong_password(tool: Tool) -> None:
     assert "s3cret-guess" not in answer.err + answer.out
 
 
+@pytest.mark.one_version
 def test_no_password_at_all(tool: Tool) -> None:
     """65; the message names the option and both variables."""
     environment = {name: value for name, value in tool.environment.items() if "PASSWORD" not in name}
@@ -76,6 +78,7 @@ def test_no_password_at_all(tool: Tool) -> None:
     assert "LETRADE_TOPO_PASSWORD" in answer.err
 
 
+@pytest.mark.one_version
 def test_an_untrusted_certificate(tool: Tool) -> None:
     """69; the message names --ca-file."""
     environment = {name: value for name, value in tool.environment.items() if name != "LETRADE_TOPO_CA_FILE"}
@@ -83,6 +86,7 @@ def test_an_untrusted_certificate(tool: Tool) -> None:
     assert "--ca-file" in Tool(environment, tool.folder).run("plan").check(69).err
 
 
+@pytest.mark.one_version
 def test_a_broker_that_is_down(tool: Tool) -> None:
     """69; the message says where nothing answers."""
     with socket.socket() as free:
@@ -94,6 +98,7 @@ def test_a_broker_that_is_down(tool: Tool) -> None:
     assert f"127.0.0.1:{port}" in answer.err
 
 
+@pytest.mark.one_version
 def test_the_amqp_port_instead_of_the_management_api(tool: Tool, broker: RunningBroker) -> None:
     """69, also where the management plugin is missing and something else answers on the port."""
     tool.having(LETRADE_TOPO_MANAGEMENT=f"https://127.0.0.1:{broker.amqps_port}").run("plan").check(69)
@@ -124,6 +129,7 @@ def test_a_vhost_that_does_not_exist(tool: Tool, broker: RunningBroker, vhost_na
     assert "Nothing to do" in tool.run("plan").check(0).out
 
 
+@pytest.mark.one_version
 def test_a_truncated_file(tool: Tool) -> None:
     """65 with a position; the broker is not asked."""
     file = tool.folder / "topology.yaml"
@@ -134,6 +140,7 @@ def test_a_truncated_file(tool: Tool) -> None:
     assert "topology.yaml:" in answer.err
 
 
+@pytest.mark.one_version
 def test_usage(tool: Tool) -> None:
     """64 for unknown options, nonsense in --allow, plain http, and when nobody can be asked."""
     tool.run("plan", "--colour").check(64)
@@ -189,6 +196,7 @@ def test_messages_that_came_after_the_plan_are_not_deleted(tool: Tool, broker: R
     assert broker.api("GET", f"/api/queues/{vhost_name}/archive").status_code == 200
 
 
+@pytest.mark.one_version
 def test_a_password_from_the_environment(tool: Tool, broker: RunningBroker, vhost_name: str) -> None:
     """A changed password is found without asking the broker, written once, and shown nowhere."""
     document = orders(name=vhost_name, vhost=vhost_name)
@@ -241,6 +249,7 @@ def test_runs_at_once(tool: Tool, vhost_name: str) -> None:
     tool.run("drift").check(0)
 
 
+@pytest.mark.one_version
 def test_interrupted_by_ctrl_c(tool: Tool, broker: RunningBroker, vhost_name: str) -> None:
     """130; the lock is released at once, and the next run finishes."""
     write(tool.folder / "topology.yaml", many(vhost_name, 60))
@@ -277,6 +286,7 @@ def test_a_broker_that_dies_in_the_middle(
     tool.run("drift").check(0)
 
 
+@pytest.mark.one_version
 def test_a_policy_that_would_end_the_lock(tool: Tool, broker: RunningBroker, vhost_name: str) -> None:
     """A policy with `expires` that matches every queue is refused with 77 before anything is written."""
     tool.run("apply", "--yes").check(0)
@@ -287,6 +297,7 @@ def test_a_policy_that_would_end_the_lock(tool: Tool, broker: RunningBroker, vho
     assert "policy 'all'" in tool.run("apply", "--yes").check(77).err
 
 
+@pytest.mark.one_version
 def test_destroy_leaves_what_is_not_ours(tool: Tool, broker: RunningBroker, vhost_name: str) -> None:
     """A queue that somebody made stays, and its vhost with it; when it has gone, the vhost goes too."""
     tool.run("apply", "--yes").check(0)
@@ -301,6 +312,7 @@ def test_destroy_leaves_what_is_not_ours(tool: Tool, broker: RunningBroker, vhos
     tool.run("destroy", "--yes").check(0)
 
 
+@pytest.mark.one_version
 def test_talk_is_on_stderr(tool: Tool) -> None:
     """What a program reads is alone on stdout, in every format; a reader that goes away is no error for a person."""
     tool.run("apply", "--yes").check(0)

@@ -12,6 +12,8 @@ from tests.brokers import RunningBroker
 from tests.bus.small import running_small
 from tests.bus.world import World, run, until
 
+pytestmark = pytest.mark.one_version
+
 
 @pytest.fixture(scope="module")
 def small(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:

@@ -26,6 +26,8 @@ from letrade_topo.bus import (
 from tests.bus.samples import SAMPLES
 from tests.bus.world import World, run
 
+pytestmark = pytest.mark.one_version
+
 TRADE: dict[str, Any] = {"strategy_id": 123, "symbol": "BTC/USDT", "side": "buy", "amount": 0.01}
 COMMANDS = "letrade.commands"
 

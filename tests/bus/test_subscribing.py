@@ -19,6 +19,8 @@ from tests.bus.small import running_small
 from tests.bus.world import World, close_forgotten, run, until
 from tests.tool import Tool
 
+pytestmark = pytest.mark.one_version
+
 
 @pytest.fixture(scope="module")
 def small(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:

@@ -17,6 +17,8 @@ from tests.brokers import RunningBroker
 from tests.tool import INHERITED, LONGEST_RUN_SECONDS, Tool
 from tests.topologies import orders, write
 
+pytestmark = pytest.mark.one_version
+
 NOWHERE = "https://127.0.0.1:1"
 
 

@@ -17,6 +17,8 @@ from tests.brokers import RunningBroker
 from tests.bus.world import World, running_world
 from tests.topologies import SHIPPED
 
+pytestmark = pytest.mark.one_version
+
 FOLDER = SHIPPED.parent / "examples" / "bus"
 SERVICES = ("strategy", "capital_manager", "exchange_connector", "core_engine")
 LIMIT_SECONDS = 60

@@ -17,6 +17,8 @@ from tests.brokers import RunningBroker
 from tests.tool import Tool
 from tests.topologies import SHIPPED, shipped
 
+pytestmark = pytest.mark.one_version
+
 FOLDER = SHIPPED.parent / "examples" / "plain-pika"
 SERVICES = ("strategy", "capital_manager", "exchange_connector")
 LIMIT_SECONDS = 60

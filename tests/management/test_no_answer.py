@@ -62,6 +62,7 @@ def test_an_unknown_user(broker: RunningBroker) -> None:
     assert "nobody-of-this-name" in error.what
 
 
+@pytest.mark.one_version
 def test_an_untrusted_certificate(broker: RunningBroker, tmp_path: Path) -> None:
     """An authority other than the broker's is named, and the flag that gives the right one; one try."""
     folder = CertificateFolder(tmp_path)
@@ -112,6 +113,7 @@ def test_an_expired_certificate(tmp_path: Path) -> None:
     assert "clock" in error.fix
 
 
+@pytest.mark.one_version
 def test_http_to_a_tls_port(broker: RunningBroker) -> None:
     """Plain http to the TLS port says to use https, after one try."""
     port = broker.node.ports.listeners[Listener.HTTPS]
@@ -133,6 +135,7 @@ def test_https_to_a_plain_port() -> None:
     assert calls == 1
 
 
+@pytest.mark.one_version
 def test_the_amqp_port(broker: RunningBroker) -> None:
     """The TLS port of AMQP trusts and understands us up to HTTP: it is named as the wrong port."""
     error, _ = ask(endpoint_of(broker, url=f"https://localhost:{broker.amqps_port}"), timeout_seconds=20)
@@ -223,6 +226,7 @@ def test_a_lasting_fault_is_the_brokers() -> None:
     assert calls == ATTEMPTS
 
 
+@pytest.mark.one_version
 def test_a_prefix_and_both_schemes(broker_version: str, start_broker: BrokerFactory) -> None:
     """`management.path_prefix` is part of the URL; without it the broker is no management API. Kept-alive
     connections that the broker closes meanwhile are never seen."""
@@ -244,6 +248,7 @@ def test_a_prefix_and_both_schemes(broker_version: str, start_broker: BrokerFact
             assert read_state(client, "/").vhost_exists
 
 
+@pytest.mark.one_version
 def test_a_broker_that_stops(broker_version: str, start_broker: BrokerFactory) -> None:
     """A client whose broker dies says that it is unreachable, and works again when it is back."""
     started = start_broker(broker_version)
@@ -256,6 +261,7 @@ def test_a_broker_that_stops(broker_version: str, start_broker: BrokerFactory) -
         assert read_state(client, "/").broker.version == started.version
 
 
+@pytest.mark.one_version
 def test_a_broker_without_the_plugin(broker_version: str, start_broker: BrokerFactory) -> None:
     """Where the management plugin is off, its port refuses and the message says how to enable it."""
     started = start_broker(broker_version, listeners=frozenset({Listener.AMQPS}))

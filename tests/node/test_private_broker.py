@@ -184,6 +184,7 @@ def test_another_installation_is_refused(started: Folder, tmp_path: Path) -> Non
     assert started.status()["status"] == "running"
 
 
+@pytest.mark.one_version
 def test_crash_restart_stop_delete(broker_version: str, folder_factory: Callable[[str], Folder]) -> None:
     """A crash is seen; a start brings data and URL back; stop ends exactly its processes; delete removes all."""
     folder = folder_factory(broker_version)

@@ -182,6 +182,7 @@ def test_a_restart_keeps_data_and_ports(start_broker: BrokerFactory, broker_vers
     assert broker.api("GET", queue).status_code == 200
 
 
+@pytest.mark.one_version
 def test_ports_that_are_taken_are_replaced(start_broker: BrokerFactory, broker_version: str) -> None:
     """A node whose port another program has taken meanwhile starts on other ports."""
     broker = start_broker(broker_version, listeners=frozenset({Listener.AMQPS}))
@@ -195,6 +196,7 @@ def test_ports_that_are_taken_are_replaced(start_broker: BrokerFactory, broker_v
         assert broker.node.is_running
 
 
+@pytest.mark.one_version
 def test_plain_listeners_and_a_path_prefix_on_request(start_broker: BrokerFactory, broker_version: str) -> None:
     """Tests of other transports get plain AMQP and HTTP, below a path prefix."""
     broker = start_broker(broker_version, listeners=frozenset({Listener.AMQP, Listener.HTTP}), path_prefix="/rabbit")
@@ -209,6 +211,7 @@ def test_plain_listeners_and_a_path_prefix_on_request(start_broker: BrokerFactor
     assert answer.status_code == 200
 
 
+@pytest.mark.one_version
 def test_without_the_management_plugin(start_broker: BrokerFactory, broker_version: str) -> None:
     """A node with AMQP alone has no management, over TLS or plain."""
     broker = start_broker(broker_version, listeners=frozenset({Listener.AMQPS}))
@@ -219,6 +222,7 @@ def test_without_the_management_plugin(start_broker: BrokerFactory, broker_versi
     assert "http" not in protocols
 
 
+@pytest.mark.one_version
 def test_a_wrong_configuration_shows_the_brokers_words(start_broker: BrokerFactory, broker_version: str) -> None:
     """A node that dies in its start says why, in RabbitMQ's own words, and leaves no process."""
     with pytest.raises(NodeDied) as caught:
@@ -289,6 +293,7 @@ def test_a_certificate_that_does_not_fit_its_key_is_no_ready_node(
     assert not node.is_running
 
 
+@pytest.mark.one_version
 def test_ctl_fails_in_its_own_words(broker: RunningBroker) -> None:
     """A failing rabbitmqctl gives an error with its words and without the arguments' secrets."""
     with pytest.raises(NodeError) as caught:

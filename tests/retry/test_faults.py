@@ -8,6 +8,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.retry.test_ladder import claims_of
 from tests.retry.world import EXCHANGE, Seen, World, always, never, pika_connection, until
 
@@ -53,6 +55,7 @@ def test_a_consumer_without_an_agent_and_the_router_beside_it(world: World) -> N
         assert router.stop() == 0
 
 
+@pytest.mark.one_version
 def test_a_router_that_crashes_again_and_again(world: World) -> None:
     """Without one, what is rejected waits; however often one takes it and dies, all of it is there for the next."""
     with world.consuming("till.orders", never, straight=True) as service:
@@ -72,6 +75,7 @@ def test_a_router_that_crashes_again_and_again(world: World) -> None:
     assert [attempts(service.of(message)) for message in messages] == [[1]] * len(messages)
 
 
+@pytest.mark.one_version
 def test_forged_headers_change_nothing_for_a_client_of_an_agent(world: World) -> None:
     """S4: its own agent strips them; the message has its full ladder."""
     with world.consuming("clerk.orders", never) as service:
@@ -149,6 +153,7 @@ def test_the_dead_letter_exchange_deleted_by_hand(world: World) -> None:
     until(lambda: world.depth("clerk.strict.rejected") == 0, "they are acknowledged")
 
 
+@pytest.mark.one_version
 def test_the_retry_exchange_deleted_by_hand(world: World) -> None:
     """The router's publishes fail and are tried again; the message comes back when the exchange has."""
     agent = world.agents["clerk"]
@@ -165,6 +170,7 @@ def test_the_retry_exchange_deleted_by_hand(world: World) -> None:
         until(lambda: sorted(attempts(service.of(message))) == [0, 1], "it comes back, beside the one that waited")
 
 
+@pytest.mark.one_version
 def test_a_rejected_queue_deleted_by_hand(world: World) -> None:
     """The router takes it up again when it is back, and the other queues never noticed."""
     agent = world.agents["clerk"]
@@ -205,6 +211,7 @@ def test_one_poison_message_and_fifty_innocents(world: World) -> None:
     assert not set(innocent) & set(world.look())
 
 
+@pytest.mark.one_version
 def test_the_agent_is_killed_while_it_routes(world: World) -> None:
     """SIGKILL between rejection, copy and acknowledgement: every message is taken in the end, doubles are few."""
     count = 60

@@ -24,6 +24,8 @@ from tests.brokers import RunningBroker
 from tests.tool import Tool
 from tests.topologies import loaded, orders, write
 
+pytestmark = pytest.mark.one_version
+
 CARD, TOTAL = "4111-7770-0420-9993", 918273.645
 VALUES = (CARD, str(TOTAL), base64.b64encode(CARD.encode()).decode()[:16])
 FIELDS = ("/card", "/total")

@@ -37,6 +37,8 @@ from letrade_agent.proxy.leg import HIGH_WATER_BYTES
 from tests.agent.proxy.world import RawClient, RunningProxy, broker_settings, running, wait_until
 from tests.brokers import BrokerFactory, RunningBroker
 
+pytestmark = pytest.mark.one_version
+
 PLAIN = b"\0any\0thing"
 
 

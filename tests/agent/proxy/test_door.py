@@ -20,6 +20,8 @@ from letrade_agent.proxy import listener
 
 from tests.agent.proxy.world import LOOPBACK, RawClient, RunningProxy, free_port, running, settings_for, wait_until
 
+pytestmark = pytest.mark.one_version
+
 LOGIN = b"\0any\0thing"
 
 
