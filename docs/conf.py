@@ -46,6 +46,7 @@ CONTENTS = """
 ```{toctree}
 :hidden:
 :glob:
+:titlesonly:
 :caption: %s
 
 %s
