@@ -23,7 +23,8 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 FOLDER = "repository"
-_LEFT_OUT = ("__pycache__", ".venv", "node_modules")
+_LEFT_OUT = ("__pycache__", "node_modules")
+"""In a linked folder; what begins with a dot is left out, too: a program's own state, keys among it."""
 
 
 def lead_to_pages(app: Sphinx, document: nodes.document) -> None:
@@ -80,7 +81,7 @@ def pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
         made.add(name)
         path = _root(app) / name.removeprefix(f"{FOLDER}/")
         if path.is_dir():
-            inside = sorted(each for each in path.iterdir() if each.name not in _LEFT_OUT)
+            inside = sorted(each for each in path.iterdir() if each.name not in _LEFT_OUT and each.name[0] != ".")
             waiting += [_page_of(app, each) for each in inside]
             body = _list(app, name, [_page_of(app, each) for each in inside])
         else:
@@ -98,7 +99,7 @@ def _list(app: Sphinx, name: str, inside: list[str]) -> str:
 
 
 def _code(path: Path) -> str:
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8", errors="replace")
     try:
         lexer = get_lexer_for_filename(os.fspath(path), text)
     except ClassNotFound:
