@@ -153,9 +153,9 @@ class Agent:
         return build_filters(topology, keys, self._settings, self._replay, self._measures, sent=self._sent)
 
     def _store_of(self, in_force: InForce, before: InForce | None) -> ObjectStore | None:
-        """The store of a topology; the one that is open, where nothing changed."""
+        """The store of a topology, for an agent that has clients; the one that is open, where nothing changed."""
         claim_check = in_force.topology.claim_check
-        if claim_check is None:
+        if claim_check is None or self._settings.listen is None:
             return None
         if before is not None and before.topology.claim_check == claim_check:
             return self._objects.store

@@ -120,7 +120,7 @@ def parse_claim(body: bytes) -> Claim | NoClaim:
     content_type = document.get("content_type")
     if not _NAME.fullmatch(name) or any(_DOTS.fullmatch(part) for part in name.split("/")):
         return NoClaim("`object` is not a name that agents make")
-    if not _SHA256.fullmatch(sha256) or size < 1 or expires < 1:
+    if not _SHA256.fullmatch(sha256) or size < 1 or expires < 1 or isinstance(size, bool) or isinstance(expires, bool):
         return NoClaim("`sha256`, `size` or `expires` is out of range")
     if content_type is None:
         return Claim(name, sha256, size, expires)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -259,6 +260,25 @@ def test_a_store_that_is_away_while_consuming(world: World) -> None:
     assert not world.messages("letrade.dlq")
 
     assert [json.loads(body)["payload"]["place"] for _, body in world.receive(2)] == [1, 2]
+
+
+def test_a_store_that_hangs(world: World) -> None:
+    """Only the channel that needs it waits: others of the same connection go on, and the agent stops when told."""
+    world.publish(order(BIG, place=1), order(place=2))
+    (stored,) = world.objects
+    stored.unlink()
+    os.mkfifo(stored)  # whoever opens it for reading waits for a writer
+    with world.agent("clerk") as agent:
+        with world.channel(agent) as waiting:
+            waiting.basic_qos(prefetch_count=1)
+            waiting.basic_consume(QUEUE, lambda *_: pytest.fail("it cannot be read"))
+            until(lambda: agent.metric("held_deliveries") == 1, "it waits")
+            other = waiting.connection.channel()
+            method, _, body = other.basic_get(QUEUE, auto_ack=True)
+            assert method is not None
+            assert json.loads(body)["payload"]["place"] == 2
+        assert agent.stop() == 0
+    stored.unlink()
 
 
 def test_expired_objects_are_deleted(world: World) -> None:
