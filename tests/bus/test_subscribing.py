@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 import pytest
 
-from letrade_topo.broker.capabilities import for_version
 from letrade_topo.bus import ConfigurationError, Message, MessageBus, PatternError
 from tests.brokers import RunningBroker
 from tests.bus.samples import SAMPLES
@@ -200,29 +199,6 @@ def test_iterating_ends_when_the_bus_is_closed(small: World) -> None:
                 aiter(await bus.subscribe("orders.counted", print))
 
     run(scenario)
-
-
-def test_urgent_messages_overtake_where_the_broker_can_do_that(small: World) -> None:
-    """C11: quorum queues have two levels from 4.0 on (two urgent ones to one other), and keep the order before."""
-    kinds = ["ordinary"] * 6 + ["urgent"] * 6
-    seen: list[str] = []
-
-    async def note(topic: str, message: Message) -> None:
-        seen.append(topic.rpartition(".")[2])
-
-    async def scenario() -> None:
-        async with small.bus("maker") as maker, small.bus("taker") as taker:
-            for kind in kinds:
-                await maker.publish("orders", f"today.{kind}", {"number": 1})
-            await taker.subscribe("orders.today.*", note, prefetch=1)
-            await until(lambda: len(seen) == len(kinds), "all arrive")
-
-    run(scenario)
-    if for_version(small.broker.version).quorum_priority_levels:
-        assert seen[0] == "urgent"
-        assert seen[-3:] == ["ordinary"] * 3
-    else:
-        assert seen == kinds
 
 
 def test_a_pattern_over_two_exchanges(small: World) -> None:
