@@ -5,13 +5,8 @@ from __future__ import annotations
 import signal
 
 import pytest
-from hypothesis import settings
 
-# How long an example takes depends on what else the machine does; what a call may cost is measured in bench/.
-settings.register_profile("any machine", deadline=None, max_examples=50)
-settings.load_profile("any machine")
-
-pytest_plugins = ["tests.brokers", "tests.agents", "tests.scheduling"]
+pytest_plugins = ["tests.brokers", "tests.examples_per_property", "tests.agents", "tests.scheduling"]
 
 
 def pytest_configure() -> None:

@@ -14,6 +14,7 @@ from letrade_topo.keys.jws import write_compact, write_header
 from letrade_topo.keys.leaf import Message, SignedProperties
 from letrade_topo.keys.reasons import Refused
 from letrade_topo.keys.token import Accepted, Arrival, Origin
+from tests.examples_per_property import ordinary_examples
 from tests.keys.world import COMMAND, NOW, arrival_of, headers_of, hop_arrival, signing_key, verifier
 
 CHECKS = verifier()
@@ -71,7 +72,7 @@ def test_any_field_replaced_in_a_good_delivery(data: st.DataObject) -> None:
 @given(
     TEXT | st.recursive(st.none() | st.integers() | st.text(), lambda below: st.lists(below)).map(repr).map(str.encode)
 )
-@settings(max_examples=50)
+@settings(max_examples=ordinary_examples())
 def test_any_signed_payload_gives_a_verdict(payload: bytes) -> None:
     """Even what a key of ours has signed may be anything."""
     key = signing_key("strategy")

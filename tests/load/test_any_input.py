@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from letrade_topo.load.diagnostics import InvalidTopology
 from letrade_topo.load.source_text import decode_source
 from letrade_topo.load.topology_file import load_sources
+from tests.examples_per_property import ordinary_examples
 
 SHIPPED = (Path(__file__).parents[2] / "topology.yaml").read_bytes()
 LINES = SHIPPED.splitlines(keepends=True)
@@ -65,7 +66,7 @@ def test_any_text_of_yaml_characters(text: str) -> None:
     assert_judged(text.encode())
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=3 * ordinary_examples(), suppress_health_check=[HealthCheck.too_slow])
 @given(DOCUMENTS)
 def test_any_document_under_the_right_sections(document: dict[str, object]) -> None:
     """Values of every shape in the places where a topology has values."""

@@ -18,6 +18,7 @@ from letrade_topo.plan.plan import Plan
 from letrade_topo.plan.prepare import Request, plan_for
 from letrade_topo.plan.saved import InvalidPlanFile
 from letrade_topo.render.plan_json import plan_to_json
+from tests.examples_per_property import ordinary_examples
 from tests.plan.worlds import World
 from tests.topologies import Document, orders
 
@@ -107,7 +108,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=3 * ordinary_examples(), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_an_edit_of_any_byte_is_found(whole: bytes, tmp_path: Path, data: st.DataObject) -> None:
     """Replaced, removed or added anywhere; white space too, because a person reviewed the text."""
     position = data.draw(st.integers(0, len(whole) - 1))
@@ -123,7 +126,7 @@ def test_an_edit_of_any_byte_is_found(whole: bytes, tmp_path: Path, data: st.Dat
 
 
 @given(length=st.integers(0, 10_000_000))
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=ordinary_examples(), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_truncated_plan_is_found(whole: bytes, tmp_path: Path, length: int) -> None:
     """Cut anywhere."""
     file = tmp_path / "cut"

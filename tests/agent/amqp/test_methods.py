@@ -20,6 +20,8 @@ from letrade_agent.amqp.frames import encode_method
 from letrade_agent.amqp.header_table import EMPTY_TABLE, HeaderTable, integer_entry
 from letrade_agent.amqp.methods import BY_INDEX, BY_NAME, TABLE, Method, method_of
 
+from tests.examples_per_property import ordinary_examples
+
 _FOREIGN_NAMES = {"no_wait": "nowait"}
 _FORMER = {"access.request", "access.request-ok"}
 """Methods that pamqp 4 has dropped with their class."""
@@ -106,7 +108,7 @@ def test_contents_follow_where_pika_says_so(method: Method) -> None:
 
 @pytest.mark.filterwarnings("ignore:This command is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("method", _READ_BY_PAMQP, ids=_ids)
-@settings(max_examples=25)  # of each method
+@settings(max_examples=ordinary_examples() // 2)  # of each method
 @given(data=st.data())
 def test_pamqp_reads_what_we_write_and_writes_what_we_read(method: Method, data: st.DataObject) -> None:
     """Each method with any arguments, both ways."""
@@ -124,7 +126,7 @@ def test_pamqp_reads_what_we_write_and_writes_what_we_read(method: Method, data:
 
 
 @pytest.mark.parametrize("method", _READ_BY_PIKA, ids=_ids)
-@settings(max_examples=25)  # of each method
+@settings(max_examples=ordinary_examples() // 2)  # of each method
 @given(data=st.data())
 def test_pika_reads_what_we_write(method: Method, data: st.DataObject) -> None:
     """A second opinion, from another generator."""
@@ -139,7 +141,7 @@ def test_pika_reads_what_we_write(method: Method, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("method", TABLE, ids=_ids)
-@settings(max_examples=25)  # of each method
+@settings(max_examples=ordinary_examples() // 2)  # of each method
 @given(data=st.data())
 def test_arguments_survive_the_way_there_and_back(method: Method, data: st.DataObject) -> None:
     """Every method of the table, those included that no other codec knows; cut short it is a syntax error."""
@@ -164,7 +166,7 @@ def test_commands_have_the_fields_of_their_method(command: type) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=lambda command: command.__name__)
-@settings(max_examples=25)  # of each method
+@settings(max_examples=ordinary_examples() // 2)  # of each method
 @given(data=st.data())
 def test_a_command_survives_the_way_there_and_back(command: type, data: st.DataObject) -> None:
     """Encoded and parsed it is equal; what it says of itself holds no secret."""
@@ -224,7 +226,7 @@ def test_only_methods_with_that_bit_can_waive_their_answer() -> None:
 
 
 @pytest.mark.parametrize("method", [method for method in TABLE if method.no_wait_argument is not None], ids=_ids)
-@settings(max_examples=25)  # of each method
+@settings(max_examples=ordinary_examples() // 2)  # of each method
 @given(data=st.data())
 def test_the_waived_answer_is_read_from_the_frame(method: Method, data: st.DataObject) -> None:
     """Wherever the bit stands."""

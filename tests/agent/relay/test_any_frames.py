@@ -10,6 +10,7 @@ from letrade_agent.relay.effects import HandOver, Ticket
 from pamqp.commands import Basic, Channel, Confirm, Connection, Exchange, Queue
 
 from tests.agent.amqp.strategies import content_headers
+from tests.examples_per_property import ordinary_examples
 
 from .kit import Rig, content, deliver, get_ok, marshal, publish
 
@@ -85,7 +86,7 @@ _steps = st.lists(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=3 * ordinary_examples())
 @given(_steps, st.sampled_from((4_096, 131_072)), st.sampled_from((8_192, 131_072)), st.booleans())
 def test_any_frames_give_closes_and_never_an_exception(
     steps: list[tuple[str, list[Frame]]], client_frame_max: int, upstream_frame_max: int, opened: bool

@@ -8,6 +8,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from letrade_agent.relay.effects import HandOver
 from pamqp.commands import Basic
 
+from tests.examples_per_property import ordinary_examples
+
 from .kit import Content, Rig, deliver
 
 KEYS = ("good", "good", "good", "bad", "held", "repeated")
@@ -174,4 +176,4 @@ class Deliveries(RuleBasedStateMachine):
 
 
 TestDeliveries = Deliveries.TestCase
-TestDeliveries.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestDeliveries.settings = settings(max_examples=2 * ordinary_examples(), stateful_step_count=40, deadline=None)

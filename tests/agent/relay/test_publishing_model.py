@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from pamqp.commands import Basic
 
+from tests.examples_per_property import ordinary_examples
+
 from .kit import Content, Rig, content, publish
 
 KEYS = ("good", "good", "good", "no.header", "no.body", "no.seal")
@@ -131,4 +133,4 @@ class Publishes(RuleBasedStateMachine):
 
 
 TestPublishes = Publishes.TestCase
-TestPublishes.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestPublishes.settings = settings(max_examples=ordinary_examples(), stateful_step_count=30, deadline=None)
