@@ -17,6 +17,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+pytestmark = pytest.mark.wide  # building it takes longer than all other tests of --fast
+
 ROOT = Path(__file__).parents[2]
 START = "index.html"
 PUT_THERE_LATER = "_static/mermaid/"
