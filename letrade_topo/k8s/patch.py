@@ -140,7 +140,6 @@ def _metadata(splice: Splice, found: Workload, values: Values) -> None:
     column = found.template.start_mark.column
     if present is not None and not is_nothing(present.value):
         metadata = changeable(present, found.source)
-        splice.require_lines(metadata)
         if not isinstance(metadata, yaml.MappingNode):
             raise InvalidManifest(f"{place(found.source, metadata)}: metadata is not a mapping")
         # labels first: both may be put in at the end of one line
@@ -168,11 +167,17 @@ def _texts(
 ) -> None:
     """Labels or annotations of the pod."""
     present = entry(metadata, name, found.source)
+    if present is None and metadata.flow_style:
+        splice.open_braces(metadata, f"{name}: {{{_in_braces(wanted)}}}, ")
+        return
     if present is None:
         lines = _indented(_texts_lines(name, wanted), metadata.start_mark.column)
         splice.insert_after(splice.last_line(metadata), lines)
         return
     value = changeable(present, found.source)
+    if is_nothing(value) and metadata.flow_style:
+        splice.replace(value, f"{{{_in_braces(wanted)}}}")
+        return
     if is_nothing(value):
         splice.remove_value(present.key, value)
         column = metadata.start_mark.column + _STEP
@@ -180,22 +185,26 @@ def _texts(
         return
     if not isinstance(value, yaml.MappingNode):
         raise InvalidManifest(f"{place(found.source, value)}: {name} is not a mapping")
-    missing = []
+    missing: dict[str, str] = {}
     for key, text in wanted.items():
         old = entry(value, key, found.source)
         if old is None:
-            missing.append(f"{key}: {text}")
+            missing[key] = text
         elif overwrite and plain(old.value, found.source) != yaml.safe_load(text):
             splice.replace(changeable(old, found.source), text)
     if missing and value.flow_style:
-        splice.open_braces(value, ", ".join(missing) + ", ")
+        splice.open_braces(value, f"{_in_braces(missing)}, ")
     elif missing:
-        lines = [f"{' ' * value.start_mark.column}{line}" for line in missing]
+        lines = [f"{' ' * value.start_mark.column}{key}: {text}" for key, text in missing.items()]
         splice.insert_after(splice.last_line(value), lines)
 
 
 def _texts_lines(name: str, texts: Mapping[str, str]) -> list[str]:
     return [f"{name}:", *(f"{' ' * _STEP}{key}: {text}" for key, text in texts.items())]
+
+
+def _in_braces(texts: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}: {text}" for key, text in texts.items())
 
 
 def _columns(splice: Splice, found: Workload) -> tuple[int, int]:

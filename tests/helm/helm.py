@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +24,7 @@ HELM = Path(sys.executable).parent / "helm"
 OLDEST, LATEST = "1.29", "1.37"
 VERSIONS = tuple(f"1.{minor}" for minor in range(29, 38))
 _RUN_SECONDS = 60
+_FEW = 3
 _EXTENSIONS = ("PodMonitor", "PrometheusRule", "Certificate", "ExternalSecret")
 """Kinds that Kubernetes does not have itself: kubernetes-validate knows none of them."""
 
@@ -87,6 +88,11 @@ def with_library(fixture: str, folder: Path) -> Iterator[Chart]:
     shutil.copytree(FIXTURES / fixture, target)
     shutil.copytree(CHARTS / "letrade-agent", target / "charts" / "letrade-agent")
     yield Chart(target)
+
+
+def some_of(cases: Iterable[str]) -> list[Any]:
+    """Parameters of which `--fast` takes the first few; each of them is a run of Helm."""
+    return [one if number < _FEW else pytest.param(one, marks=pytest.mark.wide) for number, one in enumerate(cases)]
 
 
 def validate(manifests: Sequence[Manifest], version: str) -> None:

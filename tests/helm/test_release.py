@@ -15,7 +15,7 @@ import yaml
 
 from letrade_topo.cli.main import letrade_topo
 from tests.helm.extensions import SHAPES
-from tests.helm.helm import LATEST, OLDEST, ROOT, VERSIONS, Chart, Manifest, pod_of, validate, workloads
+from tests.helm.helm import LATEST, OLDEST, ROOT, VERSIONS, Chart, Manifest, pod_of, some_of, validate, workloads
 from tests.helm.releases import EVERYTHING, FOLDER, LEAST, MISSHAPEN, REFUSED, USED, Values
 from tests.helm.rules import breaches, restricted
 from tests.helm.sidecars import changed
@@ -197,7 +197,7 @@ def test_broker_takes_agents_alone() -> None:
     assert [port["port"] for port in metrics["ports"]] == [15692]
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", some_of(REFUSED))
 def test_unprotected_values_are_refused(case: str) -> None:
     """With values that would not run, or run unprotected, rendering fails and says what to do."""
     changes, reason = REFUSED[case]
@@ -206,7 +206,7 @@ def test_unprotected_values_are_refused(case: str) -> None:
     assert reason in ended.err
 
 
-@pytest.mark.parametrize("case", MISSHAPEN)
+@pytest.mark.parametrize("case", some_of(MISSHAPEN))
 def test_misshapen_values_are_refused(case: str) -> None:
     """What the schema does not know is refused, and named."""
     changes, key = MISSHAPEN[case]

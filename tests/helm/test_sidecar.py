@@ -21,6 +21,7 @@ from tests.helm.helm import (
     Manifest,
     pod_of,
     run_helm,
+    some_of,
     validate,
     validate_as_process,
     with_library,
@@ -120,7 +121,7 @@ def test_inject_and_patch_agree(plain_charts: Charts, values: Values) -> None:
     assert injected == next(yaml.safe_load_all(patched))
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", some_of(REFUSED))
 def test_unprotected_values_are_refused(plain_charts: Charts, case: str) -> None:
     """With values that would not run or not protect, rendering fails, and `k8s patch` in the same words."""
     changes, reason = REFUSED[case]
@@ -135,7 +136,7 @@ def test_unprotected_values_are_refused(plain_charts: Charts, case: str) -> None
         assert line.strip() in ended.err
 
 
-@pytest.mark.parametrize("case", MISSHAPEN)
+@pytest.mark.parametrize("case", some_of(MISSHAPEN))
 def test_misshapen_values_are_refused(plain_charts: Charts, case: str) -> None:
     """What the schema does not know is refused, and named, by Helm and by `k8s patch`."""
     changes, key = MISSHAPEN[case]
@@ -189,7 +190,7 @@ UNPROTECTED: dict[str, tuple[str, str]] = {
 }
 
 
-@pytest.mark.parametrize("case", UNPROTECTED)
+@pytest.mark.parametrize("case", some_of(UNPROTECTED))
 def test_unprotected_pods_are_refused(plain_charts: Charts, case: str) -> None:
     """A pod in which others could use the agent's keys or its signature is refused, alike by Helm and `k8s patch`."""
     line, reason = UNPROTECTED[case]

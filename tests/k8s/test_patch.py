@@ -117,14 +117,21 @@ def test_twice_is_once(break_: str) -> None:
         f"securityContext:\n{CONTAINERS}",
     ],
 )
-@pytest.mark.parametrize("metadata", ["{labels: {app: a}}", "\n      labels:\n        app: a", "{}", ""])
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        "{labels: {app: a}}",
+        "{name: x}",
+        "{name: x, labels: {}}",
+        "{labels: ~}",
+        "\n      labels:\n        app: a",
+        "{}",
+        "",
+    ],
+)
 def test_ways_to_write_a_pod(pod_lines: str, metadata: str) -> None:
     """However lists and mappings are written: the agent is first, its volumes are there, nothing else has changed."""
     text = deployment(pod_lines, metadata)
-    if metadata.startswith("{labels"):
-        with pytest.raises(InvalidManifest, match=r"-:7:15: written in braces"):
-            patch(text, "-", VALUES)
-        text = deployment(pod_lines, "\n      labels: {app: a}")
     patched = patch(text, "-", VALUES)
     assert patch(patched, "-", VALUES) == patched
     before, after = pod(text), pod(patched)

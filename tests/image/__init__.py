@@ -1,0 +1,1 @@
+"""The container image, without an engine: its file is linted, its steps run in a clean folder."""
