@@ -77,6 +77,13 @@ def test_names(name: str) -> None:
         assert manifest["metadata"]["labels"]["app.kubernetes.io/instance"] == "r"
 
 
+def test_usual_name_of_a_release() -> None:
+    """A release that is called like the chart has no two objects of one name either."""
+    names = [(one["kind"], one["metadata"]["name"]) for one in CHART.template(LEAST, release="letrade-topo").manifests]
+    assert ("Deployment", "letrade-topo-controller") in names
+    assert len(names) == len(set(names))
+
+
 def test_long_names() -> None:
     """A long release's name is cut, so that a CronJob's 52 characters are kept."""
     manifests = CHART.template(LEAST, release="r" * 53).manifests
@@ -304,7 +311,7 @@ def test_alerts_and_dashboards(tmp_path: Path) -> None:
     assert alert["annotations"]["description"] == "{{ $labels.pod }} is down"
     assert recorded == record
     (config_map,) = [one for one in of_kind(manifests, "ConfigMap") if "agents_overview.json" in one["data"]]
-    assert config_map["metadata"]["name"] == "r-letrade-topo-agents-overview"
+    assert config_map["metadata"]["name"] == "r-letrade-topo-dashboard-agents-overview"
     assert config_map["metadata"]["labels"]["grafana_dashboard"] == "1"
     assert config_map["data"]["agents_overview.json"] == dashboard.strip()
     validate([config_map], LATEST)
@@ -326,6 +333,14 @@ PODS: dict[str, tuple[Manifest, bool]] = {
         {
             "initContainers": [AGENT, {"name": "i", "volumeMounts": [{"name": "letrade-agent-login"}]}],
             "containers": [SERVICE],
+        },
+        False,
+    ),
+    "keys in a container for debugging": (
+        {
+            "initContainers": [AGENT],
+            "containers": [SERVICE],
+            "ephemeralContainers": [{"name": "d", "volumeMounts": [{"name": "letrade-agent-keys"}]}],
         },
         False,
     ),

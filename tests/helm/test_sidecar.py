@@ -216,6 +216,23 @@ def test_services_of_one_chart(tmp_path: Path) -> None:
         assert agent_of(one)["args"][0] == f"--service={found[one['metadata']['name']]}"
 
 
+def test_other_kinds(tmp_path: Path) -> None:
+    """A CronJob, a Pod and a DaemonSet get it in their own places, alike from both; what has no pods is refused."""
+    with with_library("other-kinds", tmp_path) as chart:
+        injected = render(chart, LEAST)
+        plain = chart.template({"withAgent": False, "letrade-agent": LEAST}).check().out
+        refused = chart.template({"wrong": True, "letrade-agent": LEAST})
+    assert "other.config-map has no pods (kind: ConfigMap)" in refused.err
+    assert {one["kind"] for one in workloads(injected)} == {"CronJob", "Pod", "DaemonSet"}
+    patched = plain
+    for manifest in workloads(injected):
+        assert breaches(manifest) == []
+        assert agent_of(manifest)["restartPolicy"] == "Always"
+        patched = patch(patched, "-", complete(LEAST), f"{manifest['kind']}/{manifest['metadata']['name']}")
+    validate(injected, LATEST)
+    assert [one for one in yaml.safe_load_all(patched) if one] == injected
+
+
 def test_lint(plain_charts: Charts) -> None:
     """`helm lint --strict` passes for the library and for the charts that use it."""
     run_helm(["lint", "--strict", str(CHARTS / "letrade-agent"), "--kube-version", OLDEST]).check()

@@ -125,8 +125,7 @@ def test_volumes_turn_under_load(world: World, cluster: Cluster, start_pod: PodF
         until(lambda: pod.agent.status()["topology"] != old_topology, "the new topology is in force")  # noqa: B023
     _flow(publisher.sent + RATE, lambda: consumer.seen.different)
 
-    world.topology.write_text("topology: [", encoding="utf-8")
-    refresh(cluster, world)
+    cluster["configMap", "letrade-topo-topology"] = {"topology.yaml": b"topology: ["}
     assert shop.sync() == 1
     until(lambda: shop.agent.metric("config_last_reload_successful") == 0, "a broken topology is told")
     _flow(publisher.sent + RATE, lambda: consumer.seen.different)
