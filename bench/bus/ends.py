@@ -155,9 +155,11 @@ async def offer_by_raw(order: dict[str, Any]) -> dict[str, Any]:
     async with await connection_of(order) as connection:
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         exchange = await channel.get_exchange(EXCHANGE, ensure=False)
-        return await _offer(
-            order, lambda batch: asyncio.gather(*(exchange.publish(wrapped(one), KEY, mandatory=True) for one in batch))
-        )
+
+        async def send(batch: list[dict[str, Any]]) -> None:
+            await asyncio.gather(*(exchange.publish(wrapped(one), KEY, mandatory=True) for one in batch))
+
+        return await _offer(order, send)
 
 
 async def _offer(order: dict[str, Any], send: Any) -> dict[str, Any]:

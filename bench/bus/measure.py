@@ -111,9 +111,12 @@ def _offered(bus: Bus, ours: Agent, theirs: Agent, say: Callable[[str], None]) -
         found[rate] = behind = {}
         for by in reversed(BY):
             consuming = _start("consume", by, bus, theirs, count=count, prefetch=PREFETCH)
-            _wait_until_ready(consuming)
-            published = _end("offer", by, bus, ours, count=count, rate=rate)
-            behind[by] = _answer(consuming)["end"] - published["begin"] - OFFERED_SECONDS
+            try:
+                _wait_until_ready(consuming)
+                published = _end("offer", by, bus, ours, count=count, rate=rate)
+                behind[by] = _answer(consuming)["end"] - published["begin"] - OFFERED_SECONDS
+            finally:
+                consuming.kill()
             say(f"{rate:,} a second by {by}: {behind[by]:.2f} s behind")
         if behind["raw"] > BEHIND_SECONDS:
             break
