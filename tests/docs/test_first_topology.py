@@ -51,11 +51,14 @@ class Shell:
         self._process = process
 
     def run(self, command: str) -> tuple[str, int]:
-        """What a command says, to whichever stream, and its exit code."""
+        """What a command says, to whichever stream, and its exit code.
+
+        It has nothing to read: the rabbitmqctl of RabbitMQ 3.10 swallows what is typed ahead of it.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         end = f"-- {uuid.uuid4()}"
-        self._process.stdin.write(f"{command}\nprintf '%s %d\\n' '{end}' $?\n")
+        self._process.stdin.write(f"{{ {command}\n}} </dev/null\nprintf '%s %d\\n' '{end}' $?\n")
         self._process.stdin.flush()
         said = []
         for line in self._process.stdout:
