@@ -19,7 +19,7 @@ from letrade_topo.bus.patterns import Pattern
 ROUNDS = 5
 PREFETCH = 250
 HEALTH_CHECKS = 100
-OFFERED_RATES = (1_000, 2_000, 4_000, 6_000, 8_000, 10_000)
+OFFERED_RATES = (500, 1_000, 2_000, 4_000, 6_000, 8_000, 10_000)
 OFFERED_SECONDS = 10
 BEHIND_SECONDS = 0.5
 """Who has the last message within so long has kept up: the queue did not grow."""

@@ -21,7 +21,7 @@ def small(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def test_urgent_messages_overtake_where_the_broker_can_do_that(small: World) -> None:
-    """C11: quorum queues have two levels from 4.0 on (two urgent ones to one other), and keep the order before."""
+    """quorum queues have two levels from 4.0 on (two urgent ones to one other), and keep the order before."""
     kinds = ["ordinary"] * 6 + ["urgent"] * 6
     seen: list[str] = []
 

@@ -95,7 +95,7 @@ def test_a_clients_own_properties_are_never_rewritten() -> None:
 
 
 def test_only_urgent_types_have_a_priority() -> None:
-    """C11: `priority: high` sets it, for clients that know nothing of it."""
+    """`priority: high` sets it, for clients that know nothing of it."""
     key = b"request.market_data"
     body = envelope(payload={"symbol": "BTC/USDT", "timeframe": "1m", "limit": 100, "request_id": "req_001"})
     (payload,) = agent().seal((publish(b"letrade.requests", key), header(body), body))
