@@ -156,12 +156,16 @@ class Books:
         return self.dead.total() - len(self.dead)
 
 
+def books(world: World, service: Service, publisher: Publisher) -> Books:
+    """As they are at this moment."""
+    return Books(frozenset(publisher.confirmed.numbers()), service.taken(), dead_letters(world))
+
+
 def settled_books(world: World, service: Service, publisher: Publisher) -> tuple[Books, float]:
     """The books once nothing is under way any more; and how long that took.
 
     Nothing is: every confirmed message is in a book, and all queues but that of the dead letters stay empty.
     """
-    confirmed = frozenset(publisher.confirmed.numbers())
     begin = time.monotonic()
     quiet_since: float | None = None
     while True:
@@ -172,10 +176,10 @@ def settled_books(world: World, service: Service, publisher: Publisher) -> tuple
         elif quiet_since is None:
             quiet_since = now
         elif now - quiet_since > QUIET_SECONDS:
-            books = Books(confirmed, service.taken(), dead_letters(world))
-            if not books.missing:
-                return books, quiet_since - begin
-        assert now - begin < SETTLED_SECONDS, _story(world, service, confirmed, waiting)
+            found = books(world, service, publisher)
+            if not found.missing:
+                return found, now - begin
+        assert now - begin < SETTLED_SECONDS, _story(books(world, service, publisher), waiting)
         time.sleep(_POLL_SECONDS)
 
 
@@ -224,9 +228,8 @@ def _channel(world: World) -> Iterator[Any]:
         yield connection.channel()
 
 
-def _story(world: World, service: Service, confirmed: frozenset[int], waiting: dict[str, int]) -> str:
-    books = Books(confirmed, service.taken(), dead_letters(world))
-    missing = sorted(books.missing)
+def _story(found: Books, waiting: dict[str, int]) -> str:
+    missing = sorted(found.missing)
     fates = Counter(fate_of(number).value for number in missing)
     return f"{len(missing)} confirmed messages are nowhere {dict(fates)}: {missing[:20]} …; waiting: {waiting}"
 
