@@ -24,7 +24,7 @@ HELM = Path(sys.executable).parent / "helm"
 OLDEST, LATEST = "1.29", "1.37"
 VERSIONS = tuple(f"1.{minor}" for minor in range(29, 38))
 _RUN_SECONDS = 60
-_FEW = 3
+_FEW = 2
 _EXTENSIONS = ("PodMonitor", "PrometheusRule", "Certificate", "ExternalSecret")
 """Kinds that Kubernetes does not have itself: kubernetes-validate knows none of them."""
 

@@ -51,11 +51,11 @@ def agent_of(manifest: Manifest) -> Manifest:
     return found
 
 
-@pytest.mark.parametrize("values", USED.values(), ids=USED)
+@pytest.mark.parametrize("name", some_of(USED))
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_version_takes_it(plain_charts: Charts, kind: str, values: Values) -> None:
+def test_every_version_takes_it(plain_charts: Charts, kind: str, name: str) -> None:
     """What is rendered is valid for Kubernetes 1.29 to 1.37, and has nothing that the schemas overlook."""
-    manifests = render(plain_charts[kind], values)
+    manifests = render(plain_charts[kind], USED[name])
     for version in VERSIONS:
         validate(manifests, version)
     for manifest in manifests:
@@ -100,11 +100,11 @@ def test_own_group_stays(plain_charts: Charts) -> None:
     assert [one["name"] for one in spec["initContainers"]] == ["letrade-agent", "folder"]
 
 
-@pytest.mark.parametrize("values", USED.values(), ids=USED)
+@pytest.mark.parametrize("name", some_of(USED))
 @pytest.mark.parametrize("kind", ["StatefulSet", "Job"])
-def test_patch_gives_the_same_bytes(plain_charts: Charts, kind: str, values: Values) -> None:
+def test_patch_gives_the_same_bytes(plain_charts: Charts, kind: str, name: str) -> None:
     """`k8s patch` of the manifests without the agent is what Helm renders with it, to the last byte; twice, too."""
-    chart = plain_charts[kind]
+    chart, values = plain_charts[kind], USED[name]
     without = without_agent(chart)
     rendered = chart.template({"withAgent": True, "letrade-agent": values}).check().out
     patched = patch(without, "-", complete(values))
@@ -112,10 +112,10 @@ def test_patch_gives_the_same_bytes(plain_charts: Charts, kind: str, values: Val
     assert patch(patched, "-", complete(values)) == patched
 
 
-@pytest.mark.parametrize("values", USED.values(), ids=USED)
-def test_inject_and_patch_agree(plain_charts: Charts, values: Values) -> None:
+@pytest.mark.parametrize("name", some_of(USED))
+def test_inject_and_patch_agree(plain_charts: Charts, name: str) -> None:
     """The template that does everything at once makes the same objects as `k8s patch`."""
-    chart = plain_charts["Deployment"]
+    chart, values = plain_charts["Deployment"], USED[name]
     (injected,) = render(chart, values)
     patched = patch(without_agent(chart), "-", complete(values))
     assert injected == next(yaml.safe_load_all(patched))
@@ -233,6 +233,7 @@ def test_other_kinds(tmp_path: Path) -> None:
     assert [one for one in yaml.safe_load_all(patched) if one] == injected
 
 
+@pytest.mark.wide
 def test_lint(plain_charts: Charts) -> None:
     """`helm lint --strict` passes for the library and for the charts that use it."""
     run_helm(["lint", "--strict", str(CHARTS / "letrade-agent"), "--kube-version", OLDEST]).check()
@@ -249,6 +250,7 @@ def test_dependency_by_path(tmp_path: Path) -> None:
     assert "letrade-agent" in chart.template({"letrade-agent": LEAST}).check().out
 
 
+@pytest.mark.wide
 def test_as_a_pipeline_validates(plain_charts: Charts) -> None:
     """The command `kubernetes-validate --strict` says what these tests' own validation says."""
     out = plain_charts["StatefulSet"].template({"letrade-agent": MOST}).check().out

@@ -35,10 +35,9 @@ def in_context(root: Path) -> list[Path]:
         if line.strip() and not line.startswith("#")
     ]
     files = []
-    for path in sorted(root.rglob("*")):
+    tops = (path for path in root.iterdir() if path.name not in {".venv", ".git"})  # no pattern lets these in
+    for path in sorted(inner for top in tops for inner in (top, *top.rglob("*")) if inner.is_file()):
         relative = path.relative_to(root)
-        if relative.parts[0] in {".venv", ".git"} or not path.is_file():
-            continue
         excluded = False
         for pattern in patterns:
             bare = pattern.removeprefix("!")
