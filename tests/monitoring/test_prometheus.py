@@ -135,7 +135,7 @@ def test_broker_down_and_back(world: World) -> None:
     prometheus, controller = world.prometheus, world.controller
     world.broker.sync_metadata()
 
-    world.broker.node.stop()
+    world.broker.node.crash()
 
     prometheus.until(lambda: len(prometheus.firing("LetradeAgentBrokerUnreachable")) == 2, "the alert fires for both")
     prometheus.until(lambda: prometheus.firing("LetradeTopoBrokerUnreachable"), "the controller's fires")
