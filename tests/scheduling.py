@@ -15,7 +15,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 _VERSION = re.compile(r"\[(?:.*-)?(3\.10|4\.0)(?:-.*)?\]$")
 
 
-_WITH_AGENTS = re.compile(r"^tests/(?:agent|bus|examples|interop|retry|soak)/")
+_WITH_AGENTS = re.compile(r"^tests/(?:agent|bus|claims|examples|interop|retry|soak)/")
 
 
 class ByBroker(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types

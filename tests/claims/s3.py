@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ import boto3
 import requests
 
 from tests.agents import LOOPBACK, free_ports
+from tests.claims.world import QUEUE, World
 
 START_SECONDS = 60.0
-BUCKET = "claims"
+BUCKET, PREFIX = "claims", "letrade/claims"
 
 
 @contextmanager
@@ -67,3 +70,30 @@ def client_of(environment: dict[str, str]) -> Any:
 def keys_in(client: Any) -> list[str]:
     """The names of all objects in the bucket."""
     return [found["Key"] for found in client.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """A world whose agents use S3."""
+
+    world: World
+    s3: dict[str, str]
+    client: Any
+
+    @property
+    def objects(self) -> list[str]:
+        """Their names, as stubs have them."""
+        return [key.removeprefix(f"{PREFIX}/") for key in keys_in(self.client)]
+
+    def put(self, name: str, body: bytes) -> None:
+        """Write an object."""
+        self.client.put_object(Bucket=BUCKET, Key=f"{PREFIX}/{name}", Body=body)
+
+    def delete(self, name: str) -> None:
+        """Delete an object."""
+        self.client.delete_object(Bucket=BUCKET, Key=f"{PREFIX}/{name}")
+
+    def stub(self) -> dict[str, str]:
+        """What the message at the head of the queue says."""
+        found: dict[str, str] = json.loads(self.world.messages(QUEUE)[0]["payload"])
+        return found

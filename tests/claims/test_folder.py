@@ -22,6 +22,8 @@ from tests.agents import RunningAgent
 from tests.claims.world import CARD, MIB, QUEUE, World, order, until
 from tests.topologies import loaded
 
+pytestmark = pytest.mark.one_version
+
 WIRE_LIMIT = 128 * 1024
 BIG = 256 * 1024
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from hashlib import sha256
-from pathlib import Path
-from typing import Any
 
 import pika
 import pytest
@@ -17,61 +13,13 @@ import pytest
 from letrade_topo.claims.store import ObjectStore, StoreUnavailable
 from letrade_topo.messages.claim import object_prefix
 from letrade_topo.model.claim_check import ClaimCheck
-from tests.brokers import BrokerFactory
-from tests.claims.s3 import BUCKET, client_of, keys_in, running_s3
-from tests.claims.world import MIB, QUEUE, World, order, running_world, until
+from tests.claims.s3 import BUCKET, PREFIX, Cloud
+from tests.claims.world import MIB, World, order, until
 from tests.topologies import loaded
 
 BIG = 256 * 1024
-PREFIX = "letrade/claims"
 
-
-@dataclass(frozen=True, slots=True)
-class Cloud:
-    """A world whose agents use S3."""
-
-    world: World
-    s3: dict[str, str]
-    client: Any
-
-    @property
-    def objects(self) -> list[str]:
-        """Their names, as stubs have them."""
-        return [key.removeprefix(f"{PREFIX}/") for key in keys_in(self.client)]
-
-    def put(self, name: str, body: bytes) -> None:
-        """Write an object."""
-        self.client.put_object(Bucket=BUCKET, Key=f"{PREFIX}/{name}", Body=body)
-
-    def delete(self, name: str) -> None:
-        """Delete an object."""
-        self.client.delete_object(Bucket=BUCKET, Key=f"{PREFIX}/{name}")
-
-    def stub(self) -> dict[str, str]:
-        """What the message at the head of the queue says."""
-        found: dict[str, str] = json.loads(self.world.messages(QUEUE)[0]["payload"])
-        return found
-
-
-@pytest.fixture(scope="module")
-def _cloud(
-    one_broker_version: str, _shared_brokers: BrokerFactory, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Cloud]:
-    folder = tmp_path_factory.mktemp("s3-")
-    with ExitStack() as stack:
-        s3 = stack.enter_context(running_s3(folder))
-        claim_check = {"store": f"s3://{BUCKET}/{PREFIX}", "retention": "30d"}
-        broker = _shared_brokers(one_broker_version)
-        yield Cloud(stack.enter_context(running_world(broker, folder, claim_check, s3)), s3, client_of(s3))
-
-
-@pytest.fixture
-def cloud(_cloud: Cloud) -> Cloud:
-    """It, with nothing left in it of another test."""
-    _cloud.world.empty()
-    for name in _cloud.objects:
-        _cloud.delete(name)
-    return _cloud
+pytestmark = pytest.mark.one_version
 
 
 def test_ten_megabytes(cloud: Cloud) -> None:
@@ -118,7 +66,7 @@ def test_expired_objects_are_deleted(cloud: Cloud) -> None:
     assert cloud.objects == [names[2]]
 
 
-def test_a_server_that_is_gone(cloud: Cloud, tmp_path: Path) -> None:
+def test_a_server_that_is_gone(cloud: Cloud) -> None:
     """A large body is refused with the reason, a small one is not."""
     nowhere = cloud.s3 | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
     world = World(cloud.world.broker, cloud.world.folder, cloud.world.document, nowhere)
