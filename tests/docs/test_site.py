@@ -23,8 +23,6 @@ ROOT = Path(__file__).parents[2]
 START = "index.html"
 PUT_THERE_LATER = "_static/mermaid/"
 """`script/docs` copies it beside what the generator wrote."""
-MEASURED = {"performance.md", "agent-performance.md", "bus-performance.md"}
-"""Pages that a measurement writes (`bench/run --write`); a revision may be without them."""
 _OUTSIDE = re.compile(r"\]\((?!https?:|mailto:|#)([^)\s]+)\)")
 _DIAGRAM = re.compile(r"<pre\s+class=\"mermaid\"")
 _TEST = re.compile(r"`([\w/]+\.py)(?:::(\w+))?`")
@@ -163,4 +161,4 @@ def test_links_of_pages_beside_the_site(name: str) -> None:
     text = _FENCED.sub("", (ROOT / name).read_text(encoding="utf-8"))
     targets = {unquote(each.partition("#")[0]) for each in _OUTSIDE.findall(text)}
     missing = {each for each in targets if not (ROOT / name).parent.joinpath(each).exists()}
-    assert {each for each in missing if Path(each).name not in MEASURED} == set()
+    assert set(missing) == set()
