@@ -161,4 +161,4 @@ def test_links_of_pages_beside_the_site(name: str) -> None:
     text = _FENCED.sub("", (ROOT / name).read_text(encoding="utf-8"))
     targets = {unquote(each.partition("#")[0]) for each in _OUTSIDE.findall(text)}
     missing = {each for each in targets if not (ROOT / name).parent.joinpath(each).exists()}
-    assert set(missing) == set()
+    assert missing == set()
