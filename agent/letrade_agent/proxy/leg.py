@@ -57,6 +57,7 @@ class Leg(asyncio.BufferedProtocol):
         sent, received: bytes so far.
         full: whether more than the high water was unsent, and still is not under the low one.
         lost: why it ended, once it has.
+        peer: the other end, as `host:port`.
     """
 
     __slots__ = (
@@ -71,6 +72,7 @@ class Leg(asyncio.BufferedProtocol):
         "on_bytes",
         "on_full",
         "on_lost",
+        "peer",
         "received",
         "sent",
     )
@@ -85,6 +87,7 @@ class Leg(asyncio.BufferedProtocol):
         self.full = False
         self.is_lost = False
         self.lost: Exception | None = None
+        self.peer = "?"
         self._paused = False
         self._transport: asyncio.Transport | None = None
         self._on_made = on_made
@@ -95,6 +98,8 @@ class Leg(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is there."""
         self._transport = cast(asyncio.Transport, transport)
+        name = transport.get_extra_info("peername")
+        self.peer = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "?"
         self._open_legs.add(self)
         self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES, low=LOW_WATER_BYTES)
         if self._on_made is not None:
@@ -126,6 +131,8 @@ class Leg(asyncio.BufferedProtocol):
         self.lost = exc
         self.on_lost(exc)
         self.on_bytes = self.on_full = self.on_lost = _ignore  # no cycle outlives the connection
+        # With TLS it has a buffer of 256 KiB: not to wait until a collector finds whoever still has the leg.
+        self._transport = None
 
     # What its owner calls.
 
@@ -196,12 +203,6 @@ class Leg(asyncio.BufferedProtocol):
         """The certificate that the other end showed, in DER; None without TLS."""
         tls = None if self._transport is None else self._transport.get_extra_info("ssl_object")
         return None if tls is None else tls.getpeercert(binary_form=True)
-
-    @property
-    def peer(self) -> str:
-        """The other end, as `host:port`."""
-        name = None if self._transport is None else self._transport.get_extra_info("peername")
-        return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "?"
 
 
 def _ignore(_: object) -> None:

@@ -21,6 +21,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from letrade_topo.keys.rotation import Timing, rotate_keys
 from tests.agents import AgentFactory, RunningAgent, login_of, make_key_folder
 from tests.brokers import RunningBroker
+from tests.soak.agents.memory import megabytes
 from tests.tool import Tool
 from tests.topologies import Document, loaded, orders, write
 
@@ -308,3 +309,15 @@ def test_no_secret_in_the_log(place: Place) -> None:
     text = shop.log_file.read_text()
     assert "hunter2" not in text
     assert "eyJ" not in text
+
+
+@pytest.mark.one_version
+def test_memory_of_connections_that_have_ended(place: Place) -> None:
+    """Goes back at once: with the 256 KiB that asyncio's TLS has for each, 60 of them would be 15 MB and more."""
+    agent = place.agent("shop")
+    parameters = pika.URLParameters(agent.url)
+    pika.BlockingConnection(parameters).close()
+    before = megabytes(agent.pid)
+    for _ in range(60):
+        pika.BlockingConnection(parameters).close()
+    assert megabytes(agent.pid) - before < 5
