@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from letrade_topo.apply.outcome import Outcome, Progress, Status
-from letrade_topo.broker.objects import Address, Binding, Kind, Queue
+from letrade_topo.broker.objects import Address, Binding, Exchange, Kind, Queue
 from letrade_topo.broker.order import Stage
 from letrade_topo.errors import TopoError
 from letrade_topo.management.client import ManagementClient
@@ -157,7 +157,15 @@ class Execution:
     def _replace(self, change: Change, rebinds: Sequence[Change]) -> None:
         """Delete, make again and bind again without a pause: until it is bound, nothing arrives there."""
         self._delete(change)
-        create(self._client, self._vhost, change.object)
+        try:
+            create(self._client, self._vhost, change.object)
+        except BrokerRefused:
+            if not isinstance(change.object, Exchange):
+                raise  # a queue: somebody else may have made it anew, and it may hold messages
+            # Seen on 3.10.8: of exchanges that are bound to each other and deleted at once, one was still there
+            # after the broker had confirmed its deletion.
+            self._delete(change)
+            create(self._client, self._vhost, change.object)
         for rebind in rebinds:
             if isinstance(rebind.object, Binding) and change.address in ends_of(rebind.object):
                 with contextlib.suppress(NotFound):  # the other end is being replaced too: the bindings' stage follows
