@@ -131,9 +131,12 @@ class Report:
     def _at_rate(self) -> str:
         measured = self.figures.at_rate
         if measured is None:
+            legs = (self.figures.publish_agent, self.figures.deliver_agent)
+            publisher, consumer = (OFFERED_RATE * leg.agent_microseconds / 1e6 for leg in legs)
             return (
                 f"{OFFERED_RATE:,} messages a second were not offered: publisher, consumer, two agents and the broker"
-                " need four cores or more. By the CPU for each message, each agent would take less than one."
+                f" need four cores or more. By the CPU for each message, the publisher's agent would take {publisher:.2f}"
+                f" cores and the consumer's {consumer:.2f} (aim: less than one each)."
             )
         return (
             f"At {OFFERED_RATE:,} messages a second on offer: {measured['rate']:,.0f} a second came through, mean"
