@@ -135,8 +135,8 @@ class Report:
             publisher, consumer = (OFFERED_RATE * leg.agent_microseconds / 1e6 for leg in legs)
             return (
                 f"{OFFERED_RATE:,} messages a second were not offered: publisher, consumer, two agents and the broker"
-                f" need four cores or more. By the CPU for each message, the publisher's agent would take {publisher:.2f}"
-                f" cores and the consumer's {consumer:.2f} (aim: less than one each)."
+                f" need four cores or more. By the CPU for each message, the publisher's agent would take"
+                f" {publisher:.2f} cores and the consumer's {consumer:.2f} (aim: less than one each)."
             )
         return (
             f"At {OFFERED_RATE:,} messages a second on offer: {measured['rate']:,.0f} a second came through, mean"
