@@ -19,6 +19,7 @@ from letrade_topo.queues.link import Publish
 from tests.brokers import BrokerFactory
 from tests.queues.kills import killed_replays, until_replayed
 from tests.queues.world import AUDIT, DEAD, EXCHANGE, PLACED, QUEUE, Dead, World, body_of
+from tests.tool import Tool
 
 
 def _replay(world: World, *arguments: str, code: int = 0) -> dict[str, object]:
@@ -188,6 +189,8 @@ def test_the_broker_dies_meanwhile(start_broker: BrokerFactory, one_broker_versi
     assert "Traceback" not in err
     assert "was lost" in err
     broker.node.start()
+    environment = Tool.at(broker, tmp_path).environment | {"LETRADE_TOPO_AMQP": broker.amqps_url}
+    world.tool = world.tool.having(**environment)  # it may listen on other ports now
     _replay(world)
     arrived = world.numbers(QUEUE)
     assert set(arrived) == set(range(400))
