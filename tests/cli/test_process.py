@@ -118,6 +118,7 @@ def test_an_unreadable_password_file_is_named(offline: Tool) -> None:
     assert "none.txt" in answer.err
 
 
+@pytest.mark.wide
 def test_flags_have_precedence_over_the_environment_and_that_over_the_file(offline: Tool) -> None:
     """Seen by where the tool tries to connect."""
     document = orders(broker={"management": "https://127.0.0.1:3", "username": "filed"})
@@ -128,6 +129,7 @@ def test_flags_have_precedence_over_the_environment_and_that_over_the_file(offli
     assert "127.0.0.1:3 " in bare.run("plan").check(ExitCode.UNREACHABLE).err
 
 
+@pytest.mark.wide
 def test_plain_http_is_for_this_machine_only(offline: Tool) -> None:
     """64 elsewhere, whatever is allowed; the password never leaves."""
     arguments = ("plan", "--insecure-loopback", "--management", "http://192.0.2.1:15672")

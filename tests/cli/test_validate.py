@@ -71,6 +71,7 @@ def test_a_missing_file_is_exit_65(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.wide
 def test_warnings_fail_only_when_strict(tmp_path: Path) -> None:
     """They are shown in either case."""
     write(tmp_path, WARNED)
@@ -88,6 +89,7 @@ def test_standard_input_is_a_file_too(tmp_path: Path) -> None:
     assert "<stdin>:5:17: error" in done.stdout
 
 
+@pytest.mark.wide
 def test_overlays_and_variables(tmp_path: Path) -> None:
     """By flag and by environment; a flag comes first."""
     write(tmp_path, HEADER + "variables: {kind: topik}\nexchanges: {x: {type: '${kind}'}}\n")
@@ -120,6 +122,7 @@ def test_an_unknown_format_is_a_usage_error(tmp_path: Path) -> None:
     assert validate("--format", "yaml", folder=tmp_path).returncode == 64
 
 
+@pytest.mark.wide
 def test_formats_for_programs(tmp_path: Path) -> None:
     """Data alone on stdout, so that it can be piped; also when there is nothing to say."""
     write(tmp_path, BROKEN)

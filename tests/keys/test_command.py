@@ -101,6 +101,7 @@ def test_errors(tool: Tool, arguments: tuple[str, ...], code: int, expected: str
     assert expected in tool.run("keys", *arguments).check(code).err
 
 
+@pytest.mark.wide
 def test_key_set_that_is_garbage(tool: Tool) -> None:
     """An invalid key set is exit code 65 for every command."""
     tool.run("keys", "init", "keys", TOPOLOGY).check(0)

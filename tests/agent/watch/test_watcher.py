@@ -112,7 +112,13 @@ def test_file_that_goes_on_changing(world: World) -> None:
     assert world.state.in_force.topology.limits.message_size.bytes == 5 * 1024
 
 
-@pytest.mark.parametrize("content", [b"topology: [", b"\xff\xfe\x00", b"", b"topology: 1\nname: x\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"topology: [",
+        *(pytest.param(other, marks=pytest.mark.wide) for other in (b"\xff\xfe\x00", b"", b"topology: 1\nname: x\n")),
+    ],
+)
 def test_bad_topology_keeps_the_old_one(world: World, content: bytes) -> None:
     """A broken file is logged once, with its place, and the old one stays until a good one comes."""
     old = world.state.in_force
