@@ -26,8 +26,9 @@ def problems(spec: Mapping[str, Any], values: Values) -> Iterator[Problem]:
             ("hostNetwork",),
             "hostNetwork: every process of the node could speak with the signature of the service",
         )
-    if spec.get("shareProcessNamespace"):
-        yield ("shareProcessNamespace",), "shareProcessNamespace: other containers could read the agent's keys"
+    for shared in ("hostPID", "shareProcessNamespace"):
+        if spec.get(shared):
+            yield (shared,), f"{shared}: other containers could read the agent's keys"
     yield from _grace(spec, values)
     yield from _volumes(spec, values)
     for path, container in _containers(spec):

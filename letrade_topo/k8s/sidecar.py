@@ -90,7 +90,13 @@ def image_reference(image: Values) -> str:
 def private_secrets(values: Values) -> frozenset[str]:
     """Names of the Secrets that no other container may have."""
     login = values["login"]
-    return frozenset(filter(None, (values["keys"]["secret"], login["certificateSecret"], login["passwordSecret"])))
+    named = (
+        values["keys"]["secret"],
+        login["certificateSecret"],
+        login["passwordSecret"],
+        values["claimCheck"]["secret"],
+    )
+    return frozenset(filter(None, named))
 
 
 def _arguments(values: Values) -> Iterator[str]:
@@ -129,12 +135,17 @@ def _environment(values: Values) -> list[str]:
         )
     variables += [(f"LETRADE_TOPO_VAR_{name.upper()}", text) for name, text in sorted(topology["variables"].items())]
     variables += sorted(values["env"].items())
-    if not variables:
-        return []
-    return [
-        "  env:",
-        *(line for name, text in variables for line in (f"    - name: {name}", f"      value: {quote(text)}")),
-    ]
+    lines = [line for name, text in variables for line in (f"    - name: {quote(name)}", f"      value: {quote(text)}")]
+    claim_check = values["claimCheck"]
+    for name in claim_check["variables"] if claim_check["secret"] else ():
+        lines += [
+            f"    - name: {quote(name)}",
+            "      valueFrom:",
+            "        secretKeyRef:",
+            f"          name: {quote(claim_check['secret'])}",
+            f"          key: {quote(name)}",
+        ]
+    return ["  env:", *lines] if lines else []
 
 
 def _probe(name: str, path: str, values: Values) -> list[str]:

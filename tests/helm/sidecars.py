@@ -40,7 +40,8 @@ MOST: Values = {
     "login": {"passwordSecret": "capital-login", "passwordKey": "pass", "username": "capital: 'm'"},
     "ca": {"secret": "rabbit-ca", "key": "authority.pem"},
     "clientPassword": {"secret": "local", "key": "local-password"},
-    "env": {"PYTHONASYNCIODEBUG": "1", "A": "b: c # d"},
+    "claimCheck": {"secret": "claims", "variables": ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "NO"]},
+    "env": {"PYTHONASYNCIODEBUG": "1", "A": "b: c # d", "Y": "n"},
     "startupProbe": {"periodSeconds": 2, "failureThreshold": 30},
     "livenessProbe": {"periodSeconds": 20, "failureThreshold": 5},
     "readinessProbe": {"enabled": True, "periodSeconds": 3, "failureThreshold": 2},
@@ -87,6 +88,8 @@ MISSHAPEN: dict[str, tuple[Values, str]] = {
     "a digest that is none": ({"image": {"digest": "sha256:12"}}, "digest"),
     "a name that is none": ({"keys": {"secret": "Keys_1"}}, "secret"),
     "a setting by the back door": ({"env": {"LETRADE_AGENT_UNDECLARED": "pass"}}, "env"),
+    "a credential in the open": ({"env": {"AWS_SECRET_ACCESS_KEY": "x"}}, "env"),
+    "a setting by a Secret": ({"claimCheck": {"variables": ["LETRADE_AGENT_UNDECLARED"]}}, "variables"),
     "a line break": ({"login": {"username": "a\nb"}}, "username"),
 }
 """Changes of LEAST that the schema refuses, and the key that it names."""

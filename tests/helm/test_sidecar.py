@@ -89,7 +89,8 @@ def test_secrets_are_the_agents_alone(plain_charts: Charts, kind: str) -> None:
     assert modes["letrade-agent-keys"] == modes["letrade-agent-login"] == 0o440
     others = [one for one in [*spec["initContainers"], *spec["containers"]] if one["name"] != "letrade-agent"]
     assert not [mount for one in others for mount in one.get("volumeMounts", []) if "letrade-agent" in mount["name"]]
-    assert "secret" not in str(agent_of(manifest).get("env")).lower()
+    from_secrets = [one["valueFrom"]["secretKeyRef"]["name"] for one in agent_of(manifest)["env"] if "valueFrom" in one]
+    assert set(from_secrets) == {"claims"}, "only what programs on botocore read from nowhere else"
 
 
 def test_own_group_stays(plain_charts: Charts) -> None:
@@ -160,6 +161,7 @@ def test_version_guard(plain_charts: Charts, version: str, code: int) -> None:
 
 UNPROTECTED: dict[str, tuple[str, str]] = {
     "host network": ("hostNetwork: true", "hostNetwork"),
+    "the node's processes": ("hostPID: true", "hostPID"),
     "shared processes": ("shareProcessNamespace: true", "shareProcessNamespace"),
     "short grace": ("terminationGracePeriodSeconds: 20", "25s"),
     "keys mounted": ("volumes: [{name: k, secret: {secretName: strategy-keys}}]", "volume k: holds the Secret"),
@@ -183,6 +185,10 @@ UNPROTECTED: dict[str, tuple[str, str]] = {
         "initContainers: [{name: x, image: x, envFrom: [{secretRef: {name: strategy-keys}}]}]",
         "into its environment",
     ),
+    "the store's credentials by environment": (
+        "initContainers: [{name: x, image: x, envFrom: [{secretRef: {name: claims}}]}]",
+        "takes the Secret claims into its environment",
+    ),
     "the agent's volume": (
         "initContainers: [{name: x, image: x, volumeMounts: [{name: letrade-agent-keys, mountPath: /k}]}]",
         "mounts letrade-agent-keys",
@@ -194,13 +200,13 @@ UNPROTECTED: dict[str, tuple[str, str]] = {
 def test_unprotected_pods_are_refused(plain_charts: Charts, case: str) -> None:
     """A pod in which others could use the agent's keys or its signature is refused, alike by Helm and `k8s patch`."""
     line, reason = UNPROTECTED[case]
-    chart = plain_charts["Deployment"]
-    ended = chart.template({"letrade-agent": LEAST, "podLine": line})
+    chart, values = plain_charts["Deployment"], changed(LEAST, {"claimCheck": {"secret": "claims"}})
+    ended = chart.template({"letrade-agent": values, "podLine": line})
     assert ended.code == 1
     assert reason in ended.err
     text = without_agent(chart, podLine=line)
     with pytest.raises(UnprotectedPod) as refused:
-        patch(text, "orders.yaml", complete(LEAST))
+        patch(text, "orders.yaml", complete(values))
     assert reason in str(refused.value)
     assert "orders.yaml:" in str(refused.value)
     assert refused.value.why.partition(": ")[2] in ended.err

@@ -63,8 +63,10 @@ the service as default for kubectl. Rendering fails where the pod would not be p
 {{- if $spec.hostNetwork -}}
 {{- $problems = append $problems "hostNetwork: every process of the node could speak with the signature of the service" -}}
 {{- end -}}
-{{- if $spec.shareProcessNamespace -}}
-{{- $problems = append $problems "shareProcessNamespace: other containers could read the agent's keys" -}}
+{{- range list "hostPID" "shareProcessNamespace" -}}
+{{- if get $spec . -}}
+{{- $problems = append $problems (printf "%s: other containers could read the agent's keys" .) -}}
+{{- end -}}
 {{- end -}}
 {{- $grace := 30 -}}
 {{- if hasKey $spec "terminationGracePeriodSeconds" -}}
@@ -74,7 +76,7 @@ the service as default for kubectl. Rendering fails where the pod would not be p
 {{- $problems = append $problems (printf "terminationGracePeriodSeconds: %d s are not more than the agent's drainTimeout of %s" $grace $agent.drainTimeout) -}}
 {{- end -}}
 {{- $secrets := list -}}
-{{- range list $agent.keys.secret $agent.login.certificateSecret $agent.login.passwordSecret -}}
+{{- range list $agent.keys.secret $agent.login.certificateSecret $agent.login.passwordSecret $agent.claimCheck.secret -}}
 {{- if . -}}{{- $secrets = append $secrets . -}}{{- end -}}
 {{- end -}}
 {{- range ($spec.volumes | default list) -}}

@@ -39,23 +39,32 @@ needs the agent. The same bytes come from `letrade-topo k8s patch` (letrade_topo
     - {{ printf "--retry=%s" $agent.retry | quote }}
     - {{ printf "--drain-timeout=%s" $agent.drainTimeout | quote }}
     - {{ printf "--log-format=%s" $agent.logFormat | quote }}
-  {{- if or $agent.topology.overlays $agent.topology.variables $agent.env }}
+  {{- if or $agent.topology.overlays $agent.topology.variables $agent.env $agent.claimCheck.secret }}
   env:
     {{- if $agent.topology.overlays }}
     {{- $files := list }}
     {{- range $agent.topology.overlays }}
     {{- $files = append $files (printf "/etc/letrade-agent/topology/%s" .) }}
     {{- end }}
-    - name: LETRADE_TOPO_OVERLAY
+    - name: "LETRADE_TOPO_OVERLAY"
       value: {{ join ":" $files | quote }}
     {{- end }}
     {{- range $name, $value := $agent.topology.variables }}
-    - name: {{ printf "LETRADE_TOPO_VAR_%s" (upper $name) }}
+    - name: {{ printf "LETRADE_TOPO_VAR_%s" (upper $name) | quote }}
       value: {{ $value | quote }}
     {{- end }}
     {{- range $name, $value := $agent.env }}
-    - name: {{ $name }}
+    - name: {{ $name | quote }}
       value: {{ $value | quote }}
+    {{- end }}
+    {{- if $agent.claimCheck.secret }}
+    {{- range $agent.claimCheck.variables }}
+    - name: {{ . | quote }}
+      valueFrom:
+        secretKeyRef:
+          name: {{ $agent.claimCheck.secret | quote }}
+          key: {{ . | quote }}
+    {{- end }}
     {{- end }}
   {{- end }}
   ports:
