@@ -25,6 +25,9 @@ USED: dict[str, Values] = {
     "nothing": NOTHING,
     "everything with Helm's hooks": changed(EVERYTHING, {"apply": {"hooks": "helm"}}),
     "everything without hooks": changed(EVERYTHING, {"apply": {"hooks": "none"}}),
+    "everything, and the controller applies": changed(
+        EVERYTHING, {"apply": {"enabled": False}, "controller": {"mode": "repair"}}
+    ),
 }
 PRIVATE_KEY = '{"keys": [{"kty": "EC", "kid": "strategy-1", "x": "AA", "y": "AA", "d": "AA"}]}'
 
@@ -39,12 +42,18 @@ REFUSED: dict[str, tuple[Values, str]] = {
     "a topology that goes nowhere": ({"topology": {"create": False}}, "they would go nowhere"),
     "a topology that is none": ({"topology": {"content": "a: ["}}, "topology.content: not YAML"),
     "plain text": ({"topology": {"content": "security: {tls: {required: false}}"}}, "allow: [plain-text]"),
+    "plain text by an overlay": (
+        {"topology": {"overlays": {"a.yaml": "security: {tls: {required: false}}", "b.yaml": "name: b"}}},
+        "allow: [plain-text]",
+    ),
+    "overlays too large": ({"topology": {"overlays": {"a.yaml": "#" * 1_000_001}}}, "1,000,000 bytes"),
     "a topology too large": ({"topology": {"content": "#" * 1_000_001}}, "1,000,000 bytes"),
     "keys that are none": ({"publicKeys": {"content": "[]"}}, "not a JSON Web Key Set"),
     "a private key": ({"publicKeys": {"content": PRIVATE_KEY}}, "strategy-1 is a private key"),
     "latest": ({"image": {"tag": "latest"}}, "allow: [any-image]"),
     "nowhere to go": ({"networkPolicy": {"broker": []}}, "networkPolicy.broker: missing"),
     "every pod protected": ({"networkPolicy": {"protectBroker": {"enabled": True}}}, "protectBroker.podSelector"),
+    "two who apply": ({"controller": {"mode": "repair"}}, "controller.mode: repair, beside the apply Job"),
     "no issuer": ({"certificates": {"enabled": True, "services": [{"service": "a"}]}}, "certificates: no issuerRef"),
     "no store": ({"externalSecrets": {"enabled": True}}, "externalSecrets: no secretStoreRef"),
     "a password that comes too late": (
@@ -71,8 +80,14 @@ MISSHAPEN: dict[str, tuple[Values, str]] = {
     "no controller at all": ({"controller": {"replicas": 0}}, "replicas"),
     "a schedule that is none": ({"drift": {"schedule": "often"}}, "schedule"),
     "a quantity that is none": ({"resources": {"limits": {"memory": "12Mib"}}}, "memory"),
+    "a label of the chart's own": ({"podLabels": {"app.kubernetes.io/name": "x"}}, "podLabels"),
     "a peer that is none": ({"networkPolicy": {"broker": [{"podSelektor": {}}]}}, "podSelektor"),
     "an unknown way to render": ({"monitoring": {"render": "maybe"}}, "render"),
+    "a peer that is nobody": ({"networkPolicy": {"metricsFrom": [{}]}}, "metricsFrom"),
+    "actions that exclude each other": (
+        {"admissionPolicy": {"validationActions": ["Deny", "Warn"]}},
+        "validationActions",
+    ),
     "an unknown action": ({"admissionPolicy": {"validationActions": ["Refuse"]}}, "validationActions"),
     "a text for a switch": ({"apply": {"enabled": "false"}}, "enabled"),
     "a default taken away": ({"drift": {"schedule": None}}, "schedule"),

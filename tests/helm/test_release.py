@@ -91,6 +91,40 @@ def test_long_names() -> None:
     assert len(cron_job["metadata"]["name"]) <= 52
 
 
+def test_names_that_yaml_would_not_read_as_text() -> None:
+    """A release, a namespace, a Secret may be called `1234`, `on` or `null`: all of them are legal names."""
+    values = changed(
+        EVERYTHING,
+        {
+            "fullnameOverride": "1234",
+            "nameOverride": "on",
+            "image": {"pullSecrets": ["1"]},
+            "broker": {"passwordSecret": "2", "caSecret": "3"},
+            "topology": {"configMap": "4", "passwords": {"NO": {"secret": "5", "key": "6"}}},
+            "publicKeys": {"configMap": "7"},
+            "serviceAccountName": "8",
+            "priorityClassName": "null",
+            "networkPolicy": {"protectBroker": {"namespace": "9", "agentNamespaces": []}},
+            "externalSecrets": {"items": [{"name": "10", "remoteKey": "11"}]},
+        },
+    )
+    manifests = CHART.template(values, "--namespace", "12", release="13").manifests
+    validate(manifests, LATEST)
+    names = [one["metadata"]["name"] for one in manifests]
+    names += [name for one in manifests for name in one["metadata"]["labels"].values()]
+    names += [one["spec"]["target"]["name"] for one in of_kind(manifests, "ExternalSecret")]
+    assert [name for name in names if not isinstance(name, str)] == []
+    validate(CHART.template(changed(values, {"broker": {"caSecret": "", "caConfigMap": "3"}})).manifests, LATEST)
+
+
+def test_the_log_of_helm_test_can_be_read() -> None:
+    """`helm test --logs` asks for it when Helm has deleted what `hook-succeeded` names."""
+    for name in ("least", "everything"):
+        (pod,) = of_kind(rendered(name), "Pod")
+        assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
+        assert pod["metadata"]["annotations"]["helm.sh/hook-delete-policy"] == "before-hook-creation"
+
+
 @pytest.mark.parametrize("name", some_of(USED))
 def test_extensions(name: str) -> None:
     """Objects of other operators have the shape that those want."""
@@ -199,7 +233,7 @@ def test_broker_takes_agents_alone() -> None:
     assert [port["port"] for port in amqp["ports"]] == [5671]
     assert [one["podSelector"]["matchLabels"] for one in amqp["from"]] == [{"letrade-topo.io/agent": "true"}]
     assert all("namespaceSelector" in one for one in amqp["from"])
-    assert [port["port"] for port in management["ports"]] == [443]
+    assert [port["port"] for port in management["ports"]] == [15671], "of the pods; the URL leads to a proxy's 443"
     assert "ports" not in peers
     assert [port["port"] for port in metrics["ports"]] == [15692]
 
@@ -347,6 +381,7 @@ PODS: dict[str, tuple[Manifest, bool]] = {
     ),
     "host network": ({"initContainers": [AGENT], "containers": [SERVICE], "hostNetwork": True}, False),
     "shared processes": ({"initContainers": [AGENT], "containers": [SERVICE], "shareProcessNamespace": True}, False),
+    "the node's processes": ({"initContainers": [AGENT], "containers": [SERVICE], "hostPID": True}, False),
 }
 
 

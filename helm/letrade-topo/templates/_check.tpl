@@ -29,12 +29,16 @@
 {{- if hasKey $topology "Error" -}}
 {{- $problems = append $problems "topology.content: not YAML; run letrade-topo validate" -}}
 {{- else if not (has "plain-text" $v.allow) -}}
-{{- if eq (toString (dig "security" "tls" "required" true $topology)) "false" -}}
-{{- $problems = append $problems "topology.content: security.tls.required is false; require TLS, or take the risk with allow: [plain-text]" -}}
+{{- $required := dig "security" "tls" "required" true $topology -}}
+{{- range $name := keys $v.topology.overlays | sortAlpha -}}
+{{- $required = dig "security" "tls" "required" $required (get $v.topology.overlays $name | fromYaml) -}}
+{{- end -}}
+{{- if eq (toString $required) "false" -}}
+{{- $problems = append $problems "topology: security.tls.required is false in content or overlays; require TLS, or take the risk with allow: [plain-text]" -}}
 {{- end -}}
 {{- end -}}
-{{- if gt (len $v.topology.content) 1000000 -}}
-{{- $problems = append $problems "topology.content: more than 1,000,000 bytes, which a ConfigMap does not hold" -}}
+{{- if gt (len (join "" (prepend (values $v.topology.overlays) $v.topology.content))) 1000000 -}}
+{{- $problems = append $problems "topology: content and overlays are more than 1,000,000 bytes, which a ConfigMap does not hold" -}}
 {{- end -}}
 {{- end -}}
 {{- if $v.publicKeys.content -}}
@@ -63,6 +67,9 @@
 {{- end -}}
 {{- if and $v.externalSecrets.enabled (or (not $v.externalSecrets.secretStoreRef.name) (not $v.externalSecrets.items)) -}}
 {{- $problems = append $problems "externalSecrets: no secretStoreRef.name or no items" -}}
+{{- end -}}
+{{- if and $v.apply.enabled (eq $v.controller.mode "repair") $v.controller.enabled -}}
+{{- $problems = append $problems "controller.mode: repair, beside the apply Job: until the kubelet has brought it a new topology, the controller would take back what the Job has made of it; set apply.enabled=false, and the controller applies, or controller.mode=detect" -}}
 {{- end -}}
 {{- if and $v.externalSecrets.enabled $v.apply.enabled (ne $v.apply.hooks "none") -}}
 {{- range $v.externalSecrets.items -}}

@@ -22,8 +22,8 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{- end -}}
 
 {{- define "letrade-topo.selector" -}}
-app.kubernetes.io/name: {{ include "letrade-topo.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ include "letrade-topo.name" .root | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
@@ -32,11 +32,15 @@ app.kubernetes.io/component: {{ .component }}
 {{- if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end -}}
 
-{{/* The port of the management API, from its URL. */}}
+{{/* The port of the management API at the broker's pods: as given, or that of its URL. */}}
 {{- define "letrade-topo.managementPort" -}}
+{{- if .Values.networkPolicy.managementPort -}}
+{{- int .Values.networkPolicy.managementPort -}}
+{{- else -}}
 {{- $host := (urlParse .Values.broker.management).host -}}
 {{- $port := regexFind ":[0-9]+$" $host | trimPrefix ":" -}}
 {{- $port | default "443" -}}
+{{- end -}}
 {{- end -}}
 
 {{/* The Secret of a service; names in Kubernetes have no underscore. */}}

@@ -7,18 +7,18 @@ port: of metrics and probes, if it has any.
 */}}
 {{- define "letrade-topo.podSpec" -}}
 {{- $v := .root.Values -}}
-serviceAccountName: {{ $v.serviceAccountName }}
+serviceAccountName: {{ $v.serviceAccountName | quote }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 restartPolicy: {{ .restartPolicy }}
 {{- with $v.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- with $v.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with $v.nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
@@ -59,8 +59,8 @@ containers:
       - {name: {{ printf "LETRADE_TOPO_VAR_%s" (upper $name) }}, value: {{ $value | quote }}}
       {{- end }}
       {{- range $name, $from := $v.topology.passwords }}
-      - name: {{ $name }}
-        valueFrom: {secretKeyRef: {name: {{ $from.secret }}, key: {{ $from.key }}}}
+      - name: {{ $name | quote }}
+        valueFrom: {secretKeyRef: {name: {{ $from.secret | quote }}, key: {{ $from.key | quote }}}}
       {{- end }}
     {{- with .port }}
     ports:
@@ -95,23 +95,23 @@ containers:
       {{- end }}
 volumes:
   - name: topology
-    configMap: {name: {{ .topology }}}
+    configMap: {name: {{ .topology | quote }}}
   - name: login
     secret:
-      secretName: {{ $v.broker.passwordSecret }}
+      secretName: {{ $v.broker.passwordSecret | quote }}
       defaultMode: 288
       items:
         - {key: {{ $v.broker.passwordKey | quote }}, path: password}
   {{- if $v.broker.caSecret }}
   - name: ca
     secret:
-      secretName: {{ $v.broker.caSecret }}
+      secretName: {{ $v.broker.caSecret | quote }}
       items:
         - {key: {{ $v.broker.caKey | quote }}, path: ca.crt}
   {{- else if $v.broker.caConfigMap }}
   - name: ca
     configMap:
-      name: {{ $v.broker.caConfigMap }}
+      name: {{ $v.broker.caConfigMap | quote }}
       items:
         - {key: {{ $v.broker.caKey | quote }}, path: ca.crt}
   {{- end }}
