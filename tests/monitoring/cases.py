@@ -104,14 +104,15 @@ CASES = (
     Case(
         "LetradeAgentDown",
         "critical",
-        {f"up{{{AGENT}}}": "1x10 0x20", f"letrade_agent_build_info{{{AGENT}}}": "1x10 _x20"},
+        # and is not over by itself when it has been down for long
+        {f"up{{{AGENT}}}": "1x10 0x150", f"letrade_agent_build_info{{{AGENT}}}": "1x10 _x150"},
         # another target of the same job that never was an agent
         {
             f"up{{{AGENT}}}": "1x30",
             f"letrade_agent_build_info{{{AGENT}}}": "1x30",
             'up{job="agents",instance="x"}': "0x30",
         },
-        "17m",
+        "150m",
         AGENT_LABELS,
         "14m",
     ),
@@ -295,9 +296,9 @@ CASES = (
     Case(
         "LetradeTopoControllerDown",
         "warning",
-        {f"up{{{CONTROLLER}}}": "1x10 0x20", f"letrade_topo_info{{{TOPOLOGY}}}": "1x10 _x20"},
+        {f"up{{{CONTROLLER}}}": "1x10 0x150", f"letrade_topo_info{{{TOPOLOGY}}}": "1x10 _x150"},
         {f"up{{{CONTROLLER}}}": "1x10 0x3 1x20", f"letrade_topo_info{{{TOPOLOGY}}}": "1x30"},
-        "22m",
+        "150m",
         CONTROLLER_LABELS,
         "18m",
     ),
