@@ -16,7 +16,6 @@ import click
 
 from letrade_topo.cli.connection import ConnectionOptions, Usage, connection_options
 from letrade_topo.cli.topology_options import STANDARD_INPUT, TopologyOptions, topology_flags
-from letrade_topo.errors import TopoError
 from letrade_topo.exit_codes import ExitCode
 from letrade_topo.log import Log, LogFormat
 from letrade_topo.model.units import Duration, UnitError
@@ -106,12 +105,7 @@ def _run(
 ) -> None:
     from importlib.metadata import version
 
-    try:
-        import prometheus_client
-    except ModuleNotFoundError:
-        raise TopoError(
-            "`letrade-topo watch` needs the package prometheus-client", fix="pip install 'letrade-topo[watch]'"
-        ) from None
+    import prometheus_client
 
     from letrade_topo.watch.controller import Controller, Health
     from letrade_topo.watch.metrics import Metrics
