@@ -121,8 +121,10 @@ def test_volumes_turn_under_load(world: World, cluster: Cluster, start_pod: PodF
     world.topology.write_text(yaml.safe_dump(document), encoding="utf-8")
     refresh(cluster, world)
     assert clerk.sync() == shop.sync() == 1
-    for pod in (clerk, shop):
-        until(lambda: pod.agent.status()["topology"] != old_topology, "the new topology is in force")  # noqa: B023
+    until(
+        lambda: old_topology not in {pod.agent.status()["topology"] for pod in (clerk, shop)},
+        "the new topology is in force",
+    )
     _flow(publisher.sent + RATE, lambda: consumer.seen.different)
 
     cluster["configMap", "letrade-topo-topology"] = {"topology.yaml": b"topology: ["}

@@ -152,8 +152,8 @@ def test_broker_down_and_back(world: World) -> None:
     assert controller.log("recovered")
     prometheus.until(lambda: not prometheus.firing("LetradeTopoBrokerUnreachable"), "the controller's alert ends")
     # an agent without clients asks for the broker when its router or a client does
-    for agent in world.agents.values():
-        controller.until(lambda agent=agent: agent.metric("broker_up") == 1, f"{agent.service} is back")  # type: ignore[misc]
+    agents = world.agents.values()
+    controller.until(lambda: all(agent.metric("broker_up") == 1 for agent in agents), "the agents are back")
     prometheus.until(lambda: not prometheus.firing("LetradeAgentBrokerUnreachable"), "the agents' alert ends")
 
 
