@@ -122,7 +122,7 @@ def test_volumes_turn_under_load(world: World, cluster: Cluster, start_pod: PodF
     refresh(cluster, world)
     assert clerk.sync() == shop.sync() == 1
     until(
-        lambda: old_topology not in {pod.agent.status()["topology"] for pod in (clerk, shop)},
+        lambda: old_topology not in [pod.agent.status()["topology"] for pod in (clerk, shop)],
         "the new topology is in force",
     )
     _flow(publisher.sent + RATE, lambda: consumer.seen.different)
