@@ -27,7 +27,7 @@ from letrade_topo.keys.headers import (
     parse_to,
 )
 from letrade_topo.keys.hop import HopRules, verify_hop
-from letrade_topo.keys.jwk import Role
+from letrade_topo.keys.jwk import Role, Validity
 from letrade_topo.keys.jws import Malformed, parse_compact, signature_holds
 from letrade_topo.keys.keyset import KeySet
 from letrade_topo.keys.leaf import Message, SignedProperties, leaf_hash
@@ -131,7 +131,7 @@ class Verifier:
         self._policy = policy
         self._leeway = leeway_seconds
         self._cached_tokens = cached_tokens
-        self._cache: OrderedDict[bytes, Token] = OrderedDict()
+        self._cache: OrderedDict[bytes, tuple[Token, Validity]] = OrderedDict()
 
     def verify(self, arrival: Arrival, now: float) -> Verdict:
         """Check a delivery. `repeat` and what comes behind it are not checked here."""
@@ -188,21 +188,22 @@ class Verifier:
         destination = parse_to(to)
         if isinstance(destination, Malformed):
             return Refused(Reason.TOKEN_MALFORMED, destination.why)
-        token = self._cache.get(jws)
-        if token is not None:
+        known = self._cache.get(jws)
+        if known is not None and not known[1].is_forgotten(now):
             self._cache.move_to_end(jws)
-            return token, destination
+            return known[0], destination
         checked = self._check(jws, now)
         if isinstance(checked, Refused):
             return checked
-        if checked.claims.count > 1:  # a token of one message is not seen again
+        token = checked[0]
+        if token.claims.count > 1:  # a token of one message is not seen again
             self._cache[jws] = checked
             if len(self._cache) > self._cached_tokens:
                 self._cache.popitem(last=False)
-        return checked, destination
+        return token, destination
 
-    def _check(self, jws: bytes, now: float) -> Token | Refused:
-        """The checks that are the same for every message of a batch."""
+    def _check(self, jws: bytes, now: float) -> tuple[Token, Validity] | Refused:
+        """The checks that are the same for every message of a batch; with the token, for how long its key is what."""
         compact = parse_compact(jws)
         if isinstance(compact, Malformed):
             return Refused(Reason.TOKEN_MALFORMED, f"the token is malformed: {compact.why}")
@@ -227,7 +228,7 @@ class Verifier:
             return _refuse(token, Reason.ISSUER, f"the key {key.kid} was retired when the token was signed")
         if claims.audience != self._policy.audience:
             return _refuse(token, Reason.AUDIENCE, "the token is for another environment, topology or vhost")
-        return token
+        return token, key.validity
 
     def _hop(self, arrival: Arrival, now: float) -> HopClaims | Refused:
         rules = HopRules(self._keys, self._policy.audience, self._policy.service, arrival.queue)

@@ -337,6 +337,17 @@ def test_batch_pays_for_one_signature() -> None:
     assert reason(checks.verify(signed_arrival(), NOW)) is Reason.KEY_UNKNOWN
 
 
+def test_a_token_that_is_known_ends_with_its_key() -> None:
+    """A batch whose signature was checked before its key was forgotten is refused from then on, like any other."""
+    forgotten = public_key(signing_key("strategy"), validity=Validity(0, None, NOW + 1, NOW + 2))
+    checks = verifier(key_set(forgotten))
+    first, second = batch_arrivals(2)
+    accepted(checks.verify(first, NOW))
+
+    accepted(checks.verify(second, NOW + 1))
+    assert reason(checks.verify(second, NOW + 2)) is Reason.KEY_UNKNOWN
+
+
 def test_cache_of_tokens_is_bounded() -> None:
     """The oldest token is forgotten first, and is then verified anew."""
     keys = dict(key_set().public)
