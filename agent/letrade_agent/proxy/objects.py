@@ -110,7 +110,11 @@ class Objects:
 
 
 async def _in_a_thread(call: Callable[[], Result], done: Callable[[], None]) -> Result:
-    """What a call in a thread gives; `done` is called in the loop when the thread is at its end."""
+    """What a call in a thread gives; `done` is called in the loop when the thread is at its end.
+
+    Raises:
+        StoreUnavailable: there is no thread to be had; or whatever the call raises.
+    """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Result] = loop.create_future()
 
@@ -132,5 +136,9 @@ async def _in_a_thread(call: Callable[[], Result], done: Callable[[], None]) -> 
         with suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(settle, result, error)
 
-    Thread(target=run, name="claim check", daemon=True).start()
+    try:
+        Thread(target=run, name="claim check", daemon=True).start()
+    except RuntimeError as error:  # a limit of processes, or no memory for its stack
+        done()
+        raise StoreUnavailable(f"no thread can be started for the object store: {error}") from None
     return await future

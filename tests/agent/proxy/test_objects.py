@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -113,6 +114,25 @@ def test_a_store_that_comes_back(tmp_path: Path) -> None:
     asyncio.run(use())
     assert log == ["claim_store_fails", "claim_store_works"]
     assert not (tmp_path / "away").exists()
+
+
+def test_no_thread_to_be_had(tmp_path: Path) -> None:
+    """A call that finds no thread fails as one that finds no store, and gives its slot back for when there is one."""
+    store, measures, log = objects(tmp_path)
+
+    async def use() -> None:
+        before = threading.stack_size(1 << 46)  # no machine has room for a stack of 64 TiB
+        try:
+            for _ in range(SLOTS + 1):
+                with pytest.raises(StoreUnavailable, match="no thread"):
+                    await store.put(NAME, b"body")
+        finally:
+            threading.stack_size(before)
+        await store.put(NAME, b"body")
+
+    asyncio.run(use())
+    assert measures.claims == {("store", "unavailable"): SLOTS + 1, ("store", "ok"): 1}
+    assert log == ["claim_store_fails", "claim_store_works"]
 
 
 def test_without_a_store(tmp_path: Path) -> None:
