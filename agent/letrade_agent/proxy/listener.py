@@ -133,6 +133,9 @@ class Listener:
             self._ended(leg, "drain", "shutting down")
             leg.abort()
             raise
+        except Exception as error:  # noqa: BLE001  # any fault of one handshake ends that handshake only
+            self._ended(leg, "internal_error", f"this is a bug: {error!r}", "error")
+            leg.abort()
         else:
             self._welcome(leg, logged_in)
 

@@ -49,7 +49,10 @@ async def _addresses(node: UpstreamNode) -> list[str]:
     try:
         ip_address(host.partition("%")[0])
     except ValueError:
-        found = await asyncio.get_running_loop().getaddrinfo(host, node.address.port, type=socket.SOCK_STREAM)
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, node.address.port, type=socket.SOCK_STREAM)
+        except UnicodeError:  # Python's own, before anybody is asked: two dots together, a label of 64 characters
+            raise socket.gaierror(socket.EAI_NONAME, "it is not the name of a host") from None
         addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
         random.shuffle(addresses)
         return addresses

@@ -162,6 +162,17 @@ def test_a_name_that_does_not_resolve() -> None:
         assert proxy.measures.connect_attempts["dns"] >= 1
 
 
+@pytest.mark.parametrize("host", ["two..dots", "x" * 64 + ".example"])
+def test_a_name_that_no_host_can_have(host: str) -> None:
+    """It is a name that does not resolve, like others: the client is told, and nothing is left open."""
+    with running(settings_for(UpstreamNode(Address(host, 5671))), username="nobody") as proxy:
+        with pytest.raises(pika.exceptions.AMQPConnectionError) as caught, proxy.pika():
+            pass
+
+        assert "not the name of a host" in repr(caught.value)
+        assert proxy.measures.connect_attempts["dns"] >= 1
+
+
 def test_a_node_that_accepts_and_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """row 2: a node that does not greet costs its time-out, and the client is told."""
     monkeypatch.setattr("letrade_agent.proxy.upstream.NODE_SECONDS", 0.3)
