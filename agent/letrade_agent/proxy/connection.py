@@ -141,6 +141,11 @@ class Connection:
         frames = logged_in.inbox.rest()
         if frames:
             self._guarded(partial(self._relay.from_client, frames))
+        # what no longer is AMQP may have come with the handshake's last bytes: no later read would tell
+        if upstream.decoder.fault is not None:
+            self._upstream_broke_protocol(upstream.decoder.fault)
+        if client.decoder.fault is not None:
+            self._client_broke_protocol(client.decoder.fault)
         for leg, on_lost in ((upstream, self._upstream_lost), (client, self._client_lost)):
             if leg.is_lost:  # between the handshake and now
                 on_lost(leg.lost)
@@ -173,7 +178,7 @@ class Connection:
                 self._pump()
             if decoder.fault is not None:
                 self._client_broke_protocol(decoder.fault)
-        except Exception as error:  # noqa: BLE001  # a bug must not end the other connections, nor leave this one half
+        except Exception as error:  # noqa: BLE001  # any fault of one connection ends that connection only
             self._internal_error(error)
 
     def _upstream_bytes(self, data: memoryview) -> None:
@@ -186,8 +191,8 @@ class Connection:
                 self._relay.from_upstream(frames)
                 self._pump()
             if decoder.fault is not None:
-                self._lose_upstream(f"the broker broke the protocol: {decoder.fault}")
-        except Exception as error:  # noqa: BLE001
+                self._upstream_broke_protocol(decoder.fault)
+        except Exception as error:  # noqa: BLE001  # any fault of one connection ends that connection only
             self._internal_error(error)
 
     def _pump(self) -> None:
@@ -216,7 +221,7 @@ class Connection:
         try:
             call()
             self._pump()
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  # any fault of one connection ends that connection only
             self._internal_error(error)
 
     # Back-pressure.
@@ -337,6 +342,9 @@ class Connection:
         if self._ended is None:
             self._guarded(partial(self._relay.client_gone, "protocol_error", str(fault)))
 
+    def _upstream_broke_protocol(self, fault: AmqpFault) -> None:
+        self._lose_upstream(f"the broker broke the protocol: {fault}")
+
     def _lose_client(self, cause: str, text: str) -> None:
         """The client's leg is of no use any more."""
         self._from_upstream.set(Reason.PEER_FULL, False)
@@ -372,8 +380,11 @@ class Connection:
         reply = ConnectionClose(reply_code=ReplyCode.INTERNAL_ERROR, reply_text=b"INTERNAL_ERROR - letrade-agent")
         self._client.send(reply)
         self._upstream.send(ConnectionClose(reply_code=ReplyCode.SUCCESS, reply_text=b"Goodbye"))
-        with suppress(Exception):
-            self._relay.client_gone("internal_error", text)  # for its counts
+        with suppress(Exception):  # the bug may be in there; what follows does not need it
+            self._relay.client_gone("internal_error", text)
+            self._relay.upstream_gone(text)  # both are gone for it: it counts out all that it has, and ends
+            for effect in self._relay.take_effects():
+                self._carry_out(effect)
         self._end(Ended("internal_error", text))
 
     def _end(self, ended: Ended) -> None:

@@ -28,7 +28,7 @@ from letrade_agent.amqp.connection_commands import (
     Tune,
     TuneOk,
 )
-from letrade_agent.amqp.frames import HEARTBEAT_FRAME, METHOD, encode_content, encode_frame
+from letrade_agent.amqp.frames import HEARTBEAT_FRAME, METHOD, encode_content, encode_frame, encode_method
 from letrade_agent.amqp.header_table import EMPTY_TABLE
 from letrade_agent.amqp.wire import short_string
 from letrade_agent.proxy import dialled, sockets
@@ -69,14 +69,20 @@ def fill(proxy: RunningProxy, queue: str, count: int, body: bytes) -> None:
 
 def logged_in(port: int, heartbeat: int = 0, frame_max: int = 131072, **options: Any) -> RawClient:
     """A raw client whose connection is open."""
+    client = greeted(port, heartbeat, frame_max, **options)
+    client.say(Open(virtual_host=b"/"))
+    client.hear(OpenOk)
+    return client
+
+
+def greeted(port: int, heartbeat: int = 0, frame_max: int = 131072, **options: Any) -> RawClient:
+    """A raw client that has only its vhost to ask for."""
     client = RawClient(port, **options)
     client.header()
     client.hear(Start)
     client.say(StartOk(client_properties=EMPTY_TABLE, mechanism=b"PLAIN", response=PLAIN))
     tune = client.hear(Tune)
     client.say(TuneOk(channel_max=tune.channel_max, frame_max=frame_max, heartbeat=heartbeat))
-    client.say(Open(virtual_host=b"/"))
-    client.hear(OpenOk)
     return client
 
 
@@ -307,6 +313,17 @@ def test_garbage_in_the_middle(proxy: RunningProxy, canary: Canary) -> None:
         client.send(b"\xff" * 50 + b"more" * 10_000)
 
         assert client.hear(ConnectionClose).reply_code == 501
+
+
+def test_garbage_right_behind_the_login(proxy: RunningProxy, canary: Canary) -> None:
+    """row 7: bytes that are no frame end the connection although they came with its last frame of the login."""
+    client = greeted(proxy.port)
+    with client:
+        client.send(encode_method(0, Open(virtual_host=b"/").encode()) + b"\xff" * 50)
+        client.hear(OpenOk)
+
+        assert client.hear(ConnectionClose).reply_code == 501
+    wait_until("the broker's side is closed", lambda: proxy.measures.upstreams == 1)
 
 
 def test_a_publish_that_dies_half_way(proxy: RunningProxy, queue: str, broker: RunningBroker, canary: Canary) -> None:

@@ -6,7 +6,11 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import pika
+import pika.exceptions
 import pytest
+from letrade_agent.amqp.command import Command
+from letrade_agent.filters.verdicts import Ruling
 from letrade_agent.proxy import hand_overs
 from letrade_agent.proxy.hand_overs import HandOvers
 
@@ -180,6 +184,36 @@ def test_a_client_that_leaves_while_the_hand_over_fails(proxy: RunningProxy, pla
     place.bind()
     wait_until("it is in its queue", lambda: place.depth(proxy, place.queue) == 1)
     assert place.depth(proxy, place.dead) == 0
+
+
+class Broken(Passing):
+    """Filters with a bug."""
+
+    def rule(self, command: Command) -> Ruling:
+        """Never answers."""
+        raise ZeroDivisionError
+
+
+def test_a_bug_while_a_hand_over_is_under_way(proxy: RunningProxy, place: Place) -> None:
+    """Its connection ends with 541 and leaves nothing behind: no channel, no withheld delivery is counted any more."""
+    place.fill(proxy, b"bad")
+    with proxy.pika() as connection:
+        consume(connection, place.queue)
+        while not proxy.measures.hand_over_failures:
+            connection.process_data_events(0.1)
+        assert proxy.measures.held == 1
+        proxy.filters.declares = Broken()
+        with pytest.raises(pika.exceptions.ConnectionClosedByBroker) as closed:
+            connection.channel().queue_purge(place.queue)
+        assert closed.value.reply_code == 541
+    wait_until("its delivery is counted out", lambda: proxy.measures.held == 0)
+    wait_until("its hand-over is given up", lambda: proxy.measures.hand_overs_in_flight == 0)
+    assert proxy.measures.channels == 0
+    assert proxy.measures.disconnects["internal_error"] == 1
+    assert "ZeroDivisionError" in proxy.log.problem("internal_error")
+    proxy.filters.declares = Passing()
+    proxy.log.lines.clear()  # what `running` takes for a failure of the test
+    wait_until("the message is in its queue", lambda: place.depth(proxy, place.queue) == 1)
 
 
 def test_without_acknowledgement_nothing_is_given_up(proxy: RunningProxy, place: Place) -> None:
