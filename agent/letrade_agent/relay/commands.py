@@ -121,6 +121,8 @@ def _decide(channel: RelayedChannel, payload: bytes, command: Command) -> None:
         _pass(channel, payload, command, name, waived)
     elif ruling.replacement is not None:
         replaced = ruling.replacement
+        if isinstance(replaced, QueueDeclare) and name is not None:
+            name.name = replaced.queue  # the client may mean it by its next command, before there is an answer
         channel.tell_upstream(replaced.encode())
         reply = REPLIES.get(replaced.method.index)
         if reply is not None and not _waives_answer(replaced):

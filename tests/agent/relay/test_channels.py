@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from letrade_agent.amqp.faults import ReplyCode
 from letrade_agent.amqp.frames import HEADER, METHOD, encode_frame
-from letrade_agent.amqp.topology_commands import ExchangeDeclareOk, QueueBindOk, QueueDeclare, QueueDeclareOk
+from letrade_agent.amqp.topology_commands import (
+    ExchangeDeclareOk,
+    QueueBind,
+    QueueBindOk,
+    QueueDeclare,
+    QueueDeclareOk,
+    QueuePurge,
+)
 from letrade_agent.filters.verdicts import Absorbed, Refusal
 from pamqp.commands import Basic, Channel, Confirm, Exchange, Queue
 
@@ -284,7 +291,19 @@ def test_a_locally_declared_queue_is_the_last_one() -> None:
     rig = Rig().open()
     rig.declares.rulings["queue.declare"] = Absorbed(QueueDeclareOk(queue=b"mine"))
     rig.client_sends(Queue.Declare(queue=""), Queue.Purge(queue=""))
-    assert rig.declares.asked[-1].queue == b"mine"  # type: ignore[attr-defined]
+    asked = rig.declares.asked[-1]
+    assert isinstance(asked, QueuePurge)
+    assert asked.queue == b"mine"
+
+
+def test_a_queue_that_the_agent_names_is_the_last_one_at_once() -> None:
+    """rows 27 and 40: whoever binds it without waiting for the declare-ok means the queue that the agent named."""
+    rig = Rig().open()
+    rig.declares.rulings["queue.declare"] = Absorbed(None, QueueDeclare(queue=b"named", exclusive=True))
+    rig.client_sends(Queue.Declare(queue="", exclusive=True), Queue.Bind(queue="", exchange="ex"))
+    asked = rig.declares.asked[-1]
+    assert isinstance(asked, QueueBind)
+    assert asked.queue == b"named"
 
 
 def test_access_request_is_granted() -> None:
