@@ -1,6 +1,6 @@
 """What filters answer, and what they are to those who ask: values and protocols, no decision.
 
-Whoever relays messages (see `letrade_agent.relay`) knows only this module of the filters.
+Whoever relays messages (see `letrade_agent.relay`) knows only this module of the filters, and their words.
 """
 
 from __future__ import annotations

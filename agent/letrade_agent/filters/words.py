@@ -1,7 +1,8 @@
 """The words for why the agent refuses a command of its own client: labels of metrics and fields of log lines.
 
-Those for deliveries are `letrade_topo.keys.reasons`; the two that both sides know, `envelope` and `schema`, are the
-same word. The broker's own words, for what a queue gave up, are here too.
+Those for deliveries are `letrade_topo.keys.reasons`, and here `Undelivered` for those with which nothing is wrong.
+What both sides know, as `envelope` and `schema`, is the same word. The broker's own words, for what a queue gave up,
+are here too.
 """
 
 from __future__ import annotations
@@ -33,10 +34,20 @@ class Word(StrEnum):
     ENCRYPT = "encrypt"
     CLAIM_STUB = "claim_stub"
     CLAIM_STORE = "claim_store"
+    DRAIN = "drain"
     DECLARE = "declare"
     BIND = "bind"
     DELETE = "delete"
     CONSUME = "consume"
+
+
+class Undelivered(StrEnum):
+    """Why a delivery is not shown although its token and its body are right, or before they are looked at."""
+
+    OVERSIZE = "oversize"
+    FRAME_SIZE = "frame_size"
+    UNDELIVERABLE = "undeliverable"
+    """Its no-ack consumer is gone: the broker does not have it any more."""
 
 
 class Cause(StrEnum):

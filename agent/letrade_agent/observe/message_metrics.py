@@ -8,7 +8,7 @@ from typing import Final
 
 from prometheus_client.core import Metric
 
-from letrade_agent.filters.words import Cause, Word
+from letrade_agent.filters.words import Cause, Undelivered, Word
 from letrade_agent.measures import LATENCY_BOUNDS, SIZE_BOUNDS, WAITING_BOUNDS, Measures
 from letrade_agent.observe.families import Labels, by_one, counter, gauge, histogram
 from letrade_agent.observe.labels import (
@@ -34,7 +34,10 @@ PUBLISH_REASONS: Final = tuple(word.value for word in Word if word not in _OF_DE
 CAUSES: Final = tuple(cause.value for cause in Cause)
 _OPERATIONS: Final = ("store", "fetch")
 _OF_CLAIMS: Final = (Reason.CLAIM_MISSING.value, Reason.CLAIM_ALTERED.value)
-DELIVER_REASONS: Final = (*(word.value for word in Reason if word is not Reason.REPEAT), Word.OVERSIZE.value)
+DELIVER_REASONS: Final = (
+    *(word.value for word in Reason if word is not Reason.REPEAT),
+    *(word.value for word in Undelivered),
+)
 
 
 class MessageMetrics:

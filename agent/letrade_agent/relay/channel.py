@@ -19,6 +19,7 @@ from letrade_agent.amqp.frames import METHOD, Frame
 from letrade_agent.amqp.methods import BY_NAME, method_of
 from letrade_agent.amqp.properties import ContentHeader
 from letrade_agent.filters.verdicts import Approved, Delivery, Fetched, Refusal, ToStore
+from letrade_agent.filters.words import Undelivered
 
 from .deliveries import Deliveries
 from .effects import Opening, StoreObject
@@ -331,7 +332,7 @@ class RelayedChannel:
             return None
         self.session.measures.sizes["deliver"].observe(header.body_size)
         if header.body_size > self.session.max_delivery_bytes:
-            return Refusal(ReplyCode.CONTENT_TOO_LARGE, "oversize", "")
+            return Refusal(ReplyCode.CONTENT_TOO_LARGE, Undelivered.OVERSIZE, "")
         return None
 
     def arrived(self, content: Content[Refusal]) -> None:

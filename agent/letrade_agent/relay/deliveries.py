@@ -29,6 +29,8 @@ from letrade_agent.amqp.deliveries import DeliveryLedger
 from letrade_agent.amqp.faults import AmqpFault, readable
 from letrade_agent.amqp.frames import encode_content
 from letrade_agent.filters.verdicts import Delivery, Examined, Failed, Fetched, Held, Repeated, Shown, ToFetch
+from letrade_agent.filters.words import Undelivered
+from letrade_topo.keys.reasons import Reason
 
 from .effects import FetchObject, HandOver, Ticket
 from .requests import Consumer, Get
@@ -188,7 +190,7 @@ class Deliveries:
         """The channel is over while its body is being fetched: the broker takes it back, if it can."""
         self._session.let_go(_size(delivery))
         if get.no_ack:
-            failed = Failed("undeliverable", "its channel is gone", "", "_other")
+            failed = Failed(Undelivered.UNDELIVERABLE, "its channel is gone", "", "_other")
             self._fail(delivery, got.delivery_tag, True, failed, "get")
 
     def oversized(self, upstream_tag: int, queue: str, body_size: int, no_ack: bool) -> None:
@@ -198,12 +200,11 @@ class Deliveries:
         session = self._session
         if not no_ack:
             session.to_upstream.append(reject_frame(self._number, upstream_tag, requeue=False))
-        session.measures.refused["deliver", "oversize"] += 1
+        session.measures.refused["deliver", Undelivered.OVERSIZE] += 1
         session.measures.messages["deliver", "_other", "rejected"] += 1
         limit = session.max_delivery_bytes
-        session.log(
-            "warning", "delivery_rejected", {"reason": "oversize", "queue": queue, "bytes": body_size, "limit": limit}
-        )
+        particulars = {"reason": Undelivered.OVERSIZE, "queue": queue, "bytes": body_size, "limit": limit}
+        session.log("warning", "delivery_rejected", particulars)
 
     def _examine(self, delivery: Delivery, fetched: Fetched | None = None) -> Examined:
         try:
@@ -242,11 +243,11 @@ class Deliveries:
         if isinstance(verdict, Held):
             verdict = verdict.failed
         elif isinstance(verdict, ToFetch):  # nobody is left to see it
-            verdict = Failed("undeliverable", "its no-ack consumer is gone", "", verdict.queue_label)
+            verdict = Failed(Undelivered.UNDELIVERABLE, "its no-ack consumer is gone", "", verdict.queue_label)
         elif isinstance(verdict, Shown):
             limit = self._session.client_frame_max
             text = f"content header of {len(verdict.header)} bytes does not fit into the client's frames of {limit}"
-            verdict = Failed("frame_size", text, "", verdict.queue_label)
+            verdict = Failed(Undelivered.FRAME_SIZE, text, "", verdict.queue_label)
         self._fail(delivery, tag, no_ack, verdict, direction)
 
     def _fail(self, delivery: Delivery, tag: int, no_ack: bool, failed: Failed, direction: str) -> None:
@@ -393,7 +394,7 @@ class Deliveries:
         if kept.consumer is not None and kept.consumer.no_ack:
             verdict = self._examine(kept.delivery)
             if isinstance(verdict, Shown):  # good, but nobody is left to see it
-                verdict = Failed("undeliverable", "its no-ack consumer is gone", "", verdict.queue_label)
+                verdict = Failed(Undelivered.UNDELIVERABLE, "its no-ack consumer is gone", "", verdict.queue_label)
             self._withhold(kept.delivery, tag, True, verdict, "deliver")
         elif give_back:
             self._give_back(tag)
@@ -408,7 +409,7 @@ class Deliveries:
 
 def _malformed(fault: AmqpFault) -> Failed:
     """A publisher's fault, not the broker's."""
-    return Failed("token_malformed", fault.text, "", "_other")
+    return Failed(Reason.TOKEN_MALFORMED, fault.text, "", "_other")
 
 
 def _body(verdict: Shown, delivery: Delivery) -> bytes:

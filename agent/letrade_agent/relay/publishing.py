@@ -26,6 +26,7 @@ from letrade_agent.amqp.faults import AmqpFault, ClientFault, ReplyCode, Scope, 
 from letrade_agent.amqp.frames import encode_content
 from letrade_agent.amqp.properties import ContentHeader
 from letrade_agent.filters.verdicts import Approved, Refusal, ToStore
+from letrade_agent.filters.words import Word
 
 from .confirm_times import ConfirmTimes
 from .session import Session
@@ -199,4 +200,4 @@ def seal_and_send(session: Session) -> None:
 
 def _too_large(size: int, frame_max: int) -> Refusal:
     text = f"content header of {size} bytes with its signature does not fit into a frame of {frame_max}"
-    return Refusal(ReplyCode.PRECONDITION_FAILED, "frame_size", text)
+    return Refusal(ReplyCode.PRECONDITION_FAILED, Word.FRAME_SIZE, text)

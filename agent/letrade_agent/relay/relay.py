@@ -309,7 +309,7 @@ class Relay:
         self._session.begin()
         if self._connection.drain is None and not self._ending.cause:
             self._connection.drain = (text, self._session.started + DRAIN_SECONDS)
-            self._session.refusing = Refusal(ReplyCode.CONNECTION_FORCED, "drain", text)
+            self._session.refusing = Refusal(ReplyCode.CONNECTION_FORCED, Word.DRAIN, text)
         self._finish()
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from letrade_agent.filters.words import Word
+from letrade_agent.filters.words import Undelivered, Word
 from letrade_agent.measures import Measures
 from letrade_agent.observe.families import histogram
 from letrade_agent.observe.labels import MOST_DESTINATIONS, OTHER, Bounded
@@ -104,7 +104,9 @@ def test_known_reasons() -> None:
     for reason in Reason:
         name = f'letrade_agent_messages_rejected_total{{direction="deliver",reason="{reason}"}}'
         assert (series.get(name) == 0) == (reason is not Reason.REPEAT)
-    for word in (Word.OVERSIZE, Word.UNDECLARED, Word.SCHEMA, Word.NO_KEY):
+    for undelivered in Undelivered:
+        assert series[f'letrade_agent_messages_rejected_total{{direction="deliver",reason="{undelivered}"}}'] == 0
+    for word in (Word.OVERSIZE, Word.UNDECLARED, Word.SCHEMA, Word.NO_KEY, Word.DRAIN):
         assert series[f'letrade_agent_messages_rejected_total{{direction="publish",reason="{word}"}}'] == 0
 
 
