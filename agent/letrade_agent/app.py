@@ -265,7 +265,7 @@ class Agent:
         while True:
             try:
                 return await job()
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001  # a bug in a job beside the relays ends no relay
                 self._log("error", "this_is_a_bug", {"job": job.__qualname__, "problem": repr(error)})
                 await asyncio.sleep(_AFTER_A_BUG_SECONDS)
 

@@ -52,11 +52,12 @@ class _Connection(AsyncioConnection):  # type: ignore[misc]  # pika has no type 
     def _read_frame(self) -> tuple[int, Any]:
         data = self._frame_buffer
         if data[:1] != bytes((spec.FRAME_HEADER,)) or len(data) < _FRAME.size:
-            return super()._read_frame()  # type: ignore[no-any-return]
+            return super()._read_frame()  # type: ignore[no-any-return]  # pika has no type information
         _, channel, size = _FRAME.unpack_from(data)
         end = _FRAME.size + size + 1
         if len(data) < end or data[end - 1] != spec.FRAME_END or size < _CONTENT.size:
-            return super()._read_frame()  # type: ignore[no-any-return]  # not all of it is there, or it is broken
+            # not all of it is there, or it is broken
+            return super()._read_frame()  # type: ignore[no-any-return]  # pika has no type information
         _, _, body_size = _CONTENT.unpack_from(data, _FRAME.size)
         raw = bytes(data[_FRAME.size + _CONTENT.size : end - 1])
         return end, frame.Header(channel, body_size, _RawProperties(raw))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -160,9 +161,9 @@ class HopBuilder:
         return arrival_of(self.message, headers)._replace(exchange=b"", routing_key=QUEUE.encode())
 
 
-def hop_arrival(key: SigningKey | None = None, /, **changes: object) -> Arrival:
+def hop_arrival(key: SigningKey | None = None, /, **changes: Any) -> Arrival:
     """A retry whose hop claims are changed."""
     return HopBuilder(
         key or signing_key("exchange_connector"),
-        lambda claims: replace(claims, **changes),  # type: ignore[arg-type]
+        lambda claims: replace(claims, **changes),
     ).arrival()

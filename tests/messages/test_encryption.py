@@ -367,7 +367,7 @@ def test_what_is_remembered_of_sent_messages_is_bounded() -> None:
     """The oldest content keys are forgotten."""
     sent = SentKeys()
     wires = []
-    key = jwe.Recipient(READER + ":1", public_half(encryption_key(READER)).key)  # type: ignore[arg-type]
+    key = jwe.Recipient(READER + ":1", public_half(encryption_key(READER)).key)  # type: ignore[arg-type]  # on P-256
     by = writer(sent=sent)
     wires.append(encrypted(envelope(), by=by))
     for _ in range(KEPT_SENT_KEYS - 1):

@@ -92,7 +92,7 @@ def jose_opens(found: dict[str, Any], private: list[dict[str, Any]]) -> Any:
     """A JWE by joserfc, with the private keys of some of its recipients."""
     kids = {each["kid"] for each in private}
     found["recipients"] = [each for each in found["recipients"] if each["header"]["kid"] in kids]
-    return jwe.decrypt_json(found, jose_keys(private), registry=ANY_ONE)  # type: ignore[arg-type]
+    return jwe.decrypt_json(found, jose_keys(private), registry=ANY_ONE)  # type: ignore[arg-type]  # parsed JSON
 
 
 def plainly_restored(wire: str, plaintext: bytes) -> Any:

@@ -65,7 +65,7 @@ def test_a_router_that_crashes_again_and_again(world: World) -> None:
         for _ in range(ROUTER_CRASHES):
             channel = connection.channel()
             for _ in messages:
-                until(lambda: channel.basic_get("till.orders.rejected")[0], "it is there again")  # noqa: B023
+                until(lambda: channel.basic_get("till.orders.rejected")[0], "it is there again")  # noqa: B023  # asked at once
             channel.close()
     with (
         world.agent("till", subcommand="route"),

@@ -59,10 +59,12 @@ def with_types(model: Topology, **changes: Any) -> Topology:
     return replace(model, messages={name: replace(each, **changes) for name, each in model.messages.items()})
 
 
-def agent(service: str = STRATEGY, model: Topology | None = None, keys: KeySet | None = None) -> Agent:
+def agent(
+    service: str = STRATEGY, model: Topology | None = None, keys: KeySet | None = None, memory: SentKeys | None = None
+) -> Agent:
     """The filters beside a service of Letrade's own topology, in which five fields of a trade are sensitive."""
     model = topology() if model is None else model
-    return plain_agent(service, model=model, keys=keys or keys_of(service, model))
+    return plain_agent(service, model=model, keys=keys or keys_of(service, model), sent=memory)
 
 
 def approved(by: Agent, message: tuple[Any, ContentHeader, bytes], now: float = NOW) -> Approved:
@@ -255,14 +257,11 @@ def test_a_returned_message_is_the_publishers_own() -> None:
 
 def test_a_returned_message_after_a_reload() -> None:
     """New filters restore what the old ones encrypted; without that memory the body is empty, never ciphertext."""
-    by, memory = agent(), SentKeys()
-    by.filters.outbound._sent = by.filters.outbound._encryption._sent = memory  # type: ignore[attr-defined]
-    arrived, own = sent(by=by), header(BODY)
-    other = agent()
-    assert other.filters.outbound.restore(arrived.header, arrived.body) == (own.rewrite(body_size=0), b"")
+    memory = SentKeys()
+    arrived, own = sent(by=agent(memory=memory)), header(BODY)
 
-    other.filters.outbound._sent = memory  # type: ignore[attr-defined]
-    assert other.filters.outbound.restore(arrived.header, arrived.body) == (own.payload, BODY)
+    assert agent().filters.outbound.restore(arrived.header, arrived.body) == (own.rewrite(body_size=0), b"")
+    assert agent(memory=memory).filters.outbound.restore(arrived.header, arrived.body) == (own.payload, BODY)
 
 
 def test_a_returned_message_that_was_never_encrypted() -> None:

@@ -364,7 +364,7 @@ def test_a_full_memory_holds_and_lets_nothing_through() -> None:
     one.shown(later, NOW + 400)
 
 
-def retried(attempt: int = 1, key: SigningKey | None = None, **changes: object) -> Delivery:
+def retried(attempt: int = 1, key: SigningKey | None = None, **changes: Any) -> Delivery:
     """The trade as its retry brings it back: through the default exchange, with a hop."""
     arrived = signed_trade()
     message = Message(
@@ -375,7 +375,7 @@ def retried(attempt: int = 1, key: SigningKey | None = None, **changes: object) 
     )
 
     def change(claims: HopClaims) -> HopClaims:
-        return replace(claims, leaf=leaf_hash(message), attempt=attempt, **changes)  # type: ignore[arg-type]
+        return replace(claims, leaf=leaf_hash(message), attempt=attempt, **changes)
 
     builder = HopBuilder(key or signing_key(CONNECTOR), change, message)
     back = arrived._replace(exchange=b"", routing_key=QUEUE.encode())

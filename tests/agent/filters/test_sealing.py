@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from letrade_agent.amqp.faults import AmqpFault
-from letrade_agent.amqp.header_table import HeaderTable
+from letrade_agent.amqp.header_table import Entry, HeaderTable
 from letrade_agent.amqp.properties import ContentHeader
 from letrade_agent.config import Undeclared
 from letrade_agent.filters.sealing import restored, strip_reserved
+from letrade_agent.filters.verdicts import Approved
 
 from letrade_topo.keys.headers import is_reserved
 from letrade_topo.model.topology import Topology
@@ -32,7 +33,8 @@ ORDER = publish(b"orders", b"order.placed")
 def sealed(own: ContentHeader, body: bytes) -> bytes:
     """The header as it goes upstream, signed."""
     approved = SHOP.filters.outbound.approve(ORDER, own, body, 1_750_000_000)
-    (payload,) = SHOP.filters.outbound.seal([approved], 1_750_000_000)  # type: ignore[list-item]
+    assert isinstance(approved, Approved)
+    (payload,) = SHOP.filters.outbound.seal([approved], 1_750_000_000)
     assert isinstance(payload, bytes)
     return payload
 
@@ -53,11 +55,11 @@ def test_a_returned_message_has_the_header_that_its_publisher_sent(payload: byte
     st.booleans(), st.booleans(), st.sampled_from([None, 0, 9]), st.sampled_from([None, [], [text_entry(b"a", b"b")]])
 )
 def test_properties_that_were_added_are_taken_off_again(
-    with_id: bool, with_app: bool, priority: int | None, table: list[object]
+    with_id: bool, with_app: bool, priority: int | None, table: list[Entry] | None
 ) -> None:
     """Every combination of what a client leaves out; an empty table is another thing than none."""
     body = trade()[2]
-    own = header(body, table, priority=priority)  # type: ignore[arg-type]
+    own = header(body, table, priority=priority)
     short = {"message_id": b"0b7c1f9e-5b0e-4c57-9d5e-0f0d1c2b3a49"} if with_id else {}
     short |= {"app_id": b"strategy"} if with_app else {}
     own = ContentHeader.parse(own.rewrite(replace=short))

@@ -22,6 +22,7 @@ from letrade_agent.measures import Measures
 from letrade_topo.keys.jwk import Role
 from letrade_topo.keys.keyset import KeySet
 from letrade_topo.keys.replay import Replay
+from letrade_topo.messages.encryption import SentKeys
 from letrade_topo.model.topology import Topology
 from tests.keys import world as key_world
 from tests.keys.world import NOW, public_key, signing_key
@@ -132,6 +133,7 @@ def agent(
     undeclared: Undeclared = Undeclared.REFUSE,
     declares: DeclareMode = DeclareMode.ABSORB,
     replay: Replay | None = None,
+    sent: SentKeys | None = None,
     upstream_frame_max: int = 131_072,
 ) -> Agent:
     """The filters beside a service of a topology, Letrade's own by default."""
@@ -145,6 +147,7 @@ def agent(
         measures,
         upstream_frame_max,
         Chance(Chances().random_bytes, lambda: 0.0),
+        sent,
     )
     return Agent(filters, measures, memory)
 

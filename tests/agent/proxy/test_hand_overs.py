@@ -284,10 +284,10 @@ def test_how_long_one_waits() -> None:
         return high
 
     letters = HandOvers(
-        None,  # type: ignore[arg-type]
+        None,  # type: ignore[arg-type]  # not asked for how long to wait
         service="s",
-        measures=None,  # type: ignore[arg-type]
-        log=None,  # type: ignore[arg-type]
+        measures=None,  # type: ignore[arg-type]  # not asked for how long to wait
+        log=None,  # type: ignore[arg-type]  # not asked for how long to wait
         monotonic=lambda: 0.0,
         jitter=record,
     )

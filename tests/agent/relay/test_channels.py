@@ -217,7 +217,9 @@ def test_commands_are_ruled() -> None:
     """row 40: what passes, passes as the bytes it came as; a refusal closes the channel in the broker's form."""
     rig = Rig().open()
     rig.client_sends(Queue.Bind(queue="q", exchange="ex", routing_key="k"))
-    assert rig.declares.asked[0].routing_key == b"k"  # type: ignore[attr-defined]
+    asked = rig.declares.asked[0]
+    assert isinstance(asked, QueueBind)
+    assert asked.routing_key == b"k"
     assert rig.broker_names() == ["Queue.Bind"]
 
     rig.declares.rulings["queue.delete"] = Refusal(ReplyCode.ACCESS_REFUSED, "policy", "'q' belongs to the topology")

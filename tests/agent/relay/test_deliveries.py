@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from letrade_agent.amqp.topology_commands import QueueBind
 from letrade_agent.filters.verdicts import Shown
 from letrade_agent.relay.effects import HandOver, Ticket
 from pamqp.commands import Basic, Channel, Connection, Queue
@@ -336,7 +337,9 @@ def test_an_empty_queue_name_is_the_last_one_declared() -> None:
     assert rig.inbound.seen[0].queue == "amq.gen-1"
 
     rig.client_sends(Queue.Bind(queue="", exchange="ex"))
-    assert rig.declares.asked[-1].queue == b"amq.gen-1"  # type: ignore[attr-defined]
+    asked = rig.declares.asked[-1]
+    assert isinstance(asked, QueueBind)
+    assert asked.queue == b"amq.gen-1"
 
 
 def test_a_tag_that_changes_its_queue() -> None:
@@ -523,7 +526,7 @@ def test_a_retry_is_shown_where_it_was_first_published() -> None:
     """What the filter says of exchange and key is what the client reads, by deliver and by get."""
     rig = Rig().open().consume()
     original = rig.inbound.examine
-    rig.inbound.examine = lambda delivery, now, fetched=None: _moved(original(delivery, now))  # type: ignore[method-assign]
+    rig.inbound.examine = lambda delivery, now, fetched=None: _moved(original(delivery, now))  # type: ignore[method-assign]  # this rig's only
 
     rig.broker_sends(content(Basic.Deliver("c", 1, True, "", "q"), b"again"))
     rig.client_sends(Basic.Get(0, "q"))
