@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import pytest
@@ -23,6 +23,8 @@ from letrade_topo.node.errors import RabbitMQMissing
 from letrade_topo.node.installation import Installation, find_installation
 from letrade_topo.node.node import Lifetime, Node
 from letrade_topo.node.settings import ADMINISTRATOR, Listener, NodeSettings
+
+Made = TypeVar("Made")
 
 # Which Debian release packages which version.
 SUITES = {"3.10": "bookworm", "4.0": "trixie"}
@@ -218,6 +220,26 @@ def _shared_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker
     yield get
     for each in brokers.values():
         each.node.kill()
+
+
+@contextmanager
+def one_for_each_version(
+    make: Callable[[RunningBroker], AbstractContextManager[Made]],
+) -> Iterator[Callable[[RunningBroker], Made]]:
+    """What a session's fixture makes for a broker: once for each version, when first asked for, until the session ends.
+
+    Args:
+        make: makes it, and takes it away at the end.
+    """
+    made: dict[str, Made] = {}
+    with ExitStack() as stack:
+
+        def get(broker: RunningBroker) -> Made:
+            if broker.version not in made:
+                made[broker.version] = stack.enter_context(make(broker))
+            return made[broker.version]
+
+        yield get
 
 
 @pytest.fixture(scope="session")

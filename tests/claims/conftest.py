@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from tests.brokers import RunningBroker
+from tests.brokers import RunningBroker, one_for_each_version
 from tests.claims.s3 import BUCKET, PREFIX, Cloud, client_of, running_s3
 from tests.claims.world import World, running_world
 
 
 @pytest.fixture(scope="session")
 def _folder_worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[RunningBroker], World]]:
-    made: dict[str, World] = {}
-    with ExitStack() as stack:
+    def make(broker: RunningBroker) -> AbstractContextManager[World]:
+        return running_world(broker, tmp_path_factory.mktemp("claims-"), {"store": "claims"})
 
-        def get(broker: RunningBroker) -> World:
-            if broker.version not in made:
-                folder = tmp_path_factory.mktemp("claims-")
-                made[broker.version] = stack.enter_context(running_world(broker, folder, {"store": "claims"}))
-            return made[broker.version]
-
-        yield get
+    with one_for_each_version(make) as worlds:
+        yield worlds
 
 
 @pytest.fixture
@@ -36,19 +31,15 @@ def world(broker: RunningBroker, _folder_worlds: Callable[[RunningBroker], World
 
 @pytest.fixture(scope="session")
 def _clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[RunningBroker], Cloud]]:
-    made: dict[str, Cloud] = {}
-    with ExitStack() as stack:
+    @contextmanager
+    def make(broker: RunningBroker) -> Iterator[Cloud]:
+        folder = tmp_path_factory.mktemp("s3-")
+        claim_check = {"store": f"s3://{BUCKET}/{PREFIX}", "retention": "30d"}
+        with running_s3(folder) as s3, running_world(broker, folder, claim_check, s3) as world:
+            yield Cloud(world, s3, client_of(s3))
 
-        def get(broker: RunningBroker) -> Cloud:
-            if broker.version not in made:
-                folder = tmp_path_factory.mktemp("s3-")
-                s3 = stack.enter_context(running_s3(folder))
-                claim_check = {"store": f"s3://{BUCKET}/{PREFIX}", "retention": "30d"}
-                world = stack.enter_context(running_world(broker, folder, claim_check, s3))
-                made[broker.version] = Cloud(world, s3, client_of(s3))
-            return made[broker.version]
-
-        yield get
+    with one_for_each_version(make) as clouds:
+        yield clouds
 
 
 @pytest.fixture

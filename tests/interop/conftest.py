@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.agents import RunningAgent, administrator_of, make_key_folder, running_agent
-from tests.brokers import RunningBroker
+from tests.brokers import RunningBroker, one_for_each_version
 from tests.interop.bus import Bus, running_bus
 from tests.interop.client import Channel, Client, Connection, Endpoint
 from tests.interop.with_aio_pika import AioPika
@@ -63,19 +63,17 @@ class Ways:
 
 @pytest.fixture(scope="session")
 def _ways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[RunningBroker], Ways]]:
-    """One vhost and one agent for each version, until the session ends (see `tests.brokers._shared_brokers`)."""
-    made: dict[str, Ways] = {}
-    with ExitStack() as stack:
+    """One vhost and one agent for each version."""
 
-        def get(broker: RunningBroker) -> Ways:
-            if broker.version not in made:
-                vhost = stack.enter_context(_vhost(broker))
-                agent = stack.enter_context(_passing_agent(broker, vhost, tmp_path_factory.mktemp("passing-")))
-                straight = Endpoint(broker.amqps_port, vhost, broker.username, broker.password, broker.ca_file)
-                made[broker.version] = Ways(straight, agent)
-            return made[broker.version]
+    @contextmanager
+    def make(broker: RunningBroker) -> Iterator[Ways]:
+        folder = tmp_path_factory.mktemp("passing-")
+        with _vhost(broker) as vhost, _passing_agent(broker, vhost, folder) as agent:
+            straight = Endpoint(broker.amqps_port, vhost, broker.username, broker.password, broker.ca_file)
+            yield Ways(straight, agent)
 
-        yield get
+    with one_for_each_version(make) as ways:
+        yield ways
 
 
 @contextmanager
@@ -108,16 +106,8 @@ def _passing_agent(broker: RunningBroker, vhost: str, folder: Path) -> Iterator[
 
 @pytest.fixture(scope="session")
 def _buses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[RunningBroker], Bus]]:
-    """One bus for each version, until the session ends."""
-    running: dict[str, Bus] = {}
-    with ExitStack() as stack:
-
-        def get(broker: RunningBroker) -> Bus:
-            if broker.version not in running:
-                running[broker.version] = stack.enter_context(running_bus(broker, tmp_path_factory.mktemp("bus-")))
-            return running[broker.version]
-
-        yield get
+    with one_for_each_version(lambda broker: running_bus(broker, tmp_path_factory.mktemp("bus-"))) as buses:
+        yield buses
 
 
 @pytest.fixture

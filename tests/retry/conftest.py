@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 
 import pytest
 
-from tests.brokers import RunningBroker
+from tests.brokers import RunningBroker, one_for_each_version
 from tests.retry.world import World, running_world
 
 
 @pytest.fixture(scope="session")
 def _worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[RunningBroker], World]]:
-    made: dict[str, World] = {}
-    with ExitStack() as stack:
-
-        def get(broker: RunningBroker) -> World:
-            if broker.version not in made:
-                made[broker.version] = stack.enter_context(running_world(broker, tmp_path_factory.mktemp("retry-")))
-            return made[broker.version]
-
-        yield get
+    with one_for_each_version(lambda broker: running_world(broker, tmp_path_factory.mktemp("retry-"))) as worlds:
+        yield worlds
 
 
 @pytest.fixture

@@ -18,11 +18,10 @@ from letrade_topo.keys.folder import DEAD_LETTER_OWNER
 from letrade_topo.keys.keyset import load_keyset
 from letrade_topo.keys.rotation import Timing, rotate_keys
 from letrade_topo.messages.decryption import Opened, reveal
-from tests.agent.app.test_process import LIMIT_SECONDS, QUEUE, Place, order, until
-from tests.agents import AgentFactory, RunningAgent, make_key_folder
+from tests.agent.app.world import LIMIT_SECONDS, QUEUE, Place, applied, order, until
+from tests.agents import AgentFactory, RunningAgent
 from tests.brokers import RunningBroker
-from tests.tool import Tool
-from tests.topologies import loaded, orders, write
+from tests.topologies import orders, write
 
 pytestmark = pytest.mark.one_version
 
@@ -41,15 +40,8 @@ def place(broker: RunningBroker, vhost_name: str, tmp_path: Path, start_agent: A
         document["messages"][name] = document["messages"][name] | {"sensitive": list(FIELDS)}
     document["services"]["shop"]["publishes"].append("order.lost")
     document["services"]["clerk"]["consumes"].append("order.lost")
-    made = Place(broker, tmp_path, document, start_agent)
-    write(made.topology, document)
-    Tool.at(broker, tmp_path).run("apply", "--yes").check(0)
-    make_key_folder(made.keys, loaded(document))
-    yield made
-    made.close()
-    for user in (f"{vhost_name}-shop", f"{vhost_name}-clerk"):
-        broker.api("DELETE", f"/api/users/{user}")
-    broker.api("DELETE", f"/api/global-parameters/letrade-topo.{vhost_name}.{vhost_name}")
+    with applied(broker, tmp_path, document, start_agent) as made:
+        yield made
 
 
 def sensitive_order(number: int = 1) -> bytes:

@@ -8,103 +8,25 @@ import socket
 import subprocess
 import sys
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pika
 import pytest
-from pika.adapters.blocking_connection import BlockingChannel
 
 from letrade_topo.keys.rotation import Timing, rotate_keys
-from tests.agents import AgentFactory, RunningAgent, login_of, make_key_folder
+from tests.agent.app.world import LIMIT_SECONDS, QUEUE, Place, applied, order, until
+from tests.agents import AgentFactory, RunningAgent, login_of
 from tests.brokers import RunningBroker
 from tests.soak.agents.memory import megabytes
-from tests.tool import Tool
-from tests.topologies import Document, loaded, orders, write
-
-LIMIT_SECONDS = 20.0
-QUEUE = "clerk.orders"
-
-
-@dataclass
-class Place:
-    """A broker with a small topology, its file and its keys."""
-
-    broker: RunningBroker
-    folder: Path
-    document: Document
-    start_agent: AgentFactory
-    connections: list[pika.BlockingConnection] = field(default_factory=list)
-
-    def channel(self, agent: RunningAgent) -> BlockingChannel:
-        """A channel in confirm mode on a connection of its own, which is closed before the agent is stopped."""
-        self.connections.append(pika.BlockingConnection(pika.URLParameters(agent.url)))
-        channel = self.connections[-1].channel()
-        channel.confirm_delivery()
-        return channel
-
-    def close(self) -> None:
-        """Close what is still open."""
-        for connection in self.connections:
-            with suppress(pika.exceptions.AMQPError):
-                connection.close()
-
-    @property
-    def topology(self) -> Path:
-        """The file."""
-        return self.folder / "topology.yaml"
-
-    @property
-    def keys(self) -> Path:
-        """The key folder."""
-        return self.folder / "keys"
-
-    def agent(self, service: str, *options: str) -> RunningAgent:
-        """The agent beside a service."""
-        vhost = self.document["vhost"]
-        return self.start_agent(
-            self.broker,
-            service=service,
-            topology=self.topology,
-            vhost=vhost,
-            login=login_of(self.broker, f"{vhost}-{service}"),
-            keys=self.keys,
-            options=options,
-        )
+from tests.topologies import orders, write
 
 
 @pytest.fixture
 def place(broker: RunningBroker, vhost_name: str, tmp_path: Path, start_agent: AgentFactory) -> Iterator[Place]:
-    """The topology is applied; its users go at the end."""
-    document = orders(name=vhost_name, vhost=vhost_name)
-    made = Place(broker, tmp_path, document, start_agent)
-    write(made.topology, document)
-    Tool.at(broker, tmp_path).run("apply", "--yes").check(0)
-    make_key_folder(made.keys, loaded(document))
-    yield made
-    made.close()
-    for user in (f"{vhost_name}-shop", f"{vhost_name}-clerk"):
-        broker.api("DELETE", f"/api/users/{user}")
-    broker.api("DELETE", f"/api/global-parameters/letrade-topo.{vhost_name}.{vhost_name}")
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    """Wait for a condition, with a limit."""
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {LIMIT_SECONDS:g} s: {what}"
-        time.sleep(0.05)
-
-
-def order(source: str = "shop", **payload: object) -> bytes:
-    """The body of a message."""
-    moment = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
-    return json.dumps(
-        {"message_id": str(uuid.uuid4()), "timestamp": moment, "source": source, "payload": payload}
-    ).encode()
+    """A place of the test's own."""
+    with applied(broker, tmp_path, orders(name=vhost_name, vhost=vhost_name), start_agent) as made:
+        yield made
 
 
 def connects(agent: RunningAgent) -> bool:
