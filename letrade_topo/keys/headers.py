@@ -1,4 +1,4 @@
-"""The headers that carry tokens: gathering them from a message, reading and writing their texts."""
+"""The headers of agents: those that carry tokens are gathered from a message, their texts read and written."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ JWS_HEADER: Final = b"letrade-jws"
 PROOF_HEADER: Final = b"letrade-proof"
 TO_HEADER: Final = b"letrade-to"
 HOP_HEADER: Final = b"letrade-hop"
+REASON_HEADER: Final = b"letrade-reason"
+"""Why a message did not stay where it was: the word."""
+ATTEMPT_HEADER: Final = b"letrade-attempt"
+"""Which attempt it is; what the hop says, for whoever reads no token."""
+USER_HEADER: Final = b"letrade-orig-user-id"
+"""The property `user_id` that it was published with, which a copy cannot have."""
 COPY_HEADERS: Final = (b"CC", b"BCC")
 """A copy would reach a queue under the original key, past what the token says."""
 

@@ -16,7 +16,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from letrade_topo.keys.claims import HopClaims, HopRole
-from letrade_topo.keys.headers import COPY_HEADERS, HOP_HEADER, JWS_HEADER, PROOF_HEADER, TO_HEADER, is_reserved
+from letrade_topo.keys.headers import (
+    ATTEMPT_HEADER,
+    COPY_HEADERS,
+    HOP_HEADER,
+    JWS_HEADER,
+    PROOF_HEADER,
+    TO_HEADER,
+    USER_HEADER,
+    is_reserved,
+)
 from letrade_topo.keys.hop import sign_hop
 from letrade_topo.keys.jws import SigningKey
 from letrade_topo.keys.policy import Route
@@ -25,7 +34,7 @@ from letrade_topo.keys.token import Origin
 from letrade_topo.model.security import Enforcement
 from letrade_topo.model.topology import Topology
 from letrade_topo.queues.content import Properties
-from letrade_topo.queues.letter import ATTEMPT_HEADER, USER_HEADER, Letter
+from letrade_topo.queues.letter import Letter
 from letrade_topo.queues.link import Publish
 from letrade_topo.queues.provenance import Provenance, Prover
 

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Final
 
 from letrade_topo.keys.claims import HopClaims, parse_hop_claims
-from letrade_topo.keys.headers import parse_to
+from letrade_topo.keys.headers import ATTEMPT_HEADER, REASON_HEADER, parse_to
 from letrade_topo.keys.jws import Malformed, parse_compact
 from letrade_topo.keys.topic_index import TopicIndex
 from letrade_topo.model.messages import MessageType
@@ -23,9 +23,6 @@ from letrade_topo.queues.claims import ClaimedBody, claimed_body
 from letrade_topo.queues.content import BadContent, Properties
 from letrade_topo.queues.link import Delivery
 
-REASON_HEADER: Final = b"letrade-reason"
-ATTEMPT_HEADER: Final = b"letrade-attempt"
-USER_HEADER: Final = b"letrade-orig-user-id"
 DEATHS_HEADER: Final = b"x-death"
 UNKNOWN: Final = "(unknown)"
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
+from letrade_agent.amqp.frames import FRAME_OVERHEAD
 from letrade_agent.config import DeclareMode, Undeclared
 from letrade_agent.filters.claims import claims_of
 from letrade_agent.filters.contents import Contents
@@ -16,9 +17,9 @@ from letrade_agent.filters.dead_letters import DeadLetters
 from letrade_agent.filters.declared import Declared
 from letrade_agent.filters.declares import DeclareFilter
 from letrade_agent.filters.destinations import Destinations
-from letrade_agent.filters.failures import Failures, HandingOver
+from letrade_agent.filters.failures import Failures, HopSigning
 from letrade_agent.filters.inbound import Checks, InboundFilter
-from letrade_agent.filters.outbound import FRAME_OVERHEAD_BYTES, OutboundFilter, Signing
+from letrade_agent.filters.outbound import OutboundFilter, Signing
 from letrade_agent.filters.retry_copies import RetryCopies
 from letrade_agent.filters.verdicts import Filters
 from letrade_agent.measures import Measures
@@ -195,15 +196,15 @@ def _common(
     policy, jwt = TopologyPolicy(topology, service_name), topology.security.jwt
     verifier = Verifier(keys, policy, leeway_seconds=jwt.leeway.seconds)
     key_at = _key_of(keys, service_name)
-    handing_over = HandingOver(key_at, HopRules(keys, policy.audience, service_name, ""), chance.random_bytes)
-    failures = Failures(verifier, handing_over, jwt.outage_tolerance.seconds)
+    signing = HopSigning(key_at, HopRules(keys, policy.audience, service_name, ""), chance.random_bytes)
+    failures = Failures(verifier, signing, jwt.outage_tolerance.seconds)
     exchange, largest = topology.dead_letter.exchange, _largest(upstream_frame_max)
     dead_letters = DeadLetters(exchange, failures, largest_header=largest)
     return _Common(Declared(topology, service), policy, keys, key_at, verifier, failures, dead_letters)
 
 
 def _largest(upstream_frame_max: int) -> int | None:
-    return upstream_frame_max - FRAME_OVERHEAD_BYTES if upstream_frame_max else None
+    return upstream_frame_max - FRAME_OVERHEAD if upstream_frame_max else None
 
 
 def _key_of(keys: KeySet, service: str) -> Callable[[float], SigningKey | None]:

@@ -18,11 +18,14 @@ from letrade_agent.amqp.wire import long_string_value
 from letrade_agent.filters.verdicts import Delivery
 from letrade_topo.keys.claims import HopClaims, HopRole
 from letrade_topo.keys.headers import (
+    ATTEMPT_HEADER,
     COPY_HEADERS,
     HOP_HEADER,
     JWS_HEADER,
     PROOF_HEADER,
+    REASON_HEADER,
     TO_HEADER,
+    USER_HEADER,
     TokenHeaders,
     is_reserved,
 )
@@ -32,10 +35,6 @@ from letrade_topo.keys.leaf import Message, SignedProperties, leaf_hash
 from letrade_topo.keys.reasons import Refused
 from letrade_topo.keys.token import Origin, Verifier
 
-REASON_HEADER = b"letrade-reason"
-ATTEMPT_HEADER = b"letrade-attempt"
-USER_HEADER = b"letrade-orig-user-id"
-
 TOKEN_HEADERS = frozenset((JWS_HEADER, TO_HEADER, PROOF_HEADER))
 """The publisher's, which no copy changes."""
 
@@ -43,7 +42,7 @@ _LONGEST_REASON_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True)
-class HandingOver:
+class HopSigning:
     """What writing a hop token needs.
 
     Args:
@@ -104,13 +103,13 @@ class Failures:
 
     Args:
         verifier: says whose a message is, where that can be proven.
-        handing_over: how the hop token is written.
+        signing: how the hop token is written.
         outage_seconds: how long a message on its way through retries stays valid beyond the delay.
     """
 
-    def __init__(self, verifier: Verifier, handing_over: HandingOver, outage_seconds: float) -> None:
+    def __init__(self, verifier: Verifier, signing: HopSigning, outage_seconds: float) -> None:
         self._verifier = verifier
-        self._handing_over = handing_over
+        self._signing = signing
         self._outage = outage_seconds
 
     def read(self, delivery: Delivery, now: float) -> Failure:
@@ -149,7 +148,7 @@ class Failures:
             ours.append(long_string_entry(USER_HEADER, user_id))
         elif failure.hop is not None:  # an agent wrote it
             ours += [entry for entry in failure.entries if entry[0] == USER_HEADER]
-        key = self._handing_over.key_at(now)
+        key = self._signing.key_at(now)
         if key is not None:
             claims = self._claims(failure, outcome, key.issuer, now)
             ours.append(long_string_entry(HOP_HEADER, sign_hop(key, claims)))
@@ -162,7 +161,7 @@ class Failures:
     def _hop_of(self, tokens: TokenHeaders, queue: str, now: float) -> HopClaims | Refused | None:
         if not tokens.hop:
             return None
-        rules = self._handing_over.rules
+        rules = self._signing.rules
         return verify_hop(tokens.hop, HopRules(rules.keys, rules.audience, rules.service, queue), now)
 
     def _claims(self, failure: Failure, outcome: Outcome, issuer: str, now: float) -> HopClaims:
@@ -171,10 +170,10 @@ class Failures:
         lasts = 0 if outcome.delay_seconds is None else ceil(outcome.delay_seconds + self._outage)
         return HopClaims(
             issuer=issuer,
-            audience=self._handing_over.rules.audience,
+            audience=self._signing.rules.audience,
             issued_at=issued_at,
             expires_at=issued_at + lasts,
-            jti=self._handing_over.random_bytes(16),
+            jti=self._signing.random_bytes(16),
             leaf=leaf_hash(message),
             exchange=message.exchange.decode(errors="replace"),
             routing_key=message.routing_key.decode(errors="replace"),

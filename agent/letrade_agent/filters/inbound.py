@@ -37,7 +37,7 @@ from letrade_agent.filters.verdicts import (
     ToFetch,
 )
 from letrade_agent.measures import Measures
-from letrade_topo.keys.headers import COPY_HEADERS, TokenHeaders
+from letrade_topo.keys.headers import ATTEMPT_HEADER, COPY_HEADERS, TokenHeaders
 from letrade_topo.keys.keyset import KeySet
 from letrade_topo.keys.leaf import SignedProperties
 from letrade_topo.keys.reasons import HOLD_SECONDS, Reason, Refused
@@ -46,8 +46,6 @@ from letrade_topo.keys.token import Accepted, Arrival, Verifier
 from letrade_topo.messages.claim import NoClaim, is_stub
 from letrade_topo.messages.envelope import EnvelopeProperties
 from letrade_topo.model.security import Enforcement
-
-ATTEMPT_HEADER = b"letrade-attempt"
 
 _DELIVER = "deliver"
 _COPIED = [(name, None) for name in COPY_HEADERS]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from letrade_agent.amqp.basic import Publish
 from letrade_agent.amqp.faults import ReplyCode
+from letrade_agent.amqp.frames import FRAME_OVERHEAD
 from letrade_agent.amqp.header_table import HeaderTable
 from letrade_agent.amqp.properties import ContentHeader, with_body_size
 from letrade_agent.filters.claims import Claims, stub_for, without_claim
@@ -30,8 +31,6 @@ from letrade_topo.messages.encrypted import ENCRYPTED_MEMBER, is_encrypted, name
 from letrade_topo.messages.encryption import FieldEncryption, MissingKey, SentKeys
 from letrade_topo.messages.envelope import Envelope, EnvelopeProblem, EnvelopeProperties, check_envelope
 from letrade_topo.model.security import Enforcement
-
-FRAME_OVERHEAD_BYTES = 8
 
 _PUBLISH = "publish"
 _RESERVED_TYPE = f"the content type {CONTENT_TYPE.decode()} is reserved: only agents make claim stubs"
@@ -94,7 +93,7 @@ class OutboundFilter:
         self._claims = claims
         self._message_size = message_size
         self._largest_body = message_size if claims is None else claims.max_size
-        self._largest_header = upstream_frame_max - FRAME_OVERHEAD_BYTES if upstream_frame_max else None
+        self._largest_header = upstream_frame_max - FRAME_OVERHEAD if upstream_frame_max else None
 
     def admit(self, publish: Publish, header: ContentHeader) -> Refusal | None:
         """Decide by destination, announced size and copies. See `Outbound.admit`."""

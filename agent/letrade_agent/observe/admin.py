@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import h11
 
 from letrade_agent.config import Address
+from letrade_agent.log import Log
 
 REQUEST_SECONDS: Final = 10.0
 """For the whole of a request, and for taking the answer."""
@@ -72,7 +73,7 @@ class AdminServer:
         log: told of pages that failed.
     """
 
-    def __init__(self, address: Address, pages: Pages, log: Callable[[str, str, Mapping[str, Any]], None]) -> None:
+    def __init__(self, address: Address, pages: Pages, log: Log) -> None:
         self._address = address
         self._pages = pages
         self._log = log

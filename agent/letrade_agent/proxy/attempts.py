@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from letrade_agent.log import Log
 from letrade_agent.measures import Measures
 from letrade_agent.proxy.broken import Outcome, UpstreamBroken
-from letrade_agent.proxy.log import Log
 from letrade_agent.proxy.nodes import NodeHealth, Nodes, NodeState
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Final
 
+from letrade_agent.proxy.back_off import back_off
 from letrade_agent.proxy.leg import Leg
 from letrade_agent.proxy.objects import Objects
 from letrade_agent.relay.effects import FetchObject, StoreObject
@@ -96,8 +97,8 @@ class ClaimChecks:
                 else:
                     self._guarded(partial(relay.fetched, effect.ticket, fetched))
                     return
+                await asyncio.sleep(back_off(FIRST_RETRY_SECONDS, attempts, LONGEST_RETRY_SECONDS))
                 attempts += 1
-                await asyncio.sleep(min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(attempts - 1, 16)))
         finally:
             self._fetching_bytes -= effect.claim.size
             self.go_on()

@@ -20,12 +20,12 @@ from typing import Final, NamedTuple
 from letrade_agent.amqp.connection_commands import ConnectionClose
 from letrade_agent.amqp.faults import AmqpFault, ReplyCode
 from letrade_agent.amqp.frames import HEARTBEAT_FRAME
+from letrade_agent.log import Log
 from letrade_agent.measures import Measures
 from letrade_agent.proxy.claim_checks import STORED_BYTES, ClaimChecks
 from letrade_agent.proxy.ending import finish
 from letrade_agent.proxy.hand_overs import HandingOver, HandOvers
 from letrade_agent.proxy.leg import Leg
-from letrade_agent.proxy.log import Log
 from letrade_agent.proxy.login import LoggedIn
 from letrade_agent.proxy.objects import Objects
 from letrade_agent.proxy.pressure import Reason, Valve

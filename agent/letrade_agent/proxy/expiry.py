@@ -12,8 +12,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from letrade_agent.log import Log
 from letrade_agent.measures import Measures
-from letrade_agent.proxy.log import Log
 from letrade_agent.proxy.objects import Objects
 from letrade_topo.claims.store import ObjectStore, StoreUnavailable, first_kept_day
 from letrade_topo.messages.claim import object_prefix

@@ -19,10 +19,11 @@ from typing import Final
 
 from letrade_agent.amqp.faults import AmqpFault
 from letrade_agent.filters.verdicts import Copy, DeadLetter
+from letrade_agent.log import Log
 from letrade_agent.measures import Measures
+from letrade_agent.proxy.back_off import back_off
 from letrade_agent.proxy.broken import UpstreamBroken, from_error
 from letrade_agent.proxy.leg import LegLost
-from letrade_agent.proxy.log import Log
 from letrade_agent.proxy.publisher import Publisher
 from letrade_agent.proxy.upstream import Upstream
 
@@ -130,7 +131,7 @@ class HandOvers:
         return self._publisher is not None and self._publisher.is_open
 
     def tick(self, now: float) -> None:
-        """Once a second: heartbeats, and what is due again."""
+        """More than once a second: heartbeats, and what is due again."""
         if self._publisher is not None:
             self._publisher.tick(now)
         if self._later:
@@ -190,7 +191,7 @@ class HandOvers:
                 await asyncio.sleep(self._back_off(1, LONGEST_REDIAL_SECONDS))
 
     def _back_off(self, failures: int, longest: float) -> float:
-        seconds = min(longest, FIRST_RETRY_SECONDS * 2.0 ** min(failures, 16))
+        seconds = back_off(FIRST_RETRY_SECONDS, failures, longest)
         return self._jitter(seconds / 2, seconds)
 
     # What the publisher calls.

@@ -9,10 +9,10 @@ from typing import Final
 from letrade_agent.amqp.frames import PROTOCOL_HEADER
 from letrade_agent.amqp.negotiation import Speaker, recognise
 from letrade_agent.config import Address
+from letrade_agent.log import Log
 from letrade_agent.measures import Measures
 from letrade_agent.proxy.ending import finish
 from letrade_agent.proxy.leg import Inbox, Leg, LegLost
-from letrade_agent.proxy.log import Log
 from letrade_agent.proxy.login import Door, LoggedIn, Refused
 
 HANDSHAKE_SECONDS: Final = 10.0

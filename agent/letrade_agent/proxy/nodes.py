@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from letrade_agent.config import UpstreamNode
+from letrade_agent.proxy.back_off import back_off
 
 FIRST_PENALTY_SECONDS: Final = 0.1
 LONGEST_PENALTY_SECONDS: Final = 5.0
@@ -86,7 +87,7 @@ class Nodes:
 
     def failed(self, state: NodeState, problem: str) -> None:
         """It could not be reached, or did not speak as a broker should."""
-        longest = min(LONGEST_PENALTY_SECONDS, FIRST_PENALTY_SECONDS * 2.0 ** min(state.failures, 16))
+        longest = back_off(FIRST_PENALTY_SECONDS, state.failures, LONGEST_PENALTY_SECONDS)
         state.health, state.problem = NodeHealth.DOWN, problem
         state.failures += 1
         state.retry_at = self._monotonic() + self._jitter(0.0, longest)

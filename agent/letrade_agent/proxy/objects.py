@@ -16,8 +16,8 @@ from typing import Final, TypeVar
 
 from letrade_agent.filters.claims import compared
 from letrade_agent.filters.verdicts import Fetched
+from letrade_agent.log import Log
 from letrade_agent.measures import Measures
-from letrade_agent.proxy.log import Log
 from letrade_topo.claims.store import ObjectStore, StoreUnavailable
 from letrade_topo.messages.claim import Claim
 

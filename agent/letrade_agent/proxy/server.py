@@ -9,13 +9,13 @@ from typing import Final
 
 from letrade_agent.config import Address, Settings
 from letrade_agent.filters.verdicts import Filters
+from letrade_agent.log import Log
 from letrade_agent.measures import Measures
 from letrade_agent.proxy.connection import WRITE_STALL_SECONDS, Connection, Shell, Snapshot
 from letrade_agent.proxy.dialled import Credentials
 from letrade_agent.proxy.hand_overs import HandOvers
 from letrade_agent.proxy.leg import Leg
 from letrade_agent.proxy.listener import Listener
-from letrade_agent.proxy.log import Log
 from letrade_agent.proxy.login import Door, LoggedIn
 from letrade_agent.proxy.nodes import Nodes, NodeState
 from letrade_agent.proxy.objects import Objects

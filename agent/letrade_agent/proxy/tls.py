@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from letrade_agent.proxy.log import Log
+from letrade_agent.log import Log
 
 
 class TlsContexts:

@@ -15,12 +15,12 @@ from letrade_agent.amqp.connection_commands import Start
 from letrade_agent.amqp.frames import PROTOCOL_HEADER
 from letrade_agent.amqp.header_table import HeaderTable, boolean_entry, long_string_entry, table_entry
 from letrade_agent.amqp.negotiation import AGENT_CAPABILITIES
+from letrade_agent.log import Log
 from letrade_agent.measures import Measures
 from letrade_agent.proxy.attempts import Attempts
 from letrade_agent.proxy.broken import Outcome, UpstreamBroken, from_error, unreachable, unusable_files
 from letrade_agent.proxy.dialled import WIRE_FAULTS, Credentials, Dialled, expect
 from letrade_agent.proxy.leg import Inbox, Leg
-from letrade_agent.proxy.log import Log
 from letrade_agent.proxy.nodes import Nodes, NodeState
 from letrade_agent.proxy.sockets import connect
 from letrade_agent.proxy.tls import TlsContexts

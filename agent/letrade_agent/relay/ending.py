@@ -25,7 +25,7 @@ CLOSE_SECONDS: Final = 10.0
 CLOSE_OK_PAYLOAD: Final = ConnectionCloseOk().encode()
 
 
-class Leg(Enum):
+class LegState(Enum):
     """How far a leg is closed."""
 
     OPEN = "open"
@@ -52,8 +52,8 @@ class Ending:
         self._give_up_at = 0.0
         self._text = ""
         self.cause = ""
-        self.client = Leg.OPEN
-        self.upstream = Leg.OPEN
+        self.client = LegState.OPEN
+        self.upstream = LegState.OPEN
         self.held_close: bytes | None = None
         self.wait_until = 0.0
         self.over = False
@@ -68,7 +68,7 @@ class Ending:
 
     def close_client(self, fault: AmqpFault) -> None:
         """Say close to the client, unless it is past that."""
-        if self.client is Leg.OPEN:
+        if self.client is LegState.OPEN:
             close = ConnectionClose(
                 reply_code=fault.code, reply_text=fault.reply_text, class_id=fault.class_id, method_id=fault.method_id
             )
@@ -76,43 +76,43 @@ class Ending:
 
     def relay_close_to_client(self, payload: bytes) -> None:
         """Say close to the client, in the broker's words."""
-        if self.client is Leg.OPEN:
+        if self.client is LegState.OPEN:
             self._session.tell_client(0, payload)
-            self.client = Leg.CLOSING
+            self.client = LegState.CLOSING
 
     def hold_upstream_close(self, payload: bytes, wait_seconds: float) -> None:
         """Say close to the broker as soon as nothing has to be waited for."""
-        if self.upstream is Leg.OPEN and self.held_close is None:
+        if self.upstream is LegState.OPEN and self.held_close is None:
             self.held_close = payload
             self.wait_until = self._session.started + wait_seconds
 
     def send_upstream_close(self) -> None:
         """Say it now."""
-        if self.held_close is not None and self.upstream is Leg.OPEN:
+        if self.held_close is not None and self.upstream is LegState.OPEN:
             self._session.tell_upstream(0, self.held_close)
-            self.upstream = Leg.CLOSING
+            self.upstream = LegState.CLOSING
         self.held_close = None
 
     def client_closed(self) -> None:
         """The client's leg is closed: close-ok has come or was sent, or its socket is gone."""
-        self.client = Leg.CLOSED
+        self.client = LegState.CLOSED
 
     def upstream_closed(self) -> None:
         """The broker's leg is closed; the client's close is answered if it waits for that."""
-        self.upstream = Leg.CLOSED
+        self.upstream = LegState.CLOSED
         self.held_close = None
-        if self.client is Leg.WAITING:
+        if self.client is LegState.WAITING:
             self._session.tell_client(0, CLOSE_OK_PAYLOAD)
-            self.client = Leg.CLOSED
+            self.client = LegState.CLOSED
 
     def finish(self) -> bool:
         """Whether the connection has ended just now; says so to the shell."""
-        closed = self.client is Leg.CLOSED and self.upstream is Leg.CLOSED
+        closed = self.client is LegState.CLOSED and self.upstream is LegState.CLOSED
         late = bool(self.cause) and self._session.started >= self._give_up_at
         if self.over or not (closed or late):
             return False
         self.over = True
-        self.client = self.upstream = Leg.CLOSED
+        self.client = self.upstream = LegState.CLOSED
         self._session.effects.append(Ended(self.cause, self._text))
         return True
 

@@ -16,7 +16,7 @@ from .channel import OPEN, RelayedChannel, broker_input, client_input, unexpecte
 from .commands import from_broker, from_client
 from .connection import Connection
 from .effects import UpstreamBlocked
-from .ending import CLOSE_OK_PAYLOAD, Leg
+from .ending import CLOSE_OK_PAYLOAD, LegState
 
 _CLOSE: Final = BY_NAME["connection.close"].index
 _CLOSE_OK: Final = BY_NAME["connection.close-ok"].index
@@ -35,7 +35,7 @@ def client_frame(connection: Connection, frame_type: int, number: int, payload: 
     Raises:
         AmqpFault: it has no place there.
     """
-    if connection.ending.client is not Leg.OPEN or connection.ending.upstream is not Leg.OPEN:
+    if connection.ending.client is not LegState.OPEN or connection.ending.upstream is not LegState.OPEN:
         if number == 0 and frame_type == METHOD:
             _client_while_ending(connection, payload[:4], payload)
         return
@@ -86,7 +86,7 @@ def _client_on_channel_0(connection: Connection, frame_type: int, payload: bytes
         connection.waiting_close = payload
     elif index == _CLOSE:
         connection.ending.because("client_closed", _text_of(command))
-        connection.ending.client = Leg.WAITING
+        connection.ending.client = LegState.WAITING
         connection.end(payload)
     elif index == _UPDATE_SECRET:  # the agent logs in upstream as itself; what the client logs in with has no use
         connection.session.tell_client(0, UpdateSecretOk().encode())
@@ -106,9 +106,9 @@ def close_if_stored(connection: Connection) -> None:
 
 def _client_while_ending(connection: Connection, index: bytes, payload: bytes) -> None:
     ending = connection.ending
-    if index == _CLOSE_OK and ending.client is Leg.CLOSING:
+    if index == _CLOSE_OK and ending.client is LegState.CLOSING:
         ending.client_closed()
-    elif index == _CLOSE and ending.client is Leg.CLOSING:
+    elif index == _CLOSE and ending.client is LegState.CLOSING:
         connection.session.tell_client(0, CLOSE_OK_PAYLOAD)
         ending.client_closed()
 
@@ -127,7 +127,7 @@ def broker_frame(connection: Connection, frame_type: int, number: int, payload: 
             _broker_on_channel_0(connection, frame_type, payload)
         return
     if connection.ending.cause and (
-        connection.ending.client is not Leg.OPEN or connection.ending.upstream is not Leg.OPEN
+        connection.ending.client is not LegState.OPEN or connection.ending.upstream is not LegState.OPEN
     ):
         return
     channel = connection.channels.get(number)
@@ -182,24 +182,24 @@ def _broker_on_channel_0(connection: Connection, frame_type: int, payload: bytes
     index = payload[:4]
     ending = connection.ending
     if index == _CLOSE:
-        if ending.upstream is not Leg.CLOSED:
+        if ending.upstream is not LegState.CLOSED:
             ending.because("broker_closed", _text_of(command))
             ending.relay_close_to_client(payload)
             connection.session.tell_upstream(0, CLOSE_OK_PAYLOAD)
             connection.forget_channels()
             ending.upstream_closed()
-    elif index == _CLOSE_OK and ending.upstream is Leg.CLOSING:
+    elif index == _CLOSE_OK and ending.upstream is LegState.CLOSING:
         ending.upstream_closed()
     elif isinstance(command, Blocked) or index == _UNBLOCKED:
         _blocked(connection, payload, command)
-    elif ending.upstream is Leg.OPEN:
+    elif ending.upstream is LegState.OPEN:
         raise unexpected(payload, BrokerFault, "is not for a broker to send on channel 0 of an open connection")
 
 
 def _blocked(connection: Connection, payload: bytes, command: object) -> None:
     reason = readable(command.reason) if isinstance(command, Blocked) else ""
     connection.session.effects.append(UpstreamBlocked(isinstance(command, Blocked), reason))
-    if b"connection.blocked" in connection.session.capabilities and connection.ending.client is Leg.OPEN:
+    if b"connection.blocked" in connection.session.capabilities and connection.ending.client is LegState.OPEN:
         connection.session.tell_client(0, payload)
 
 

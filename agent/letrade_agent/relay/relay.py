@@ -21,6 +21,7 @@ from letrade_agent.amqp.faults import AmqpFault, ClientFault, ReplyCode, readabl
 from letrade_agent.amqp.frames import BODY, HEADER, Frame
 from letrade_agent.filters.verdicts import Approved, Fetched, Filters, Refusal, ToStore
 from letrade_agent.filters.words import Word
+from letrade_agent.log import Log
 from letrade_agent.measures import Measures
 
 from .connection import Connection
@@ -28,7 +29,7 @@ from .effects import Effect, Opening, Ticket
 from .ending import agent_close
 from .off_channel import broker_frame, broker_method, client_frame, client_method, close_if_stored
 from .publishing import seal_and_send
-from .session import Log, Session
+from .session import Session
 from .snapshot import ConnectionSnapshot, ConsumerSnapshot
 
 MAX_DELIVERY_BYTES: Final = 16 * 1024 * 1024

@@ -7,22 +7,20 @@ content, whoever writes.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from letrade_agent.amqp.content import Content
 from letrade_agent.amqp.faults import BrokerFault, ClientFault, ReplyCode
 from letrade_agent.amqp.frames import FRAME_OVERHEAD, Frame, encode_method
 from letrade_agent.filters.verdicts import Approved, Filters, Refusal
+from letrade_agent.log import Log
 from letrade_agent.measures import Measures
 
 from .effects import Effect, Ticket
 
 if TYPE_CHECKING:
     from .channel import RelayedChannel
-
-Log = Callable[[str, str, Mapping[str, object]], None]
-"""Takes level, event, and what to say about it."""
 
 Decided = tuple["RelayedChannel", Content[Refusal], Approved | Refusal]
 """A publish that waits for the end of the client's read, where all are sealed at once."""

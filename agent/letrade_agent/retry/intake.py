@@ -17,6 +17,7 @@ from letrade_agent.amqp.faults import ReplyCode, readable
 from letrade_agent.amqp.frames import BODY, HEADER, METHOD, Frame
 from letrade_agent.amqp.methods import BY_NAME
 from letrade_agent.filters.verdicts import Delivery
+from letrade_agent.proxy.back_off import back_off
 from letrade_agent.proxy.own import OwnConnection
 from letrade_agent.proxy.upstream import Upstream
 from letrade_topo.model.names import rejected_queue
@@ -236,7 +237,7 @@ class _Source:
         self._owner.taken_back(self.queue)
         if self._is_leaving:
             return
-        wait = min(LONGEST_REOPEN_SECONDS, FIRST_REOPEN_SECONDS * 2.0 ** min(self._failures, 16))
+        wait = back_off(FIRST_REOPEN_SECONDS, self._failures, LONGEST_REOPEN_SECONDS)
         self._failures += 1
         self._reopen_at = self._monotonic() + wait
         self._owner.unusable(self.queue, problem)

@@ -17,11 +17,12 @@ from typing import Final
 
 from letrade_agent.amqp.faults import AmqpFault, readable
 from letrade_agent.filters.verdicts import Copy, DeadLetter, Delivery, Held
+from letrade_agent.log import Log
 from letrade_agent.measures import Measures
+from letrade_agent.proxy.back_off import back_off
 from letrade_agent.proxy.broken import UpstreamBroken, from_error
 from letrade_agent.proxy.hand_overs import HandingOver, HandOvers
 from letrade_agent.proxy.leg import LegLost
-from letrade_agent.proxy.log import Log
 from letrade_agent.proxy.upstream import Upstream
 from letrade_agent.retry.intake import Intake, Place
 from letrade_agent.retry.routing import Routing
@@ -264,5 +265,5 @@ class Router:
             self._log("error", "router_lost_broker", {"problem": problem})
 
     def _back_off(self, failures: int) -> float:
-        seconds = min(LONGEST_REDIAL_SECONDS, FIRST_REDIAL_SECONDS * 2.0 ** min(failures, 16))
+        seconds = back_off(FIRST_REDIAL_SECONDS, failures, LONGEST_REDIAL_SECONDS)
         return self._jitter(seconds / 2, seconds)

@@ -10,17 +10,16 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from letrade_agent.config import Settings
+from letrade_agent.log import Log
 from letrade_agent.state import AgentState, InForce, Source
 from letrade_agent.watch.sources import key_files, load_keys, load_topology, succeeded, topology_files
 from letrade_topo.errors import TopoError
 from letrade_topo.load.fingerprint import Fingerprint
 
 POLL_SECONDS: Final = 0.5
-
-Log = Callable[[str, str, Mapping[str, Any]], None]
 
 
 def watched_files(settings: Settings) -> Mapping[Source, Fingerprint]:

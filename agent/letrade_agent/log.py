@@ -1,4 +1,4 @@
-"""How the shell says what happened: a level, an event in few words, and its particulars."""
+"""How any part of the agent says what happened: a level, an event in few words, and its particulars."""
 
 from __future__ import annotations
 
