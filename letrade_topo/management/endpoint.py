@@ -6,12 +6,12 @@ when that was asked for; nothing else can be constructed.
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 from urllib.parse import SplitResult, urlsplit
 
+from letrade_topo.loopback import is_loopback
 from letrade_topo.management.errors import InvalidEndpoint
 
 _EXAMPLE = "for example https://broker.example:15671"
@@ -103,7 +103,7 @@ def _check_url(url: str, *, insecure_loopback: bool) -> SplitResult:
 
 
 def _check_plain_http(host: str, *, insecure_loopback: bool) -> None:
-    if not _is_loopback(host):
+    if not is_loopback(host):
         raise InvalidEndpoint(
             f"plain http to {host} is refused",
             why="the login and every password hash would travel in plain text",
@@ -124,15 +124,6 @@ def _check_username(username: str) -> None:
             why="HTTP Basic authentication needs a name, and ends it at the first ':' (RFC 7617)",
             fix="give another user with --username",
         )
-
-
-def _is_loopback(host: str) -> bool:
-    if host.casefold() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _shown(url: str) -> str:

@@ -5,13 +5,13 @@ TLS, or plain AMQP to this very machine and only when that was asked for; nothin
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from letrade_topo.loopback import is_loopback
 from letrade_topo.model.security import TlsVersion
 from letrade_topo.queues.errors import InvalidEndpoint
 
@@ -86,7 +86,7 @@ class Endpoint:
                 why="the vhost comes from the topology file",
                 fix="leave out what comes behind the port",
             )
-        if parts.scheme == "amqp" and not (_is_loopback(host) and insecure_loopback):
+        if parts.scheme == "amqp" and not (is_loopback(host) and insecure_loopback):
             raise InvalidEndpoint(
                 f"plain AMQP to {host} is refused",
                 why="the login and every message would travel in plain text",
@@ -128,12 +128,3 @@ def _unusable(file: Path | None, error: Exception) -> InvalidEndpoint:
     why = "it is not what it should be in PEM form" if isinstance(error, ssl.SSLError) else ""
     why = why or getattr(error, "strerror", None) or str(error)
     return InvalidEndpoint(f"the certificate file {file} cannot be used", why=why)
-
-
-def _is_loopback(host: str) -> bool:
-    if host.casefold() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
