@@ -30,7 +30,8 @@ class ExitCode(IntEnum):
 
 MEANINGS = {
     ExitCode.OK: "done, or in sync",
-    ExitCode.FAILED: "failed: the broker refused, or a right is missing; `letrade-agent verify`: refused",
+    ExitCode.FAILED: "failed: the broker refused, a right is missing, a file cannot be written; "
+    "`letrade-agent verify`: refused",
     ExitCode.CHANGES: "`plan`: there are changes; `drift`: the broker differs",
     ExitCode.PARTLY_APPLIED: "partly done: some changes are made, some are not; run the command again",
     ExitCode.USAGE: "wrong arguments, options or settings",

@@ -23,7 +23,7 @@ from letrade_topo.exit_codes import ExitCode
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     envvar="LETRADE_TOPO_OUTPUT",
     show_envvar=True,

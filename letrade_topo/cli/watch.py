@@ -42,7 +42,7 @@ def _seconds(context: click.Context, parameter: click.Parameter, text: str) -> f
 def _address(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isdigit() or int(port) > 65_535:
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
         raise click.BadParameter("write HOST:PORT, for example 127.0.0.1:9465", context, parameter)
     return host, int(port)
 

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -70,6 +71,20 @@ def at_a_terminal(tool: Tool, *arguments: str, types: str = "", **environment: s
         except OSError:  # how Linux says that the other end was closed
             pass
         return child.wait(LONGEST_RUN_SECONDS), shown.decode()
+
+
+def in_a_shell(tool: Tool, redirection: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run with streams as a shell redirects them."""
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    return subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-m", "letrade_topo", *arguments],
+        env=inherited | tool.environment,
+        cwd=tool.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LONGEST_RUN_SECONDS,
+    )
 
 
 @pytest.mark.parametrize(
@@ -152,6 +167,57 @@ def test_a_reader_that_has_seen_enough(tool: Tool) -> None:
     process.wait(LONGEST_RUN_SECONDS)
     assert "Traceback" not in said
     assert "BrokenPipe" not in said
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code"),
+    [(">&-", ExitCode.OK), ("<&- >&- 2>&-", ExitCode.OK), ("2>&-", ExitCode.OK), (">/dev/full", ExitCode.FAILED)],
+)
+@pytest.mark.parametrize("output_format", ["text", "json"])
+def test_streams_that_take_nothing(offline: Tool, redirection: str, code: int, output_format: str) -> None:
+    """Closed before the start: as if it were thrown away. A full disk: one message and 1."""
+    document = orders()
+    document["messages"]["order.unused"] = {"exchange": "orders", "lifetime": "60s"}  # a warning, so that text is shown
+    write(offline.folder / "topology.yaml", document)
+    answer = in_a_shell(offline, redirection, "validate", "--format", output_format)
+
+    assert answer.returncode == code, answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert "Exception ignored" not in answer.stderr
+    assert ("No space left on device" in answer.stderr) == (code == ExitCode.FAILED)
+
+
+def test_nobody_can_be_asked_where_stdin_is_closed(tool: Tool) -> None:
+    """64, as where it is no terminal."""
+    answer = in_a_shell(tool, "<&-", "apply")
+    assert answer.returncode == ExitCode.USAGE, answer.stderr
+    assert "--yes" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "shown"),
+    [(b"caf\xe9.yaml", "utf-8", r"caf\udce9.yaml"), ("café.yaml".encode(), "ascii", r"caf\xe9.yaml")],
+)
+def test_a_name_that_cannot_be_shown(offline: Tool, name: bytes, encoding: str, shown: str) -> None:
+    """Names of files are bytes, and terminals have encodings: what does not fit is shown with escapes."""
+    tool = offline.having(PYTHONIOENCODING=encoding)
+    assert shown in tool.run("validate", os.fsdecode(name)).check(ExitCode.INVALID_FILE).out
+
+
+def test_a_folder_is_no_place_for_a_plan(offline: Tool) -> None:
+    """64 before the broker is asked."""
+    assert "directory" in offline.run("plan", "-o", ".").check(ExitCode.USAGE).err
+
+
+def test_an_address_has_a_port_in_digits(offline: Tool) -> None:
+    """Not in what else Unicode calls a digit."""
+    assert "HOST:PORT" in offline.run("watch", "--listen", "127.0.0.1:²").check(ExitCode.USAGE).err
+
+
+@pytest.mark.parametrize("place", ["topology.yaml/broker", "/proc/broker"])
+def test_a_broker_cannot_live_there(offline: Tool, place: str) -> None:
+    """1 with the path and the system's words."""
+    assert place in offline.run("broker", "start", "--folder", place).check(ExitCode.FAILED).err
 
 
 @pytest.mark.parametrize("command", ["plan", "drift"])

@@ -1,21 +1,14 @@
-"""`letrade-agent`: finds the subcommand, and turns every error into one message and an exit code.
-
-Subcommands are imported when they are called, so that `--help` and the probes of a container stay quick.
-"""
+"""`letrade-agent`: its subcommands."""
 
 from __future__ import annotations
 
-import importlib
-import os
 import sys
-from collections.abc import Mapping
 
 import click
 
-from letrade_topo.errors import TopoError
-from letrade_topo.exit_codes import ExitCode, exit_code_of
+from letrade_topo.program import SETTINGS, Commands, Subcommands, run
 
-COMMANDS: Mapping[str, tuple[str, str]] = {
+COMMANDS: Subcommands = {
     "run": ("letrade_agent.cli.run:run", "Stand between one service and the broker."),
     "route": ("letrade_agent.cli.run:route", "Only route what a service rejected; for services without an agent."),
     "wait": ("letrade_agent.cli.probes:wait", "Wait until the agent takes clients."),
@@ -24,30 +17,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 
 
-class Commands(click.Group):
-    """A group that imports a subcommand only when it is used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, in the order in which people meet them."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one subcommand."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, name = COMMANDS[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(module), name)
-        if not isinstance(command, click.Command):
-            raise TypeError(f"{COMMANDS[cmd_name][0]} is not a command")
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list in `--help`, without importing anything."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, subcommands=COMMANDS, context_settings=SETTINGS)
 @click.version_option(package_name="letrade-topo", prog_name="letrade-agent")
 def letrade_agent() -> None:
     """A sidecar for one service: plain AMQP on loopback becomes TLS, signed, bounded and verified."""
@@ -62,27 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    try:
-        code = letrade_agent.main(args=arguments, prog_name="letrade-agent", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        return ExitCode.USAGE
-    except click.ClickException as error:
-        error.show()
-        return ExitCode.USAGE
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # the reader of our output has gone (`| head`); Python would complain once more at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.FAILED
-    except TopoError as error:
-        click.echo(f"error: {error}", err=True)
-        return exit_code_of(error)
-    return code if isinstance(code, int) else ExitCode.OK
+    return run(letrade_agent, "letrade-agent", arguments)
 
 
 if __name__ == "__main__":
