@@ -104,7 +104,7 @@ def _certificate(error: ssl.SSLCertVerificationError, where: str, endpoint: Endp
             why=error.verify_message,
             fix="renew the broker's certificate, or set the clock of this machine right",
         )
-    trusted = f"the authorities in {endpoint.ca_file}" if endpoint.ca_file else "the usual public authorities"
+    trusted = f"the authorities in {endpoint.ca_file}" if endpoint.ca_file else "this system's authorities"
     return TlsRefused(
         f"the certificate of {where} is not trusted",
         why=f"none of {trusted} signed it ({error.verify_message})",

@@ -158,7 +158,6 @@ class Transport:
             timeout=self._timeout,
             # A redirect leads to something that is not this API; nor shall it get what we sent.
             allow_redirects=False,
-            verify=str(self.endpoint.ca_file) if self.endpoint.ca_file else True,
         )
         headers = response.headers
         return Answer(
@@ -175,32 +174,42 @@ def tags(value: Any) -> tuple[str, ...]:
 _NOBODY = refusals.Caller("", ())
 
 
-class _Tls12Adapter(HTTPAdapter):
-    """HTTPS with TLS 1.2 at least, whatever the system's OpenSSL would still accept."""
+class _TlsAdapter(HTTPAdapter):
+    """HTTPS in which a context of ours alone decides whom to trust."""
+
+    def __init__(self, context: ssl.SSLContext, **pool: Any) -> None:
+        self._context = context
+        super().__init__(**pool)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        context = create_urllib3_context(ssl_minimum_version=ssl.TLSVersion.TLSv1_2)
-        super().init_poolmanager(*args, ssl_context=context, **kwargs)
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Not requests' own, which adds the authorities that it brings along (certifi)."""
+        conn.cert_reqs = "CERT_REQUIRED"
 
 
 def _session(endpoint: Endpoint, pool_size: int) -> requests.Session:
-    if endpoint.ca_file is not None:
-        _check_ca_file(endpoint)
+    context = _context(endpoint)
     session = requests.Session()
     # REQUESTS_CA_BUNDLE, ~/.netrc and proxies of the environment must not change whom we trust, as
     # whom we log in, or who reads along.
     session.trust_env = False
     # As bytes: for text, requests would use Latin-1, and RabbitMQ expects UTF-8.
     session.auth = HTTPBasicAuth(endpoint.username.encode(), endpoint.password.encode())
-    session.mount("https://", _Tls12Adapter(pool_connections=1, pool_maxsize=pool_size, pool_block=True))
+    session.mount("https://", _TlsAdapter(context, pool_connections=1, pool_maxsize=pool_size, pool_block=True))
     session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=pool_size, pool_block=True))
     return session
 
 
-def _check_ca_file(endpoint: Endpoint) -> None:
-    # Before anything is sent: the HTTP library's own errors do not say which file is meant.
+def _context(endpoint: Endpoint) -> ssl.SSLContext:
+    """TLS 1.2 at least, whatever the system's OpenSSL would still accept; its authorities, or those of the CA file."""
+    context = create_urllib3_context(ssl_minimum_version=ssl.TLSVersion.TLSv1_2)
+    if endpoint.ca_file is None:
+        context.load_default_certs()
+        return context
     try:
-        ssl.create_default_context(cafile=endpoint.ca_file)
+        context.load_verify_locations(endpoint.ca_file)
     except OSError as error:
         reason = "it holds no certificate in PEM form" if isinstance(error, ssl.SSLError) else error.strerror
         raise InvalidEndpoint(
@@ -208,3 +217,4 @@ def _check_ca_file(endpoint: Endpoint) -> None:
             why=reason or str(error),
             fix="give a PEM file with the certificate of the authority that signed the broker's, with --ca-file",
         ) from None
+    return context

@@ -76,16 +76,21 @@ def test_an_untrusted_certificate(broker: RunningBroker, tmp_path: Path) -> None
     assert calls == 1
 
 
-def test_without_a_ca_file_only_public_authorities_count(
+def test_without_a_ca_file_the_systems_authorities_count(
     broker: RunningBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The environment's REQUESTS_CA_BUNDLE does not change whom we trust."""
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(broker.ca_file))
+    """Those that OpenSSL knows here (SSL_CERT_FILE is its own variable), not those that the HTTP library brings along;
+    its REQUESTS_CA_BUNDLE does not change whom we trust.
+    """
     endpoint = Endpoint.parse(broker.management_url, username="u", password="secret-password")
-    error, _ = ask(endpoint)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(broker.ca_file))
+    untrusted, _ = ask(endpoint)
+    monkeypatch.setenv("SSL_CERT_FILE", str(broker.ca_file))
+    trusted, _ = ask(endpoint)
 
-    assert isinstance(error, TlsRefused)
-    assert "public authorities" in error.why
+    assert isinstance(untrusted, TlsRefused)
+    assert "this system's authorities" in untrusted.why
+    assert isinstance(trusted, LoginRefused)
 
 
 def test_another_host_name(broker: RunningBroker) -> None:
