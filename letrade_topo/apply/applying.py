@@ -243,14 +243,12 @@ def _settle(client: ManagementClient, plan: Plan, after: Plan) -> None:
             present.add(change.address)
     present |= {one.change.address for one in after.blocked if record.owns(one.change.address)}
     owned = {address for address in present if not address.startswith("vhost:")}
-    if plan.destroys and not owned:
-        _delete_record(client, plan)
+    # A vhost that this tool made and that has to stay, as somebody's queue is in it, goes with a later `destroy`.
+    keeps_vhost = record.vhost_created and after.vhost_exists and _vhost_deletion(after) is None
+    if plan.destroys and not owned and not keeps_vhost:
+        client.delete_global_parameter(plan.scope.record_name)
     else:
         client.put_global_parameter(plan.scope.record_name, record.settled(owned).to_json())
-
-
-def _delete_record(client: ManagementClient, plan: Plan) -> None:
-    client.delete_global_parameter(plan.scope.record_name)
 
 
 def _make_vhost(client: ManagementClient, plan: Plan) -> tuple[Outcome, ...]:
@@ -263,16 +261,22 @@ def _make_vhost(client: ManagementClient, plan: Plan) -> tuple[Outcome, ...]:
 
 
 def _remove_vhost(client: ManagementClient, result: Result) -> Result:
-    """After the lock, which went with the record; only when everything else is gone."""
-    changes = [change for change in result.plan.changes if change.kind is Kind.VHOST and change.action is Action.DELETE]
-    if not changes:
+    """After the lock, which lies in it; only when everything of ours is gone and, read back, nothing else is in it."""
+    deletion = _vhost_deletion(result.plan)
+    if deletion is None:
         return result
-    if result.count(Status.DONE) < len(result.outcomes):
-        outcome = Outcome(changes[0], Status.SKIPPED, "objects are left in it")
+    is_free = result.after is not None and _vhost_deletion(result.after) is not None
+    if not is_free or result.count(Status.DONE) < len(result.outcomes):
+        outcome = Outcome(deletion, Status.SKIPPED, "objects are left in it")
     else:
         delete(client, result.plan.scope.vhost, Vhost(result.plan.scope.vhost))
-        outcome = Outcome(changes[0], Status.DONE)
+        outcome = Outcome(deletion, Status.DONE)
     return replace(result, outcomes=(*result.outcomes, outcome))
+
+
+def _vhost_deletion(plan: Plan) -> Change | None:
+    deletions = (one for one in plan.changes if one.kind is Kind.VHOST and one.action is Action.DELETE)
+    return next(deletions, None)
 
 
 def _stale(since: str) -> StalePlan:

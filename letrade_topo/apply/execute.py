@@ -179,13 +179,12 @@ class Execution:
             isinstance(thing, Queue)
             and thing.arguments.get(ARGUMENT_QUEUE_TYPE, QueueType.CLASSIC) == QueueType.CLASSIC
         ):
-            address = change.address
             delete(
                 self._client,
                 self._vhost,
                 thing,
-                if_empty=not self._allowances.permit(Allowance.DELETE_MESSAGES, address),
-                if_unused=not self._allowances.permit(Allowance.DELETE_CONSUMED, address),
+                if_empty=not self._may(Allowance.DELETE_MESSAGES, change),
+                if_unused=not self._may(Allowance.DELETE_CONSUMED, change),
             )
         else:
             delete(self._client, self._vhost, thing)
@@ -208,14 +207,18 @@ class Execution:
         if not change.removes_queue or not isinstance(thing, Queue) or thing.name not in counts:
             return False
         held, found = counts[thing.name], []
-        if held.messages != 0 and not self._allowances.permit(Allowance.DELETE_MESSAGES, change.address):
+        if held.messages != 0 and not self._may(Allowance.DELETE_MESSAGES, change):
             found.append(count(held.messages, "message"))
-        if held.consumers != 0 and not self._allowances.permit(Allowance.DELETE_CONSUMED, change.address):
+        if held.consumers != 0 and not self._may(Allowance.DELETE_CONSUMED, change):
             found.append(count(held.consumers, "consumer"))
         if found:
             why = f"it holds {' and '.join(found)} by now, so it was not deleted"
             self._record(Outcome(change, Status.FAILED, why))
         return bool(found)
+
+    def _may(self, kind: Allowance, change: Change) -> bool:
+        """Whether a queue may go all the same; nothing allows to replace one that is in use, as the guard says."""
+        return change.action is Action.DELETE and self._allowances.permit(kind, change.address)
 
     def _skip(self, group: Iterable[Change], why: str) -> None:
         for change in group:

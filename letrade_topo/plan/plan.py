@@ -84,6 +84,9 @@ class Plan:
     def record_is_current(self) -> bool:
         """Whether the ownership record needs no write."""
         if self.destroys:
+            keeps_vhost = self.record.vhost_created and self.vhost_exists  # somebody's objects are in it
+            if keeps_vhost:
+                return self.is_empty and not (self.record.owned or self.record.pending)
             return self.record == OwnershipRecord()
         owned = {address for address in self.comparison.in_sync if not address.startswith("vhost:")}
         owned |= {one.change.address for one in self.blocked if self.record.owns(one.change.address)}

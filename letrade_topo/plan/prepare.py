@@ -147,8 +147,8 @@ def _belongs_to_another(change: Change, live: LiveState, scope: Scope) -> bool:
     """A user may serve several topologies; the last one to let go of it deletes it."""
     if change.action is not Action.DELETE or change.kind not in CLUSTER_KINDS:
         return False
-    others = (value for name, value in live.records.items() if name != scope.record_name)
-    return any(OwnershipRecord.parse("", value).owns(change.address) for value in others if _is_record(value))
+    others = ((name, value) for name, value in live.records.items() if name != scope.record_name)
+    return any(OwnershipRecord.parse(name, value).owns(change.address) for name, value in others if _is_record(value))
 
 
 def _is_record(value: object) -> bool:

@@ -307,9 +307,11 @@ def test_destroy_leaves_what_is_not_ours(tool: Tool, broker: RunningBroker, vhos
 
     assert [one["name"] for one in broker.api("GET", f"/api/queues/{vhost_name}").json()] == ["somebody"]
     assert broker.api("GET", f"/api/users/{vhost_name}-shop").status_code == 404
+    assert "Nothing to destroy" in tool.run("destroy", "--yes").check(0).out
     broker.api("DELETE", f"/api/queues/{vhost_name}/somebody")
-    tool.run("apply", "--yes").check(0)
     tool.run("destroy", "--yes").check(0)
+    assert broker.api("GET", f"/api/vhosts/{vhost_name}").status_code == 404
+    assert broker.api("GET", f"/api/global-parameters/letrade-topo.{vhost_name}.{vhost_name}").status_code == 404
 
 
 @pytest.mark.one_version
