@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, Literal, TypedDict
 
 import requests
@@ -91,7 +92,9 @@ class Examination:
     async def close(self) -> None:
         """End."""
         if self._channel is not None and self._link.is_up:
-            await self._channel.close()
+            with suppress(*CONNECTION_EXCEPTIONS, TimeoutError):
+                async with asyncio.timeout(DEPTH_SECONDS):
+                    await self._channel.close()
 
     async def _depths(self, queues: Sequence[str]) -> dict[str, int | None]:
         depths: dict[str, int | None] = dict.fromkeys(queues)
@@ -142,7 +145,9 @@ def _problems_of(agent: dict[str, Any]) -> list[str]:
 def _ask_agent(admin: str) -> dict[str, Any] | None:
     """What /status says, as far as it is of interest here; None when nobody answers."""
     try:
-        document = requests.get(f"http://{admin}/status", timeout=ADMIN_SECONDS).json()
+        with requests.Session() as session:
+            session.trust_env = False  # the agent is next door: a proxy of the environment cannot reach it
+            document = session.get(f"http://{admin}/status", timeout=ADMIN_SECONDS).json()
         return {
             "service": document["service"],
             "version": document["version"],

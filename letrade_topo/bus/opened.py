@@ -191,12 +191,14 @@ class OpenBus:
         )
 
     async def close(self, grace_seconds: float) -> None:
-        """End everything."""
+        """End everything; the connection in any case, or it would come back for ever."""
         _KEPT.pop(self, None)
-        await asyncio.gather(*(one.close(grace_seconds) for one in self._subscriptions))
-        await self.responses.close()
-        await self._examination.close()
-        await self._link.close()
+        try:
+            await asyncio.gather(*(one.close(grace_seconds) for one in self._subscriptions))
+            await self.responses.close()
+            await self._examination.close()
+        finally:
+            await self._link.close()
 
 
 def _check(properties: Basic.Properties) -> None:
