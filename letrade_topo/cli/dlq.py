@@ -91,7 +91,8 @@ def ls(
     from letrade_topo.queues.sessions import look
     from letrade_topo.queues.summary import Summary
     from letrade_topo.render.dead_letter_metrics import write_metrics
-    from letrade_topo.render.dead_letters import render_summary, summary_to_json
+    from letrade_topo.render.dead_letters import render_summary
+    from letrade_topo.render.dead_letters_json import summary_to_json
     from letrade_topo.render.plan_json import dumps
 
     model = topology.load().topology
@@ -109,7 +110,7 @@ def ls(
     if output_format == "json":
         click.echo(dumps(summary_to_json(place.queue, looked, summary, now)))
     else:
-        click.echo(render_summary(place.queue, looked, summary, is_filtered=not selection.is_everything))
+        click.echo(render_summary(place.queue, looked, summary, now, is_filtered=not selection.is_everything))
     return ExitCode.OK
 
 
@@ -152,7 +153,8 @@ def show(
     from letrade_topo.queues.provenance import Prover
     from letrade_topo.queues.selection import Selection
     from letrade_topo.queues.sessions import look
-    from letrade_topo.render.dead_letters import letter_with_proof_to_json, render_letter, unseen
+    from letrade_topo.render.dead_letters import render_letter, unseen
+    from letrade_topo.render.dead_letters_json import letter_with_proof_to_json
     from letrade_topo.render.plan_json import dumps
 
     model = topology.load().topology
@@ -244,7 +246,8 @@ def replay(
     from letrade_topo.keys.keyset import load_keyset
     from letrade_topo.queues.decide import Intent
     from letrade_topo.queues.replay import Pace
-    from letrade_topo.render.dead_letters import render_replayed, replayed_to_json
+    from letrade_topo.render.dead_letters import render_replayed
+    from letrade_topo.render.dead_letters_json import replayed_to_json
     from letrade_topo.render.plan_json import dumps
 
     if keys_folder is None and not unproven:
@@ -312,7 +315,7 @@ def purge(
         summary.add(letter, place.clock())
 
     async def agree(matched: int, looked: Looked) -> bool:
-        say(render_summary(place.queue, looked, summary, is_filtered=True))
+        say(render_summary(place.queue, looked, summary, place.clock(), is_filtered=True))
         if matched == 0 and not count:
             return True
         typed = count

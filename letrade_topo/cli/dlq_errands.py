@@ -88,8 +88,7 @@ def whole_body(letter: Letter, body: bytes, model: Topology) -> bytes:
 
 def question(result: Replayed) -> str:
     """What is asked before a replay."""
-    from letrade_topo.render.dead_letters import duration
-    from letrade_topo.render.wording import counted
+    from letrade_topo.render.wording import counted, duration
 
     return f"Replay {counted(result.done, 'message')}, the oldest dead for {duration(result.oldest)}?"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +18,7 @@ from letrade_topo.cli.terminal import say
 from letrade_topo.cli.topology_options import TopologyOptions, topology_options
 from letrade_topo.exit_codes import ExitCode
 from letrade_topo.model.units import Duration, UnitError
+from letrade_topo.render.wording import moment
 
 if TYPE_CHECKING:
     from letrade_topo.keys.jwk import PublicKey
@@ -235,10 +235,4 @@ def _as_table(statuses: Sequence[KeyStatus], now: int) -> str:
 
 
 def _moment(seconds: int | None) -> str | None:
-    """RFC 3339 in UTC; a moment beyond the calendar as the number that it is."""
-    if seconds is None:
-        return None
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError):
-        return str(seconds)
+    return None if seconds is None else moment(seconds)

@@ -44,6 +44,11 @@ class Summary:
         self.claims = 0
         self.claims_near_end = 0
 
+    @property
+    def by_age(self) -> list[tuple[str, int]]:
+        """Counts by age, the youngest first; those that do not say it last."""
+        return [(name, self.ages[name]) for name in (*(name for name, _ in AGES), UNKNOWN) if self.ages[name]]
+
     def add(self, letter: Letter, now: float) -> None:
         """Count one."""
         self.count += 1

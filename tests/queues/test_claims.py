@@ -13,7 +13,8 @@ from letrade_topo.queues.letter import Letter
 from letrade_topo.queues.link import Depth
 from letrade_topo.queues.sessions import Looked
 from letrade_topo.queues.summary import Summary
-from letrade_topo.render.dead_letters import letter_to_json, render_summary
+from letrade_topo.render.dead_letters import render_summary
+from letrade_topo.render.dead_letters_json import letter_to_json
 
 NOW = float(int(time.time()))
 DAY = 86_400
@@ -55,10 +56,11 @@ def test_how_they_are_marked() -> None:
     summary = Summary(20)
     for number, body in enumerate((claimed(20 * DAY), claimed(2 * DAY), claimed(-5), None)):
         summary.add(letter(number, body), NOW)
-    text = render_summary("letrade.dlq", Looked(Depth(4, 0), 4, 0), summary, is_filtered=False)
+    text = render_summary("letrade.dlq", Looked(Depth(4, 0), 4, 0), summary, NOW, is_filtered=False)
 
     assert "3 messages with a body in the object store, 2 of them near the end of their time" in text
-    marks = [claim["near_end"] for each in summary.letters if (claim := letter_to_json(each, NOW)["claim"])]  # type: ignore[index, call-overload]
+    claims = [letter_to_json(each, NOW)["claim"] for each in summary.letters]
+    marks = [claim["near_end"] for claim in claims if isinstance(claim, dict)]
     assert marks == [False, True, True]
     assert letter_to_json(summary.letters[3], NOW)["claim"] is None
     lines = [line for line in text.splitlines() if line.startswith("id-")]
@@ -69,5 +71,5 @@ def test_without_any() -> None:
     """Nothing is said of an object store."""
     summary = Summary(20)
     summary.add(letter(1, None), NOW)
-    text = render_summary("letrade.dlq", Looked(Depth(1, 0), 1, 0), summary, is_filtered=False)
+    text = render_summary("letrade.dlq", Looked(Depth(1, 0), 1, 0), summary, NOW, is_filtered=False)
     assert "object" not in text.lower()
