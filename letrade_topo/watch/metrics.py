@@ -25,6 +25,7 @@ QUEUE_STATES: Final = {"ready": "messages_ready", "unacked": "messages_unacknowl
 CHECKS: Final = ("in_sync", "drift", "error")
 RUNS: Final = ("ok", "noop", "partial", "error", "locked")
 RELOADS: Final = ("ok", "error")
+PHASES: Final = ("read", "plan", Phase.WRITE.value, Phase.VERIFY.value)
 METHODS: Final = ("GET", "PUT", "POST", "DELETE")
 CODE_CLASSES: Final = ("2xx", "3xx", "4xx", "5xx", "error")
 _CALL_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -65,12 +66,8 @@ class Metrics:
         self._succeeded = self._gauge(
             "apply_last_success_timestamp_seconds", "When a repair last ended well, or there was nothing to repair."
         )
-        self._phases = Histogram(
-            f"{PREFIX}apply_duration_seconds",
-            "How long the parts of a pass took.",
-            ["phase"],
-            buckets=_PHASE_BUCKETS,
-            registry=self.registry,
+        self._phases = self._histogram(
+            "apply_duration_seconds", "How long the parts of a pass took.", _PHASE_BUCKETS, "phase"
         )
         self._changes = Counter(
             f"{PREFIX}changes",
@@ -84,18 +81,16 @@ class Metrics:
             ["method", "code_class"],
             registry=self.registry,
         )
-        self._request_seconds = Histogram(
-            f"{PREFIX}management_api_request_duration_seconds",
+        self._request_seconds = self._histogram(
+            "management_api_request_duration_seconds",
             "From sending a request to having the answer.",
-            ["method"],
-            buckets=_CALL_BUCKETS,
-            registry=self.registry,
+            _CALL_BUCKETS,
+            "method",
         )
-        self._lock_seconds = Histogram(
-            f"{PREFIX}lock_wait_duration_seconds",
+        self._lock_seconds = self._histogram(
+            "lock_wait_duration_seconds",
             "How long repairs waited for the lock that keeps two runs apart.",
-            buckets=_CALL_BUCKETS,
-            registry=self.registry,
+            _CALL_BUCKETS,
         )
         self._queues = Gauge(
             f"{PREFIX}queue_messages",
@@ -228,8 +223,8 @@ class Metrics:
     def _counter(self, name: str, text: str, labels: str) -> Counter:
         return Counter(PREFIX + name, text, ["topology", *labels.split()], registry=self.registry)
 
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], labels: str = "") -> Histogram:
+        return Histogram(PREFIX + name, text, labels.split(), buckets=buckets, registry=self.registry)
+
     def _one(self, gauge: Gauge) -> Gauge:
         return gauge.labels(self._topology)
-
-
-PHASES: Final = ("read", "plan", Phase.WRITE.value, Phase.VERIFY.value)
