@@ -68,49 +68,46 @@ def main() -> int:
 
 def measure(signer: Signer, verifier: Verifier, batch: int, body_bytes: int) -> tuple[list[float], list[float]]:
     """Rounds of signing and of verifying, each message of them once."""
-    signing, verifying = [], []
     replay = Replay()
-    for _ in range(ROUNDS):
-        now = int(time.time())
-        messages = [
-            Message(
-                b"letrade.commands",
-                b"commands.execute_trade",
-                SignedProperties(secrets.token_hex(18).encode(), None, b"application/json", None, None),
-                secrets.token_bytes(body_bytes),
+    rounds = [one_round(signer, verifier, replay, batch, body_bytes) for _ in range(ROUNDS)]
+    return [signing for signing, _ in rounds], [verifying for _, verifying in rounds]
+
+
+def one_round(signer: Signer, verifier: Verifier, replay: Replay, batch: int, body_bytes: int) -> tuple[float, float]:
+    """Microseconds a message for signing and for verifying."""
+    now = int(time.time())
+    messages = [
+        Message(
+            b"letrade.commands",
+            b"commands.execute_trade",
+            SignedProperties(secrets.token_hex(18).encode(), None, b"application/json", None, None),
+            secrets.token_bytes(body_bytes),
+        )
+        for _ in range(MESSAGES_A_ROUND)
+    ]
+    headers: list[TokenHeaders] = []
+
+    def sign_all() -> None:
+        for start in range(0, MESSAGES_A_ROUND, batch):
+            signed = signer.sign(
+                messages[start : start + batch],
+                lifetime_seconds=LIFETIME_SECONDS,
+                issued_at=now,
+                jti=secrets.token_bytes(JTI_BYTES),
             )
-            for _ in range(MESSAGES_A_ROUND)
-        ]
+            headers.extend(TokenHeaders.gather(one.entries()) for one in signed)
 
-        def sign_all() -> list[TokenHeaders]:
-            headers = []
-            for start in range(0, MESSAGES_A_ROUND, batch):
-                signed = signer.sign(
-                    messages[start : start + batch],  # noqa: B023  # called at once
-                    lifetime_seconds=LIFETIME_SECONDS,
-                    issued_at=now,  # noqa: B023
-                    jti=secrets.token_bytes(JTI_BYTES),
-                )
-                headers += [TokenHeaders.gather(one.entries()) for one in signed]
-            return headers
+    def verify_all() -> None:
+        for message, carried in zip(messages, headers, strict=True):
+            arrival = Arrival(QUEUE, message.exchange, message.routing_key, carried, message.properties, message.body)
+            verdict = verifier.verify(arrival, now)
+            assert isinstance(verdict, Accepted), verdict
+            identity = identity_of(verdict)
+            arrived = replay.arrive(QUEUE, identity, valid_until=verdict.valid_until, now=now)
+            assert arrived is Arrived.NEW
+            replay.settle(QUEUE, identity, valid_until=verdict.valid_until, now=now)
 
-        headers: list[TokenHeaders] = []
-        signing.append(cost(lambda: headers.extend(sign_all())))  # noqa: B023
-
-        def verify_all() -> None:
-            for message, carried in zip(messages, headers, strict=True):  # noqa: B023
-                arrival = Arrival(
-                    QUEUE, message.exchange, message.routing_key, carried, message.properties, message.body
-                )
-                verdict = verifier.verify(arrival, now)  # noqa: B023
-                assert isinstance(verdict, Accepted), verdict
-                identity = identity_of(verdict)
-                arrived = replay.arrive(QUEUE, identity, valid_until=verdict.valid_until, now=now)  # noqa: B023
-                assert arrived is Arrived.NEW
-                replay.settle(QUEUE, identity, valid_until=verdict.valid_until, now=now)  # noqa: B023
-
-        verifying.append(cost(verify_all))
-    return signing, verifying
+    return cost(sign_all), cost(verify_all)
 
 
 def measure_pyjwt(key: SigningKey, audience: str) -> tuple[list[float], list[float]]:
@@ -126,27 +123,18 @@ def measure_pyjwt(key: SigningKey, audience: str) -> tuple[list[float], list[flo
         "mr": secrets.token_urlsafe(32),
     }
     header = {"kid": key.kid, "typ": MESSAGE_TYP}
+    public = key.private.public_key()
     tokens: list[str] = []
-    signing, verifying = [], []
-    for _ in range(ROUNDS):
-        tokens.clear()
-        signing.append(
-            cost(
-                lambda: tokens.extend(
-                    jwt.encode(claims, key.private, key.algorithm, header) for _ in range(MESSAGES_A_ROUND)
-                )
-            )
-        )
-        public = key.private.public_key()
-        verifying.append(
-            cost(
-                lambda: [
-                    jwt.decode(token, public, [key.algorithm], audience=audience)  # noqa: B023
-                    for token in tokens
-                ]
-            )
-        )
-    return signing, verifying
+
+    def sign_all() -> None:
+        tokens[:] = (jwt.encode(claims, key.private, key.algorithm, header) for _ in range(MESSAGES_A_ROUND))
+
+    def verify_all() -> None:
+        for token in tokens:
+            jwt.decode(token, public, [key.algorithm], audience=audience)
+
+    rounds = [(cost(sign_all), cost(verify_all)) for _ in range(ROUNDS)]
+    return [signing for signing, _ in rounds], [verifying for _, verifying in rounds]
 
 
 def cost(work: Callable[[], object]) -> float:

@@ -2,54 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import os
 import sys
-import tempfile
-import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from bench.agents.machinery import Bus
 from bench.agents.measure import measure
 from bench.agents.report import Report
-from letrade_topo.node.node import Lifetime, Node
-from letrade_topo.node.settings import NodeSettings
-from tests.brokers import installation_of
+from bench.on_a_broker import Say, run
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "reference" / "agent-performance.md"
 CORES_FOR_THE_RATE = 4
-_BEGIN = time.monotonic()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure; the exit code says nothing about aims."""
-    parser = argparse.ArgumentParser(prog="bench/agents/run", description=__doc__)
-    parser.add_argument("--messages", type=int, default=100_000, help="messages in each row (default: 100000)")
-    parser.add_argument("--broker", choices=("3.10", "4.0"), default="4.0", help="version (default: 4.0)")
-    parser.add_argument("--write", action="store_true", help=f"write docs/reference/{PAGE.name}")
-    options = parser.parse_args(arguments)
-    installation = installation_of(options.broker)
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        node = Node(NodeSettings(Path(name, "node"), installation), lifetime=Lifetime.CALLER)
-        node.start()
-        try:
-            bus = Bus(node, Path(name))
-            bus.prepare()
-            at_rate = (os.cpu_count() or 1) >= CORES_FOR_THE_RATE
-            figures = measure(bus, options.messages, _say, at_rate=at_rate)
-        finally:
-            node.kill()
-    page = Report(figures, installation.version, datetime.datetime.now(datetime.UTC).date()).to_markdown()
-    print(page)
-    if options.write:
-        PAGE.write_text(page, encoding="utf-8")
-    return 0
+    """Measure."""
+    return run("bench/agents/run", "agent-performance.md", 100_000, _measure, arguments)
 
 
-def _say(text: str) -> None:
-    print(f"{time.monotonic() - _BEGIN:5.0f} s  {text}", file=sys.stderr, flush=True)
+def _measure(bus: Bus, messages: int, say: Say) -> Callable[[str, datetime.date], str]:
+    figures = measure(bus, messages, say, at_rate=(os.cpu_count() or 1) >= CORES_FOR_THE_RATE)
+    return lambda version, day: Report(figures, version, day).to_markdown()
 
 
 if __name__ == "__main__":
