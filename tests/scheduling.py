@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from xdist.remote import Producer  # type: ignore[import-untyped]
-from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+from xdist.remote import Producer  # type: ignore[import-untyped]  # as it says
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # as it says
 
 _VERSION = re.compile(r"\[(?:.*-)?(3\.10|4\.0)(?:-.*)?\]$")
 

@@ -27,7 +27,7 @@ async def stream() -> AsyncIterator[list[dict[str, Any]]]:
                     "high": max(price, close),
                     "low": min(price, close),
                     "close": close,
-                    "volume": random.random(),  # noqa: S311
+                    "volume": random.random(),  # noqa: S311  # no secret
                     "exchange": "binance",
                 }
             )

@@ -26,7 +26,7 @@ DEFAULT_MANAGEMENT = "https://localhost:15671"
 """RabbitMQ's usual port for the management API over TLS."""
 
 PASSWORD_VARIABLE = "LETRADE_TOPO_PASSWORD"  # noqa: S105  # the name of a variable
-PASSWORD_FILE_VARIABLE = "LETRADE_TOPO_PASSWORD_FILE"  # noqa: S105
+PASSWORD_FILE_VARIABLE = "LETRADE_TOPO_PASSWORD_FILE"  # noqa: S105  # likewise
 
 
 class Usage(click.UsageError):

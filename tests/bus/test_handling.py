@@ -54,6 +54,6 @@ def test_numbers_out_of_bounds_are_refused(concurrency: int, prefetch: int) -> N
 def test_the_bus_looks() -> None:
     """Of subscribe and respond, before anything else."""
     bus = MessageBus(service="strategy", topology=SHIPPED)
-    for call in (bus.subscribe("events.error", one), bus.respond("request.market_data", one)):  # type: ignore[arg-type]
+    for call in (bus.subscribe("events.error", one), bus.respond("request.market_data", one)):  # type: ignore[arg-type]  # the mistake
         with pytest.raises(TypeError):
             call.send(None)

@@ -142,7 +142,7 @@ def test_a_mistake_in_a_batch_is_the_callers_own_exception(letrade: World) -> No
     async def scenario() -> None:
         async with letrade.bus("strategy") as bus:
             with pytest.raises(TypeError, match="exchange, key and payload"):
-                await bus.publish_batch([(COMMANDS, "execute_trade", TRADE), (COMMANDS, "execute_trade")])  # type: ignore[list-item]
+                await bus.publish_batch([(COMMANDS, "execute_trade", TRADE), (COMMANDS, "execute_trade")])  # type: ignore[list-item]  # the mistake
             with pytest.raises(LookupError, match="no more"):
                 await bus.publish_batch(broken())
         async with letrade.bus("exchange_connector") as connector:

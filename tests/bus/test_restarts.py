@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
@@ -201,7 +202,7 @@ async def _publish_until_heard(maker: MessageBus, copied: list[int]) -> None:
         except BusError:
             await asyncio.sleep(0.05)
             continue
-        await until(lambda number=number: number in copied, "the ephemeral subscription is back")  # type: ignore[misc]
+        await until(partial(copied.__contains__, number), "the ephemeral subscription is back")
         return
     raise AssertionError("no queue was there for it again")
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from letrade_topo.node.enclosure import Enclosure, enclose
 from letrade_topo.node.files import (
@@ -22,9 +23,9 @@ from letrade_topo.node.settings import TLS_ONLY, Listener, NodeSettings, Ports
 FOLDER = Path("/srv/node")
 
 
-def described(root: Path | None = None, **options: object) -> tuple[NodeSettings, Ports, Enclosure]:
+def described(root: Path | None = None, **options: Any) -> tuple[NodeSettings, Ports, Enclosure]:
     """A node with known ports."""
-    settings = NodeSettings(FOLDER, Installation("3.10.8", root), **options)  # type: ignore[arg-type]
+    settings = NodeSettings(FOLDER, Installation("3.10.8", root), **options)
     ports = Ports(
         MappingProxyType({each: 1000 + i for i, each in enumerate(sorted(settings.listeners))}), 2001, 2002, 2003
     )

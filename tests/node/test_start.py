@@ -127,7 +127,10 @@ def test_guest_does_not_exist(broker: RunningBroker) -> None:
 
 def test_everything_is_tls_and_on_loopback(broker: RunningBroker) -> None:
     """No plain listener, and nothing that the node listens on can be reached from outside."""
-    pids = {process.pid for process in (broker.node.processes.epmd, broker.node.processes.broker)}  # type: ignore[union-attr]
+    processes = broker.node.processes
+    assert processes is not None
+    assert processes.broker is not None
+    pids = {processes.epmd.pid, processes.broker.pid}
 
     listening = [address for pid in pids for address in listening_addresses(pid)]
 

@@ -9,6 +9,7 @@ import shutil
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -20,7 +21,7 @@ from letrade_topo.queues.selection import Selection
 from tests.queues.world import AUDIT, DEAD, QUEUE, Dead, World, body_of
 
 
-def _document(text: str) -> dict[str, object]:
+def _document(text: str) -> dict[str, Any]:
     found = json.loads(text)
     assert isinstance(found, dict)
     return found
@@ -79,7 +80,7 @@ def test_filters(one_world: World) -> None:
     flags = {"--queue": QUEUE, "--reason": "rejected", "--key": "order.*", "--newer": "1h", "--id": ids[0]}
     arguments = [part for pair in flags.items() for part in pair]
     found = _document(one_world.tool.run("dlq", "ls", *arguments, "--format", "json", str(one_world.file)).check(0).out)
-    assert [letter["id"] for letter in found["messages"]] == [ids[0]]  # type: ignore[attr-defined]
+    assert [letter["id"] for letter in found["messages"]] == [ids[0]]
     none = _document(one_world.tool.run("dlq", "ls", "--limit", "0", "--format", "json", str(one_world.file)).out)
     assert (none["matched"], none["messages"]) == (3, [])
 
@@ -132,7 +133,7 @@ def test_what_a_person_needs(one_world: World) -> None:
     assert raw.stat().st_mode & 0o777 == 0o600
     answer = one_world.tool.run("dlq", "show", message_id, str(one_world.file), "--format", "json").check(0)
     found = _document(answer.out)
-    assert found["messages"][0]["origin_proven"] is True  # type: ignore[index]
+    assert found["messages"][0]["origin_proven"] is True
     assert one_world.count() == 1
 
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.brokers import BrokerFactory
 from tests.queues.world import Dead, World
@@ -71,8 +72,13 @@ def test_the_page_word_by_word(start_broker: BrokerFactory, one_broker_version: 
 
 def _fill(world: World) -> list[str]:
     """Their ages stay in the rows of the page for some minutes, however slow the machine is."""
-    trade = {"key": "commands.execute_trade", "publisher": "strategy", "queue": TRADES, "payload": TRADE}
-    rejected = [Dead(number, age=1500 - 60 * number, attempt=3, **trade) for number in range(12)]  # type: ignore[arg-type]
+    trade: dict[str, Any] = {
+        "key": "commands.execute_trade",
+        "publisher": "strategy",
+        "queue": TRADES,
+        "payload": TRADE,
+    }
+    rejected = [Dead(number, age=1500 - 60 * number, attempt=3, **trade) for number in range(12)]
     late = [
         Dead(
             number,

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from letrade_topo.keys.base64url import decode
 from letrade_topo.model.names import rejected_queue
@@ -22,7 +23,7 @@ from tests.queues.world import AUDIT, DEAD, EXCHANGE, PLACED, QUEUE, Dead, World
 from tests.tool import Tool
 
 
-def _replay(world: World, *arguments: str, code: int = 0) -> dict[str, object]:
+def _replay(world: World, *arguments: str, code: int = 0) -> dict[str, Any]:
     answer = world.tool.run("dlq", "replay", "--yes", "--format", "json", *arguments, str(world.file)).check(code)
     found = json.loads(answer.out)
     assert isinstance(found, dict)
@@ -146,7 +147,7 @@ def test_a_target_that_is_gone(own_world: World) -> None:
     own_world.bury([Dead(1)])
     assert own_world.broker.api("DELETE", f"/api/queues/{own_world.topology.vhost}/{QUEUE}").status_code == 204
     found = _replay(own_world, code=1)
-    assert "it reached no queue (NO_ROUTE)" in found["failed"]  # type: ignore[operator]
+    assert "it reached no queue (NO_ROUTE)" in found["failed"]
     assert own_world.count() == 1
 
 
@@ -231,7 +232,7 @@ def _at_terminal(world: World, arguments: list[str], typed: str) -> tuple[int, s
     pid, terminal = pty.fork()
     if pid == 0:
         environment = {"PATH": os.environ["PATH"], "NO_COLOR": "1"} | world.tool.environment
-        os.execve(sys.executable, [sys.executable, "-m", "letrade_topo", *arguments], environment)  # noqa: S606
+        os.execve(sys.executable, [sys.executable, "-m", "letrade_topo", *arguments], environment)  # noqa: S606  # no shell
     said, answered = b"", False
     while True:
         try:

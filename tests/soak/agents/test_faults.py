@@ -27,13 +27,13 @@ def test_files_turn_bad_under_load(world: World, pytestconfig: pytest.Config, su
     _replace(world.topology, good[world.topology].replace(b"lifetime: 60s", b"lifetime: soon"))
     _replace(jwks, good[jwks][: len(good[jwks]) // 2] + b"\xff\x00 garbage")
     for agent in (shop, clerk):
-        until(lambda: _reloaded(agent) == (0, 0), "both metrics say that a reload failed")  # noqa: B023
+        until(lambda: _reloaded(agent) == (0, 0), "both metrics say that a reload failed")  # noqa: B023  # called at once
         assert agent.admin("/readyz").status_code == 200, "it goes on with what it has"
     _flow(publisher)
     for path, content in good.items():
         _replace(path, content)
     for agent in (shop, clerk):
-        until(lambda: _reloaded(agent) == (1, 1), "both metrics say that the last reload was good")  # noqa: B023
+        until(lambda: _reloaded(agent) == (1, 1), "both metrics say that the last reload was good")  # noqa: B023  # likewise
     _flow(publisher)
     _finish(publisher, consumer)
 
