@@ -196,7 +196,7 @@ def test_nobody_can_be_asked_where_stdin_is_closed(tool: Tool) -> None:
 
 @pytest.mark.parametrize(
     ("name", "encoding", "shown"),
-    [(b"caf\xe9.yaml", "utf-8", r"caf\udce9.yaml"), ("café.yaml".encode(), "ascii", r"caf\xe9.yaml")],
+    [(b"caf\xe9.yaml", "utf-8", r"caf\udce9.yaml"), ("시.yaml".encode(), "latin-1", r"\uc2dc.yaml")],
 )
 def test_a_name_that_cannot_be_shown(offline: Tool, name: bytes, encoding: str, shown: str) -> None:
     """Names of files are bytes, and terminals have encodings: what does not fit is shown with escapes."""
