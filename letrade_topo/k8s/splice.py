@@ -6,7 +6,6 @@ Positions come from the text's own nodes. Nothing here knows what the lines mean
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from dataclasses import dataclass, field
 
 import yaml
@@ -75,9 +74,12 @@ class Splice:
 
     def dash_of(self, item: yaml.Node) -> tuple[int, int]:
         """Line and column of the dash of a list's item."""
-        offset = self.text.rindex("-", 0, self.offset(item.start_mark))
-        line = bisect_right(self._starts, offset) - 1
-        return line, offset - self._starts[line]
+        line: int = item.start_mark.line
+        before = self._line(line)[: item.start_mark.column]
+        while "-" not in before:  # the item stands below its dash, and a comment may be between them
+            line -= 1
+            before = self._line(line).partition("#")[0]
+        return line, before.rindex("-")
 
     def offset(self, mark: yaml.Mark) -> int:
         """Where a mark is in the text."""

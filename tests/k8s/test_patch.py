@@ -111,6 +111,8 @@ def test_twice_is_once(break_: str) -> None:
         f"initContainers:\n# first\n- {{name: i, image: i}}\n{CONTAINERS}\nvolumes:\n  - {{name: v, emptyDir: {{}}}}",
         "initContainers:\n  - name: i\n    image: i\ncontainers:\n  - name: a\n    image: a",
         "restartPolicy: Always\ncontainers:\n    - name: a\n      args:\n        - |-\n          two\n          lines",
+        "initContainers:\n- # one-two\n  name: i\n  image: i\ncontainers:\n-\n  # a-b\n\n  name: a\n  image: a\n"
+        "volumes:\n-\n\n  {name: v, emptyDir: {}}",
         f"securityContext: {{}}\n{CONTAINERS}",
         f"securityContext: {{runAsNonRoot: true}}\n{CONTAINERS}",
         f"securityContext:\n  runAsNonRoot: true\n{CONTAINERS}",
