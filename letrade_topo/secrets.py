@@ -1,4 +1,4 @@
-"""Secrets from where references point: the environment or files. The only place that reads them."""
+"""Secrets from where references point: the environment or files; nobody is asked for one."""
 
 from __future__ import annotations
 
@@ -52,6 +52,15 @@ def read_secret_file(path: Path, named_by: str) -> str:
     if not secret:
         raise MissingSecret(f"the secret file {path}, named by {named_by}, is empty")
     return secret
+
+
+def no_passphrase() -> str:
+    """The password of `load_cert_chain`: a key that needs one is refused instead of asked for on a terminal.
+
+    Raises:
+        ValueError: always.
+    """
+    raise ValueError("the private key has a passphrase")
 
 
 def _read(reference: SecretReference, environment: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from letrade_agent.config import Address, InvalidSetting, Settings
 from letrade_topo.errors import TopoError
 from letrade_topo.model.topology import Topology
-from letrade_topo.secrets import MissingSecret, resolve
+from letrade_topo.secrets import MissingSecret, no_passphrase, resolve
 
 Bound = TypeVar("Bound", bound=Address | None)
 
@@ -70,7 +70,7 @@ def check_certificates(settings: Settings) -> None:
             ) from None
     if settings.cert_file is not None:
         try:
-            ssl.create_default_context().load_cert_chain(settings.cert_file, settings.key_file, password=_no_password)
+            ssl.create_default_context().load_cert_chain(settings.cert_file, settings.key_file, password=no_passphrase)
         except (OSError, ValueError) as error:
             raise InvalidCertificate(
                 f"--cert-file {settings.cert_file} and --key-file {settings.key_file} cannot be used together",
@@ -88,11 +88,6 @@ def _check_readable(flag: str, path: Path) -> None:
 
 def _reason(error: Exception) -> str:
     return getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
-
-
-def _no_password() -> str:
-    """A key with a passphrase is refused instead of asked for on a terminal."""
-    raise ValueError("the private key has a passphrase")
 
 
 def stop_signals() -> tuple[asyncio.Event, asyncio.Event]:

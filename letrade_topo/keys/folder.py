@@ -114,6 +114,18 @@ def write_whole(path: Path, content: bytes, *, mode: int, replace: bool) -> bool
     return True
 
 
+def delete(path: Path) -> None:
+    """Delete a file, if it is there.
+
+    Raises:
+        InvalidKeySet: it cannot be deleted.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise InvalidKeySet(f"cannot delete {path}", why=error.strerror or str(error)) from None
+
+
 def make_folder(path: Path, mode: int) -> None:
     """Make a folder unless it is there; one that is there keeps its permissions.
 

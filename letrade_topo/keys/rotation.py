@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from letrade_topo.errors import TopoError
-from letrade_topo.keys.folder import InvalidKeySet, only_writer
+from letrade_topo.keys.folder import InvalidKeySet, delete, only_writer
 from letrade_topo.keys.jwk import PublicKey, Use, Validity
 from letrade_topo.keys.keyset import private_files, read_private_key
 from letrade_topo.keys.making import Purpose, create, is_for, publish, publishable, published_keys
@@ -181,4 +181,4 @@ def _delete_private(folder: Path, kids: Sequence[str]) -> None:
     for owner in {kid.rpartition(":")[0] for kid in kids}:
         for path in private_files(folder / owner):
             if read_private_key(path).kid in kids:
-                path.unlink(missing_ok=True)
+                delete(path)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from letrade_topo.loopback import is_loopback
 from letrade_topo.model.security import TlsVersion
 from letrade_topo.queues.errors import InvalidEndpoint
+from letrade_topo.secrets import no_passphrase
 
 _EXAMPLE = "for example amqps://broker.example:5671"
 _PORTS = {"amqps": 5671, "amqp": 5672}
@@ -114,14 +115,10 @@ class Endpoint:
         context.minimum_version = _VERSIONS[self.minimum_version]
         if self.login.cert_file is not None:
             try:
-                context.load_cert_chain(self.login.cert_file, self.login.key_file, password=_no_passphrase)
+                context.load_cert_chain(self.login.cert_file, self.login.key_file, password=no_passphrase)
             except (OSError, ValueError) as error:
                 raise _unusable(self.login.cert_file, error) from None
         return context
-
-
-def _no_passphrase() -> str:
-    raise ValueError("its key is encrypted, which is not supported")
 
 
 def _unusable(file: Path | None, error: Exception) -> InvalidEndpoint:

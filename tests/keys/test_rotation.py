@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from letrade_topo.keys.folder import InvalidKeySet, delete
 from letrade_topo.keys.jwk import PublicKey
 from letrade_topo.keys.keyset import KeySet, load_keyset, load_public
 from letrade_topo.keys.making import make_keys
@@ -141,6 +142,12 @@ def test_many_rotations(folder: Path) -> None:
     assert len(names) <= 6
     private = {json.loads(path.read_text())["kid"] for path in (folder / "strategy").iterdir()}
     assert private <= set(load_public(folder))
+
+
+def test_private_key_that_cannot_be_deleted(folder: Path) -> None:
+    """A sentence with the path, no traceback."""
+    with pytest.raises(InvalidKeySet, match=f"cannot delete {folder}"):
+        delete(folder)
 
 
 def test_run_that_died_before_publishing(folder: Path) -> None:

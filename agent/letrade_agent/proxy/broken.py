@@ -60,7 +60,7 @@ def from_error(error: Exception) -> UpstreamBroken:
     return UpstreamBroken(outcome, problem, forced(f"the broker cannot be used: {problem}"), is_nodes_fault=True)
 
 
-def unusable_files(error: OSError) -> UpstreamBroken:
+def unusable_files(error: OSError | ValueError) -> UpstreamBroken:
     """The authority's file, or the client certificate with its key, cannot be read or used."""
     problem = f"the certificate files cannot be used: {error}"
     return UpstreamBroken(Outcome.TLS, problem, forced(problem), is_nodes_fault=True)

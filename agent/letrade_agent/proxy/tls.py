@@ -6,6 +6,7 @@ import ssl
 from pathlib import Path
 
 from letrade_agent.log import Log
+from letrade_topo.secrets import no_passphrase
 
 
 class TlsContexts:
@@ -27,13 +28,13 @@ class TlsContexts:
         """The context.
 
         Raises:
-            OSError, ssl.SSLError: files cannot be read or used, and there are no former ones.
+            OSError, ssl.SSLError, ValueError: files cannot be read or used, and there are no former ones.
         """
         found = tuple(_stamp(path) for path in (self._ca_file, self._cert_file, self._key_file))
         if self._context is None or found != self._read:
             try:
                 self._context = self._make()
-            except OSError as error:  # ssl.SSLError too
+            except (OSError, ValueError) as error:  # ssl.SSLError is an OSError; a passphrase a ValueError
                 if self._context is None:
                     raise
                 particulars = {"problem": str(error), "kept": "the certificates read before"}
@@ -45,7 +46,7 @@ class TlsContexts:
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=self._ca_file)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self._cert_file is not None:
-            context.load_cert_chain(self._cert_file, self._key_file)
+            context.load_cert_chain(self._cert_file, self._key_file, password=no_passphrase)
         return context
 
 

@@ -110,7 +110,7 @@ class Upstream:
     def _context(self, state: NodeState) -> ssl.SSLContext | None:
         try:
             return self._tls.get() if state.node.tls else None
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise unusable_files(error) from error
 
     async def _greeted(self, state: NodeState, context: ssl.SSLContext | None) -> tuple[Leg, Inbox, Start]:
