@@ -129,7 +129,7 @@ def _security_context(splice: Splice, found: Workload, group: int) -> None:
         if value.flow_style:
             splice.open_braces(value, f"fsGroup: {group}, ")
         else:
-            line = f"{' ' * value.start_mark.column}fsGroup: {group}"
+            line = f"{' ' * _column(value)}fsGroup: {group}"
             splice.insert_after(present.key.end_mark.line, [line])
 
 
@@ -137,7 +137,7 @@ def _metadata(splice: Splice, found: Workload, values: Values) -> None:
     default = str(plain(found.spec, found.source)["containers"][0].get("name", ""))
     annotations = {DEFAULT_CONTAINER: quote(default)}
     present = entry(found.template, "metadata", found.source)
-    column = found.template.start_mark.column
+    column = _column(found.template)
     if present is not None and not is_nothing(present.value):
         metadata = changeable(present, found.source)
         if not isinstance(metadata, yaml.MappingNode):
@@ -171,8 +171,8 @@ def _texts(
         splice.open_braces(metadata, f"{name}: {{{_in_braces(wanted)}}}, ")
         return
     if present is None:
-        lines = _indented(_texts_lines(name, wanted), metadata.start_mark.column)
-        splice.insert_after(splice.last_line(metadata), lines)
+        lines = _indented(_texts_lines(name, wanted), _column(metadata))
+        splice.insert_after(splice.last_line(metadata), lines, last=True)
         return
     value = changeable(present, found.source)
     if is_nothing(value) and metadata.flow_style:
@@ -180,7 +180,7 @@ def _texts(
         return
     if is_nothing(value):
         splice.remove_value(present.key, value)
-        column = metadata.start_mark.column + _STEP
+        column = _column(metadata) + _STEP
         splice.insert_after(present.key.end_mark.line, [f"{' ' * column}{key}: {text}" for key, text in wanted.items()])
         return
     if not isinstance(value, yaml.MappingNode):
@@ -195,7 +195,7 @@ def _texts(
     if missing and value.flow_style:
         splice.open_braces(value, f"{_in_braces(missing)}, ")
     elif missing:
-        lines = [f"{' ' * value.start_mark.column}{key}: {text}" for key, text in missing.items()]
+        lines = [f"{' ' * _column(value)}{key}: {text}" for key, text in missing.items()]
         splice.insert_after(splice.last_line(value), lines)
 
 
@@ -205,6 +205,11 @@ def _texts_lines(name: str, texts: Mapping[str, str]) -> list[str]:
 
 def _in_braces(texts: Mapping[str, str]) -> str:
     return ", ".join(f"{key}: {text}" for key, text in texts.items())
+
+
+def _column(mapping: yaml.MappingNode) -> int:
+    """That of its keys; the mapping itself begins with its anchor or tag, if it has one."""
+    return int(mapping.value[0][0].start_mark.column)
 
 
 def _columns(splice: Splice, found: Workload) -> tuple[int, int]:

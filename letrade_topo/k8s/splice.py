@@ -22,6 +22,8 @@ class _Edit:
     start: int
     end: int
     text: str
+    last: bool = False
+    """Of several at one place it comes last: the others go on with what stands above."""
 
 
 @dataclass(slots=True)
@@ -49,11 +51,11 @@ class Splice:
         """Put lines before a line, and before the comments that stand right above it."""
         while line > 0 and self._line(line - 1).lstrip().startswith("#"):
             line -= 1
-        self._insert(line, lines)
+        self._insert(line, lines, last=True)
 
-    def insert_after(self, line: int, lines: list[str]) -> None:
-        """Put lines after a line."""
-        self._insert(line + 1, lines)
+    def insert_after(self, line: int, lines: list[str], *, last: bool = False) -> None:
+        """Put lines after a line; `last`: after whatever else is put there, which goes on with what ends there."""
+        self._insert(line + 1, lines, last=last)
 
     def remove_lines(self, first: int, last: int) -> None:
         """Take lines out, both ends included."""
@@ -102,7 +104,7 @@ class Splice:
     def result(self) -> str:
         """The text with all changes."""
         pieces, done = [], 0
-        for edit in sorted(self._edits, key=lambda edit: (edit.start, edit.end)):
+        for edit in sorted(self._edits, key=lambda edit: (edit.start, edit.end, edit.last)):
             pieces += [self.text[done : edit.start], edit.text]
             done = max(done, edit.end)
         return "".join([*pieces, self.text[done:]])
@@ -116,12 +118,12 @@ class Splice:
                 fix="write it as indented lines; for JSON: kubectl get -o yaml, or yq -P",
             )
 
-    def _insert(self, line: int, lines: list[str]) -> None:
+    def _insert(self, line: int, lines: list[str], *, last: bool = False) -> None:
         text = "".join(one + self._break for one in lines)
         offset = self._start(line)
         if offset == len(self.text) and self.text and not _LINE_BREAK.fullmatch(self.text[-1]):
             text = self._break + text.removesuffix(self._break)
-        self._edits.append(_Edit(offset, offset, text))
+        self._edits.append(_Edit(offset, offset, text, last))
 
     def _start(self, line: int) -> int:
         return self._starts[line] if line < len(self._starts) else len(self.text)

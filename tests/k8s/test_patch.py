@@ -113,6 +113,8 @@ def test_twice_is_once(break_: str) -> None:
         "restartPolicy: Always\ncontainers:\n    - name: a\n      args:\n        - |-\n          two\n          lines",
         "initContainers:\n- # one-two\n  name: i\n  image: i\ncontainers:\n-\n  # a-b\n\n  name: a\n  image: a\n"
         "volumes:\n-\n\n  {name: v, emptyDir: {}}",
+        f"volumes: {{}}\n{CONTAINERS}",
+        f"initContainers: [] # none\n{CONTAINERS}",
         f"securityContext: {{}}\n{CONTAINERS}",
         f"securityContext: {{runAsNonRoot: true}}\n{CONTAINERS}",
         f"securityContext:\n  runAsNonRoot: true\n{CONTAINERS}",
@@ -127,6 +129,8 @@ def test_twice_is_once(break_: str) -> None:
         "{name: x, labels: {}}",
         "{labels: ~}",
         "\n      labels:\n        app: a",
+        "\n      labels: &labels\n        app: a",
+        "\n      annotations:\n        note: a",
         "{}",
         "",
     ],
@@ -145,8 +149,14 @@ def test_ways_to_write_a_pod(pod_lines: str, metadata: str) -> None:
     security = before.pop("securityContext", None) or {}
     assert after.pop("securityContext") == {**security, "fsGroup": 65532}
     assert after == before
-    labels = yaml.safe_load(patched)["spec"]["template"]["metadata"]["labels"]
-    assert labels["letrade-topo.io/agent"] == "true"
+    was, now = (yaml.safe_load(one)["spec"]["template"]["metadata"] or {} for one in (text, patched))
+    assert now["labels"] == {
+        **(was.get("labels") or {}),
+        "letrade-topo.io/agent": "true",
+        "letrade-topo.io/service": "strategy",
+    }
+    default = {"kubectl.kubernetes.io/default-container": "a"}
+    assert now["annotations"] == {**(was.get("annotations") or {}), **default}
 
 
 def test_pod_without_metadata_of_its_template() -> None:
