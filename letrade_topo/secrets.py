@@ -1,4 +1,4 @@
-"""Secrets from where references point: the environment or files; nobody is asked for one."""
+"""Secrets from where references point: the environment or files. The only place that reads them; asks nobody."""
 
 from __future__ import annotations
 

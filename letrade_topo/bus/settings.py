@@ -21,6 +21,7 @@ from typing import Final
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from letrade_topo.bus.errors import ConfigurationError
+from letrade_topo.load.environment import topology_variables
 from letrade_topo.load.source_text import read_source
 from letrade_topo.load.topology_file import load_sources
 from letrade_topo.model.services import Service
@@ -29,8 +30,6 @@ from letrade_topo.model.topology import Topology
 DEFAULT_URL: Final = "amqp://127.0.0.1:5672"
 DEFAULT_ADMIN: Final = "127.0.0.1:9464"
 DEFAULT_FILE: Final = "topology.yaml"
-
-_VARIABLE_PREFIX = "LETRADE_TOPO_VAR_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +119,7 @@ def read_settings(
         _checked(url or environment.get("LETRADE_URL") or DEFAULT_URL),
         admin or environment.get("LETRADE_ADMIN") or DEFAULT_ADMIN,
         tuple(Path(overlay) for overlay in overlays if overlay),
-        {
-            variable.removeprefix(_VARIABLE_PREFIX): value
-            for variable, value in environment.items()
-            if variable.startswith(_VARIABLE_PREFIX) and variable != _VARIABLE_PREFIX
-        },
+        topology_variables(environment),
     )
 
 

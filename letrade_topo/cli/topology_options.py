@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from letrade_topo.load.environment import VARIABLE_PREFIX, topology_variables
+
 if TYPE_CHECKING:
     from letrade_topo.load.topology_file import LoadedTopology
 
 DEFAULT_FILE = "topology.yaml"
 FILE_VARIABLE = "LETRADE_TOPO_FILE"
 STANDARD_INPUT = "-"
-VARIABLE_PREFIX = "LETRADE_TOPO_VAR_"
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -115,7 +116,7 @@ def _with_topology(command: Command, file: Callable[[Any], Any]) -> Command:
     def with_topology(
         *args: Any, file: str, overlays: tuple[str, ...], variables: Mapping[str, str], **options: Any
     ) -> Any:
-        topology = TopologyOptions(file, overlays, variables, _environment())
+        topology = TopologyOptions(file, overlays, variables, topology_variables(os.environ))
         return command(*args, topology=topology, **options)
 
     return with_topology  # type: ignore[no-any-return]  # click replaces it by a command in any case
@@ -129,11 +130,3 @@ def _variables(_context: click.Context, _parameter: click.Parameter, given: tupl
             raise click.BadParameter("write NAME=VALUE, for example --var environment=production")
         values[name] = value
     return values
-
-
-def _environment() -> dict[str, str]:
-    return {
-        name.removeprefix(VARIABLE_PREFIX): value
-        for name, value in os.environ.items()
-        if name.startswith(VARIABLE_PREFIX) and name != VARIABLE_PREFIX
-    }

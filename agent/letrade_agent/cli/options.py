@@ -17,7 +17,6 @@ from letrade_topo.log import LogFormat
 from letrade_topo.model.units import Duration, UnitError
 
 PREFIX = "LETRADE_AGENT_"
-TOPOLOGY_VARIABLE_PREFIX = "LETRADE_TOPO_VAR_"
 """The same as for `letrade-topo`, so that both programs read one file alike."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -69,15 +68,6 @@ def secret(file: str | None, flag: str, environment: Mapping[str, str]) -> str |
     if environment.get(file_variable):
         return read_secret_file(Path(environment[file_variable]), file_variable)
     return None
-
-
-def topology_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Values for variables that the topology declares, by upper-case name."""
-    return {
-        name.removeprefix(TOPOLOGY_VARIABLE_PREFIX): value
-        for name, value in environment.items()
-        if name.startswith(TOPOLOGY_VARIABLE_PREFIX) and name != TOPOLOGY_VARIABLE_PREFIX
-    }
 
 
 def _flag(parameter: click.Parameter) -> str:

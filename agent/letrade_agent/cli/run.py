@@ -20,7 +20,6 @@ from letrade_agent.cli.options import (
     secret,
     service_option,
     topology_option,
-    topology_variables,
 )
 from letrade_agent.config import (
     Address,
@@ -32,6 +31,7 @@ from letrade_agent.config import (
     check,
     parse_upstream,
 )
+from letrade_topo.load.environment import topology_variables
 from letrade_topo.log import LogFormat
 
 OVERLAY_VARIABLE = "LETRADE_TOPO_OVERLAY"

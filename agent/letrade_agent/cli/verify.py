@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from letrade_agent.cli.options import keys_option, service_option, topology_option, topology_variables
+from letrade_agent.cli.options import keys_option, service_option, topology_option
 from letrade_agent.config import InvalidSetting
 from letrade_topo.errors import TopoError
 from letrade_topo.exit_codes import ExitCode
@@ -58,6 +58,7 @@ def verify(file: str, service: str | None, topology: Path, keys: Path | None, at
     Whether it is a repeat cannot be known here.
     """
     from letrade_agent.filters.offline import verify_message
+    from letrade_topo.load.environment import topology_variables
     from letrade_topo.load.source_text import read_source
     from letrade_topo.load.topology_file import load_sources
 
