@@ -172,7 +172,8 @@ class Link:
             return ConfigurationError(
                 f"the login at {address} was refused",
                 why=_said(error),
-                fix="put user and password into LETRADE_URL: the agent's local password, if it was given one",
+                fix="where the agent refuses, put its local password into LETRADE_URL; where the broker refuses the "
+                "agent, see the agent's log: its certificate or password is not the one of this service's user",
             )
         text = _said(error)
         if "NOT_ALLOWED" in text:
