@@ -17,7 +17,6 @@ from letrade_topo.log import LogFormat
 from letrade_topo.model.units import Duration, UnitError
 
 PREFIX = "LETRADE_AGENT_"
-"""The same as for `letrade-topo`, so that both programs read one file alike."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
