@@ -203,7 +203,7 @@ class Verifier:
         return token, destination
 
     def _check(self, jws: bytes, now: float) -> tuple[Token, Validity] | Refused:
-        """The checks that are the same for every message of a batch; with the token, for how long its key is what."""
+        """The checks that are the same for every message of a batch; with the token, its key's validity."""
         compact = parse_compact(jws)
         if isinstance(compact, Malformed):
             return Refused(Reason.TOKEN_MALFORMED, f"the token is malformed: {compact.why}")

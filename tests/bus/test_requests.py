@@ -57,10 +57,11 @@ def test_a_hundred_at_once_from_two_services_and_two_instances(small: World) -> 
 def test_the_request_id_is_the_callers_own_or_a_new_one(small: World) -> None:
     """It is in the payload that arrives, and cannot be used twice at once."""
     seen: list[str] = []
+    answer = asyncio.Event()
 
     async def note(topic: str, request: Message) -> Mapping[str, Any]:
         seen.append(request["request_id"])
-        await asyncio.sleep(0.1)
+        await answer.wait()
         return {"sum": 0}
 
     async def scenario() -> None:
@@ -70,6 +71,7 @@ def test_the_request_id_is_the_callers_own_or_a_new_one(small: World) -> None:
             await until(lambda: seen == ["req_1"], "it arrives")
             with pytest.raises(PayloadError, match="under way"):
                 await asker.request("asked", "sum", {"request_id": "req_1"})
+            answer.set()
             assert (await first)["request_id"] == "req_1"
             assert (await asker.request("asked", "sum", {}))["request_id"] == seen[1]
 

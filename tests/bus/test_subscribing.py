@@ -15,7 +15,7 @@ from letrade_topo.bus import ConfigurationError, Message, MessageBus, PatternErr
 from tests.brokers import RunningBroker
 from tests.bus.samples import SAMPLES
 from tests.bus.small import running_small
-from tests.bus.world import World, close_forgotten, run, until
+from tests.bus.world import LIMIT_SECONDS, World, close_forgotten, run, until
 from tests.tool import Tool
 
 pytestmark = pytest.mark.one_version
@@ -99,7 +99,9 @@ def test_so_many_handlers_run_at_once(small: World, concurrency: int, most: int)
             await taker.subscribe("orders.counted", handler, concurrency=concurrency)
             await count(maker, *range(10))
             await until(lambda: running == most, "as many as may run")
-            await asyncio.sleep(0.2)
+            async with asyncio.timeout(LIMIT_SECONDS):  # the rest has arrived too, and waits for a handler
+                while (await taker.health_check())["queues"]["taker.counted"] != 0:
+                    pass
             release.set()
             await until(lambda: done == 10, "all are done")
         assert peak == most
