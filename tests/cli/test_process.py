@@ -122,6 +122,7 @@ def test_no_user_is_a_matter_of_usage(offline: Tool) -> None:
 
 
 @pytest.mark.parametrize("command", ["plan", "drift", "apply", "destroy"])
+@pytest.mark.wide
 def test_a_file_that_is_not_there_is_invalid(offline: Tool, command: str) -> None:
     """65 with its name, before the broker is asked."""
     assert "missing.yaml" in offline.run(command, "missing.yaml").check(ExitCode.INVALID_FILE).err
@@ -174,6 +175,7 @@ def test_a_reader_that_has_seen_enough(tool: Tool) -> None:
     [(">&-", ExitCode.OK), ("<&- >&- 2>&-", ExitCode.OK), ("2>&-", ExitCode.OK), (">/dev/full", ExitCode.FAILED)],
 )
 @pytest.mark.parametrize("output_format", ["text", "json"])
+@pytest.mark.wide
 def test_streams_that_take_nothing(offline: Tool, redirection: str, code: int, output_format: str) -> None:
     """Closed before the start: as if it were thrown away. A full disk: one message and 1."""
     document = orders()

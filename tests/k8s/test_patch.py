@@ -135,6 +135,7 @@ def test_twice_is_once(break_: str) -> None:
         "",
     ],
 )
+@pytest.mark.wide
 def test_ways_to_write_a_pod(pod_lines: str, metadata: str) -> None:
     """However lists and mappings are written: the agent is first, its volumes are there, nothing else has changed."""
     text = deployment(pod_lines, metadata)
