@@ -29,8 +29,8 @@ from letrade_topo.model.topology import Topology
 from tests.brokers import RunningBroker
 
 LOOPBACK = "127.0.0.1"
-START_SECONDS = 30.0
-STOP_SECONDS = 40.0
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _METRIC_PREFIX = "letrade_agent_"
 _INHERITED = ("PATH", "HOME", "LANG", "PYTHONPATH", "PYTHONASYNCIODEBUG")

@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.agents import LOOPBACK, free_ports
 from tests.brokers import RunningBroker
 
-LIMIT_SECONDS = 30.0
+LIMIT_SECONDS = 60.0
 _PREFIX = "letrade_topo_"
 
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.broker
 
 VHOST = "letrade"
 REFUSED = 403
-LIMIT_SECONDS = 30
+LIMIT_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module", autouse=True)

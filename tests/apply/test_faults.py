@@ -21,7 +21,7 @@ from tests.topologies import orders, write
 
 pytestmark = pytest.mark.broker
 
-LIMIT_SECONDS = 60
+LIMIT_SECONDS = 60.0
 
 
 def wait_until(what: str, condition: Callable[[], bool]) -> None:

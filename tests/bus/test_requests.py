@@ -93,8 +93,8 @@ def test_a_timeout_raises_and_a_late_answer_is_dropped(small: World) -> None:
     async def scenario() -> None:
         async with small.bus("asker") as asker, small.bus("adder") as adder:
             await adder.respond("request.sum", late)
-            with pytest.raises(RequestTimeout, match=r"no response to request.sum within 0.5 s"):
-                await ask(asker, 1, timeout=0.5)
+            with pytest.raises(RequestTimeout, match=r"no response to request.sum within 2 s"):
+                await ask(asker, 1, timeout=2)
             release.set()
             assert (await ask(asker, 2, 3))["sum"] == 5
             assert answered == 2
@@ -113,7 +113,7 @@ def test_who_has_gone_does_not_harm_who_answers(small: World) -> None:
     async def scenario() -> None:
         async with small.bus("asker") as asker:
             with pytest.raises(RequestTimeout):
-                await ask(asker, 1, timeout=0.2)
+                await ask(asker, 1, timeout=2)
         async with small.bus("adder") as adder:
             await adder.respond("request.sum", answer)
             await until(lambda: answered, "it is answered")
@@ -161,7 +161,7 @@ def test_a_responder_that_fails_rejects_the_request(small: World, is_right: bool
         async with small.bus("asker") as asker, small.bus("adder") as adder:
             await adder.respond("request.sum", fail)
             with pytest.raises(RequestTimeout):
-                await ask(asker, 1, timeout=0.5)
+                await ask(asker, 1, timeout=2)
             found: list[dict[str, Any]] = []
 
             def is_dead() -> bool:

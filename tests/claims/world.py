@@ -21,7 +21,7 @@ from tests.tool import Tool
 from tests.topologies import Document, loaded, orders, write
 
 QUEUE, DEAD = "clerk.orders", "letrade.dlq"
-LIMIT_SECONDS = 30.0
+LIMIT_SECONDS = 60.0
 MIB = 1024 * 1024
 CARD = "4111-7770-0420-9993"
 

@@ -35,7 +35,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "move-to-the-message-bus.
 DIFFERENT = {"letrade-topo plan": 2, "letrade-topo drift": 2}
 """Exit codes other than 0."""
 
-LIMIT_SECONDS = 30.0
+LIMIT_SECONDS = 60.0
 _BLOCK = re.compile(r"```(console|python|yaml)\n(.*?)```", re.DOTALL)
 
 

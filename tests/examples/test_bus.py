@@ -21,7 +21,7 @@ pytestmark = pytest.mark.one_version
 
 FOLDER = SHIPPED.parent / "examples" / "bus"
 SERVICES = ("strategy", "capital_manager", "exchange_connector", "core_engine")
-LIMIT_SECONDS = 60
+LIMIT_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.one_version
 
 FOLDER = SHIPPED.parent / "examples" / "plain-pika"
 SERVICES = ("strategy", "capital_manager", "exchange_connector")
-LIMIT_SECONDS = 60
+LIMIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)

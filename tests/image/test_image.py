@@ -26,7 +26,7 @@ from tests.topologies import loaded, orders, write
 DOCKERFILE = ROOT / "agent" / "Dockerfile"
 PREFIX = "/opt/letrade-topo"
 USER = 65532
-START_SECONDS = 30
+START_SECONDS = 60.0
 DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 READ_ONLY = """
 for mount in $(cut -d' ' -f2 /proc/mounts); do mount -o remount,bind,ro "$mount" 2>/dev/null || true; done

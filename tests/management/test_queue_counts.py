@@ -11,6 +11,10 @@ from letrade_topo.management.reading import STATISTICS_DELAY_SECONDS, QueueCount
 from tests.brokers import BrokerFactory, RunningBroker
 from tests.management.endpoints import amqp, endpoint_of, seconds_until
 
+AT_ONCE_SECONDS = 1.0
+# What a machine with too much to do may add.
+BUSY_SECONDS = 2.0
+
 
 @pytest.mark.parametrize("queue_type", ["classic", "quorum"])
 def test_counts_are_right_after_the_delay(
@@ -26,17 +30,19 @@ def test_counts_are_right_after_the_delay(
     assert counts() == QueueCounts(0, 0)
     with amqp(broker, vhost) as channel:
         channel.confirm_delivery()
-        for _ in range(3):
+        for _ in range(2):
             channel.basic_publish("", "q", b"x")
-        seen = seconds_until(lambda: counts().messages == 3)
-        assert seen < (1.0 if queue_type == "classic" else STATISTICS_DELAY_SECONDS)
+        limit = AT_ONCE_SECONDS if queue_type == "classic" else STATISTICS_DELAY_SECONDS
+        assert seconds_until(lambda: counts().messages == 2) < limit + BUSY_SECONDS
+        channel.basic_publish("", "q", b"x")
+        assert seconds_until(lambda: counts().messages == 3) < limit + BUSY_SECONDS
     with amqp(broker, vhost) as channel:
         channel.basic_qos(prefetch_count=2)
         channel.basic_consume("q", lambda *_: None)
         channel.basic_consume("q", lambda *_: None)
-        assert seconds_until(lambda: counts().consumers == 2) < STATISTICS_DELAY_SECONDS
+        assert seconds_until(lambda: counts().consumers == 2) < STATISTICS_DELAY_SECONDS + BUSY_SECONDS
         assert counts().messages == 3  # two of them unacknowledged
-    assert seconds_until(lambda: counts().consumers == 0) < 1.0
+    assert seconds_until(lambda: counts().consumers == 0) < AT_ONCE_SECONDS + BUSY_SECONDS
 
 
 def test_two_calls_for_any_number_of_queues(client: ManagementClient, vhost: str) -> None:

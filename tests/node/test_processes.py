@@ -35,7 +35,7 @@ def run(tmp_path: Path) -> Iterator[Callable[..., ProcessIdentity]]:
         each.kill()
 
 
-def wait_for(condition: Callable[[], bool], limit_seconds: float = 10) -> None:
+def wait_for(condition: Callable[[], bool], limit_seconds: float = 60) -> None:
     """Wait until something is so."""
     deadline = time.monotonic() + limit_seconds
     while not condition():

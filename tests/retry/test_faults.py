@@ -125,7 +125,7 @@ def test_a_delay_queue_deleted_by_hand(world: World) -> None:
         until(lambda: agent.metric("hand_over_failures_total") > failures, "the failure is counted")
         until(lambda: agent.metric("hand_overs_in_flight") == 1, "it is still to be handed over")
         free = world.publish("order.placed")
-        until(lambda: free in orders.accepted, "another queue's message comes back meanwhile", 3)
+        until(lambda: free in orders.accepted, "another queue's message comes back meanwhile")
         world.tool.run("apply", "--yes").check(0)
         until(lambda: stuck in frail.accepted, "it comes back when its delay queue is there")
     assert attempts(frail.of(stuck)) == [0, 1]
@@ -144,7 +144,7 @@ def test_the_dead_letter_exchange_deleted_by_hand(world: World) -> None:
         stuck = [world.publish("order.strict", number) for number in range(3)]
         until(lambda: agent.metric("hand_over_failures_total") > failures, "the failure is counted")
         free = world.publish("order.placed")
-        until(lambda: free in orders.accepted, "a retry of another queue", 3)
+        until(lambda: free in orders.accepted, "a retry of another queue")
         until(lambda: world.depth("clerk.strict.rejected") == 3, "they stay where they were, unacknowledged")
         world.tool.run("apply", "--yes").check(0)
         letters = [world.dead(message) for message in stuck]
@@ -180,11 +180,11 @@ def test_a_rejected_queue_deleted_by_hand(world: World) -> None:
     assert agent.metric("router_consuming", queue="clerk.frail") == 0
     with world.consuming("clerk.orders", lambda seen: seen.attempt > 0) as orders:
         free = world.publish("order.placed")
-        until(lambda: free in orders.accepted, "a retry of another queue", 3)
+        until(lambda: free in orders.accepted, "a retry of another queue")
     world.tool.run("apply", "--yes").check(0)
     with world.consuming("clerk.frail", lambda seen: seen.attempt > 0) as frail:
         message = world.publish("order.frail")
-        until(lambda: message in frail.accepted, "a retry of the queue itself", 30)
+        until(lambda: message in frail.accepted, "a retry of the queue itself")
     assert agent.metric("router_consuming", queue="clerk.frail") == 1
 
 

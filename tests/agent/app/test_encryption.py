@@ -145,11 +145,11 @@ def test_rotation_under_load(place: Place) -> None:
     publishing, first = place.channel(shop), sensitive_order(0)
     publishing.basic_publish("orders", "order.placed", first)
     before = recipients_of(seen_on_the_broker(place, QUEUE))
+    kid = shop.status()["keys"]["signing_kid"]
 
     rotate_keys(place.keys, [], algorithm=None, now=int(time.time()), timing=Timing(3, 600, None))
     until(lambda: shop.status()["keys"]["reloads"]["ok"], "the shop has the new keys")
     until(lambda: clerk.status()["keys"]["reloads"]["ok"], "the clerk has the new keys")
-    kid = shop.status()["keys"]["signing_kid"]
     bodies = [first]
     while shop.status()["keys"]["signing_kid"] == kid:
         bodies.append(sensitive_order(len(bodies)))

@@ -18,7 +18,7 @@ from tests.brokers import RunningBroker
 from tests.tool import Tool
 from tests.topologies import Document, loaded, write
 
-LIMIT_SECONDS = 20.0
+LIMIT_SECONDS = 60.0
 QUEUE = "clerk.orders"
 
 

@@ -126,13 +126,13 @@ def canary(proxy: RunningProxy) -> Iterator[Canary]:
 def test_a_quiet_client_and_a_quiet_broker_stay_connected(
     broker: RunningBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """row 35: with one-second heartbeats on both legs nothing is lost by silence; each leg beats by itself."""
-    monkeypatch.setattr(dialled, "HEARTBEAT_SECONDS", 1)
-    with running(broker_settings(broker), username=broker.username) as proxy, proxy.pika(heartbeat=1) as connection:
+    """row 35: with heartbeats every other second on both legs nothing is lost by silence; each beats by itself."""
+    monkeypatch.setattr(dialled, "HEARTBEAT_SECONDS", 2)
+    with running(broker_settings(broker), username=broker.username) as proxy, proxy.pika(heartbeat=2) as connection:
         channel = connection.channel()
         before = proxy.measures.upstreams
         began = time.monotonic()
-        while time.monotonic() - began < 5:
+        while time.monotonic() - began < 10:
             connection.process_data_events(0.2)
 
         assert channel.is_open
@@ -142,12 +142,12 @@ def test_a_quiet_client_and_a_quiet_broker_stay_connected(
 
 def test_a_client_without_heartbeats_keeps_its_broker(broker: RunningBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     """row 35: a client that agreed to none and says nothing is kept, while the broker gets one each half interval."""
-    monkeypatch.setattr(dialled, "HEARTBEAT_SECONDS", 1)
+    monkeypatch.setattr(dialled, "HEARTBEAT_SECONDS", 2)
     with (
         running(broker_settings(broker), username=broker.username) as proxy,
         logged_in(proxy.port, heartbeat=0) as client,
     ):
-        client.socket.settimeout(4)
+        client.socket.settimeout(8)
         with pytest.raises(TimeoutError):
             client.socket.recv(1)  # nothing: neither a heartbeat nor a close
         client.say(ChannelOpen(), 1)
@@ -165,7 +165,7 @@ def test_a_client_that_is_dead_is_let_go(proxy: RunningProxy) -> None:
         except ConnectionResetError:
             pass
 
-        assert 1.5 < time.monotonic() - began < 6
+        assert 1.5 < time.monotonic() - began < 20
         assert b"".join(heard).startswith(HEARTBEAT_FRAME)
     wait_until("it is counted", lambda: proxy.measures.disconnects["idle_timeout"] == 1)
     wait_until("the broker's side is closed", lambda: proxy.measures.upstreams == 0)
@@ -419,12 +419,12 @@ def test_the_broker_is_killed_while_clients_publish(start_broker: BrokerFactory)
             killed_at[0] = time.monotonic()
             broker.node.crash()
             for each in running_ones:
-                each.result(30)
+                each.result(60)
 
         assert len(outcomes) == 3
         assert {code for code, _, _ in outcomes} == {320}
         assert all("the agent lost the broker" in text for _, text, _ in outcomes)
-        assert max(seconds for _, _, seconds in outcomes) < 5
+        assert max(seconds for _, _, seconds in outcomes) < 20
         assert proxy.measures.confirms["lost"] > 0
         wait_until("they are counted", lambda: proxy.measures.disconnects["broker_closed"] == 3)
         broker.node.start()
@@ -495,10 +495,10 @@ def test_drain_waits_for_the_clients(proxy: RunningProxy, queue: str) -> None:
         wait_until("it goes on publishing", lambda: proxy.measures.confirms["ack"] > before + 10)
         done.set()
 
-        sent, answered, code = working.result(20)
+        sent, answered, code = working.result(60)
 
     assert (sent, code) == (answered, 0)
-    drained(5)
+    drained(60)
     assert proxy.measures.disconnects == {"client_closed": 1}
 
 
@@ -511,12 +511,12 @@ def test_drain_ends_those_who_stay(proxy: RunningProxy, queue: str, broker: Runn
         proxy.call(proxy.proxy.drain(0.5))
         took = time.monotonic() - began
 
-        sent, answered, code = working.result(20)
+        sent, answered, code = working.result(60)
 
     assert code == 320
     assert sent - answered <= 1  # pika publishes one at a time: the one that met the close
     assert proxy.measures.confirms["lost"] == 0
-    assert took < 5
+    assert took < 20
     assert proxy.measures.disconnects == {"drain": 1}
 
 
@@ -538,4 +538,4 @@ def test_a_client_at_the_door_when_the_drain_begins(proxy: RunningProxy) -> None
         assert b"shutting down" in close.reply_text
         stay.say(ConnectionClose(reply_code=200, reply_text=b"bye"))
         stay.hear(ConnectionCloseOk)
-    drained(10)
+    drained(60)

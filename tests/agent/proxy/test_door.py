@@ -94,7 +94,7 @@ def test_a_port_check_is_no_warning(proxy: RunningProxy) -> None:
 @pytest.mark.parametrize("sent", [b"", b"AM", PROTOCOL_HEADER, PROTOCOL_HEADER + b"\x01\x00\x00\x00\x00\x00\xffabc"])
 def test_half_a_frame_then_silence(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
     """Who does not finish the login is closed when its time is over, and the log says how far it came."""
-    monkeypatch.setattr(listener, "HANDSHAKE_SECONDS", 0.5)
+    monkeypatch.setattr(listener, "HANDSHAKE_SECONDS", 1.0)
     settings = settings_for(UpstreamNode(Address(LOOPBACK, free_port())))
     with running(settings, username="nobody") as proxy, RawClient(proxy.port) as client:
         client.send(sent)
@@ -138,7 +138,7 @@ def test_the_broker_is_not_there(proxy: RunningProxy) -> None:
     assert close.reply_code == 320
     assert close.reply_text.startswith(b"CONNECTION_FORCED - letrade-agent: no broker node can be reached")
     assert b"connection refused" in close.reply_text
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     wait_until("it is counted", lambda: proxy.measures.disconnects == {"broker_closed": 1})
     assert proxy.measures.connect_attempts["refused"] == 1
 

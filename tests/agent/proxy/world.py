@@ -39,7 +39,7 @@ from letrade_agent.proxy.server import Proxy
 
 from tests.brokers import RunningBroker
 
-LIMIT_SECONDS = 20.0
+LIMIT_SECONDS = 60.0
 LOOPBACK = "127.0.0.1"
 DEAD = b"dead"
 
