@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,8 +26,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from letrade_topo.keys.making import make_keys
 from letrade_topo.model.topology import Topology
 from tests.brokers import RunningBroker
+from tests.ports import LOOPBACK, free_ports
 
-LOOPBACK = "127.0.0.1"
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 _POLL_SECONDS = 0.02
@@ -187,15 +186,6 @@ def login_of(broker: RunningBroker, user: str) -> Login:
 def administrator_of(broker: RunningBroker) -> Login:
     """As the administrator, by password."""
     return Login(username=broker.username, password_file=broker.password_file)
-
-
-def free_ports(count: int) -> list[int]:
-    """So many ports that are free at this moment, all different."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind((LOOPBACK, 0))
-        return [int(one.getsockname()[1]) for one in sockets]
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from typing import Any
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.agents import LOOPBACK, free_ports
 from tests.brokers import RunningBroker
+from tests.ports import LOOPBACK, free_port
 
 LIMIT_SECONDS = 60.0
 _PREFIX = "letrade_topo_"
@@ -107,7 +107,7 @@ def running_controller(
         options: further flags.
         environment: further variables.
     """
-    (port,) = free_ports(1)
+    port = free_port()
     login = {
         "LETRADE_TOPO_MANAGEMENT": broker.management_url,
         "LETRADE_TOPO_USERNAME": broker.username,

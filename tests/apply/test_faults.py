@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from letrade_topo.management.endpoint import Endpoint
 from letrade_topo.management.lease import Lease
 from letrade_topo.model.names import lock_queue
 from tests.brokers import RunningBroker
+from tests.ports import free_port
 from tests.tool import Tool, ended
 from tests.topologies import orders, write
 
@@ -89,9 +89,7 @@ def test_an_untrusted_certificate(tool: Tool) -> None:
 @pytest.mark.one_version
 def test_a_broker_that_is_down(tool: Tool) -> None:
     """69; the message says where nothing answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
 
     answer = tool.having(LETRADE_TOPO_MANAGEMENT=f"https://127.0.0.1:{port}").run("apply", "--yes").check(69)
 

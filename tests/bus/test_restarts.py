@@ -17,10 +17,11 @@ import pytest
 
 from letrade_topo.bus import BatchFailed, BusError, Message, MessageBus, NotConnected, OnLoss, Unconfirmed
 from letrade_topo.load.topology_file import load_topology
-from tests.agents import RunningAgent, free_ports, login_of, make_key_folder, running_agent
+from tests.agents import RunningAgent, login_of, make_key_folder, running_agent
 from tests.brokers import RunningBroker, running_broker
 from tests.bus.small import document
 from tests.bus.world import LIMIT_SECONDS, run, until
+from tests.ports import free_ports
 from tests.tool import Tool
 from tests.topologies import write
 

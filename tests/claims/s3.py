@@ -15,8 +15,8 @@ from typing import Any
 import boto3
 import requests
 
-from tests.agents import LOOPBACK, free_ports
 from tests.claims.world import QUEUE, World
+from tests.ports import LOOPBACK, free_port
 
 START_SECONDS = 60.0
 BUCKET, PREFIX = "claims", "letrade/claims"
@@ -30,7 +30,7 @@ def running_s3(folder: Path, port: int | None = None) -> Iterator[dict[str, str]
         folder: its log goes there.
         port: where it listens; a free one without it.
     """
-    (port,) = free_ports(1) if port is None else (port,)
+    port = free_port() if port is None else port
     url = f"http://{LOOPBACK}:{port}"
     command = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "moto.server", "-H", LOOPBACK, "-p", str(port)]
     with (folder / f"s3-{port}.log").open("wb") as log:

@@ -21,8 +21,8 @@ import pytest
 
 from letrade_topo.node.errors import RabbitMQMissing
 from letrade_topo.node.installation import find_installation
-from tests.agents import free_ports
 from tests.brokers import root_folder
+from tests.ports import free_ports
 
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial" / "first-topology.md"
 PORTS = ("5672", "5673", "9464", "9465")

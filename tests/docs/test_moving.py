@@ -27,8 +27,9 @@ import requests
 
 from letrade_topo.load.topology_file import load_topology
 from letrade_topo.node.settings import TLS_ONLY, Listener
-from tests.agents import free_ports, login_of, running_agent
+from tests.agents import login_of, running_agent
 from tests.brokers import BrokerFactory, RunningBroker
+from tests.ports import free_ports
 from tests.tool import Tool
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "move-to-the-message-bus.md"

@@ -18,9 +18,10 @@ import pytest
 import requests
 import yaml
 
-from tests.agents import free_ports, make_key_folder
+from tests.agents import make_key_folder
 from tests.helm.helm import ROOT
 from tests.image.dockerfile import Instruction, in_context, stages
+from tests.ports import free_ports
 from tests.topologies import loaded, orders, write
 
 DOCKERFILE = ROOT / "agent" / "Dockerfile"

@@ -23,7 +23,8 @@ import yaml
 
 from letrade_topo.k8s.sidecar import container, volumes
 from letrade_topo.k8s.values import Values, complete
-from tests.agents import RunningAgent, free_ports
+from tests.agents import RunningAgent
+from tests.ports import free_ports
 
 Manifest = dict[str, Any]
 Files = dict[str, bytes]

@@ -16,8 +16,8 @@ from typing import Any
 import requests
 import yaml
 
-from tests.agents import LOOPBACK, free_ports
 from tests.monitoring.rules import groups
+from tests.ports import LOOPBACK, free_port
 
 EVERY = "1s"
 LIMIT_SECONDS = 60.0
@@ -83,7 +83,7 @@ def running_prometheus(
     """
     program = shutil.which("prometheus")
     assert program, "prometheus is missing: Debian's package of this name has it; script/test installs it"
-    (port,) = free_ports(1)
+    port = free_port()
     configuration = {
         "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
         "rule_files": ["rules.yaml"],

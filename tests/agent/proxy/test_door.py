@@ -18,7 +18,8 @@ from letrade_agent.amqp.header_table import EMPTY_TABLE
 from letrade_agent.config import Address, UpstreamNode
 from letrade_agent.proxy import listener
 
-from tests.agent.proxy.world import LOOPBACK, RawClient, RunningProxy, free_port, running, settings_for, wait_until
+from tests.agent.proxy.world import RawClient, RunningProxy, running, settings_for, wait_until
+from tests.ports import LOOPBACK, free_port
 
 pytestmark = pytest.mark.one_version
 

@@ -23,17 +23,16 @@ from letrade_agent.config import Address, UpstreamNode
 
 from letrade_topo.node.certificates import CertificateFolder
 from tests.agent.proxy.world import (
-    LOOPBACK,
     RawClient,
     RunningProxy,
     broker_settings,
-    free_port,
     running,
     settings_for,
     wait_until,
     with_node,
 )
 from tests.brokers import RunningBroker
+from tests.ports import LOOPBACK, free_port
 
 PLAIN = b"\0any\0thing"
 

@@ -38,9 +38,9 @@ from letrade_agent.measures import Measures
 from letrade_agent.proxy.server import Proxy
 
 from tests.brokers import RunningBroker
+from tests.ports import LOOPBACK
 
 LIMIT_SECONDS = 60.0
-LOOPBACK = "127.0.0.1"
 DEAD = b"dead"
 
 Result = TypeVar("Result")
@@ -221,13 +221,6 @@ def broker_settings(broker: RunningBroker, **options: Any) -> Settings:
 def with_node(settings: Settings, *nodes: UpstreamNode) -> Settings:
     """The same with other nodes."""
     return replace(settings, upstream=nodes)
-
-
-def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as one:
-        one.bind((LOOPBACK, 0))
-        return int(one.getsockname()[1])
 
 
 class RawClient:

@@ -23,8 +23,9 @@ import pika.exceptions
 
 from letrade_topo.load.topology_file import load_topology
 from letrade_topo.model.names import rejected_queue, retry_queue
-from tests.agents import RunningAgent, free_ports
+from tests.agents import RunningAgent
 from tests.brokers import RunningBroker
+from tests.ports import free_ports
 from tests.soak.agents.ends import Publisher
 from tests.soak.agents.world import DEAD, KEY, KEY_NOBODY_WANTS, QUEUE, World, document
 from tests.soak.retries.fates import Fate, fate_of, identity
