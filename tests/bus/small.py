@@ -12,12 +12,15 @@ from tests.brokers import RunningBroker
 from tests.bus.world import World, running_world
 from tests.topologies import Document, write
 
+LIFETIME = "10m"
+"""Longer than any wait of a test: a message that is delivered late must not be too old."""
+
 NUMBERED = {"type": "object", "required": ["number"], "properties": {"number": {"type": "integer"}}}
 
 
 def document(vhost: str) -> Document:
     """The topology."""
-    typed: dict[str, Any] = {"lifetime": "60s", "schema": NUMBERED}
+    typed: dict[str, Any] = {"lifetime": LIFETIME, "schema": NUMBERED}
     return {
         "topology": 1,
         "name": "small",
@@ -32,9 +35,9 @@ def document(vhost: str) -> Document:
             "orders.unheard": {"exchange": "orders", **typed},
             "orders.today.ordinary": {"exchange": "orders", **typed},
             "orders.today.urgent": {"exchange": "orders", "priority": "high", **typed},
-            "request.sum": {"exchange": "asked", "lifetime": "60s", "priority": "high"},
-            "response.sum": {"exchange": "asked", "lifetime": "60s"},
-            "open.note": {"exchange": "open", "lifetime": "60s"},
+            "request.sum": {"exchange": "asked", "lifetime": LIFETIME, "priority": "high"},
+            "response.sum": {"exchange": "asked", "lifetime": LIFETIME},
+            "open.note": {"exchange": "open", "lifetime": LIFETIME},
         },
         "services": {
             name: {"user": f"{vhost}-{name}", **rights}

@@ -12,10 +12,11 @@ import pytest
 
 from letrade_topo.bus import MessageBus
 from tests.bus.samples import SAMPLES
-from tests.bus.world import World, close_forgotten, run, until
+from tests.bus.world import World, close_forgotten, healthy, run, until
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "contract"
 THEIR_IMPORT = "from src.common.message_bus import MessageBus"
+ATTEMPTS = 5
 OUR_IMPORT = "from letrade_topo.bus import MessageBus"
 
 
@@ -121,10 +122,15 @@ def test_health_check(letrade: World, capsys: pytest.CaptureFixture[str]) -> Non
     async def scenario() -> None:
         letrade.purge("core_engine.trade_executed", "core_engine.error")
         async with letrade.bus("core_engine") as message_bus:
-            await execute(snippet("health_check"), {"message_bus": message_bus})
+            # first until everybody has answered in time, as on a busy machine not everybody always does
+            await healthy(message_bus, lambda health: health["status"] == "ok", "all is well")
+            for _ in range(ATTEMPTS):
+                await execute(snippet("health_check"), {"message_bus": message_bus})
+                if (printed := capsys.readouterr().out.splitlines()) == ["Status: ok", "Queue depth: 0"]:
+                    return
+        raise AssertionError(printed)
 
     run(scenario)
-    assert capsys.readouterr().out.splitlines() == ["Status: ok", "Queue depth: 0"]
 
 
 def test_every_sample_of_the_contract_travels(letrade: World) -> None:

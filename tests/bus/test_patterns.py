@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 import timeit
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -136,10 +138,17 @@ def test_malformed_patterns(pattern: str) -> None:
 
 
 def test_the_filter_costs_less_than_two_microseconds() -> None:
-    """For keys that come again, and for ones that are new each time."""
-    matches = Pattern.parse("market_data.*.btc*").matches
+    """For keys that come again, and for ones that are new each time.
+
+    By this thread's own time, which goes on only while it works, and by the best of several.
+    """
     keys = [f"market_data.binance.{number}" for number in range(2_000)]
-    first = timeit.timeit(lambda: [matches(key) for key in keys], number=1) / len(keys)
-    again = min(timeit.repeat(lambda: [matches(key) for key in keys], number=1, repeat=5)) / len(keys)
+
+    def seconds(matches: Callable[[str], bool]) -> float:
+        return timeit.timeit(lambda: [matches(key) for key in keys], timer=time.thread_time, number=1) / len(keys)
+
+    patterns = [Pattern.parse("market_data.*.btc*") for _ in range(5)]
+    first = min(seconds(pattern.matches) for pattern in patterns)
+    again = min(seconds(pattern.matches) for pattern in patterns)
     assert again < 2e-6
     assert first < 20e-6

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,12 +16,12 @@ from uuid import uuid4
 
 import pytest
 
-from letrade_topo.bus import BatchFailed, BusError, Message, MessageBus, NotConnected, OnLoss, Unconfirmed
+from letrade_topo.bus import BatchFailed, BusError, Message, MessageBus, NotConnected, OnLoss, Unconfirmed, link
 from letrade_topo.load.topology_file import load_topology
 from tests.agents import RunningAgent, login_of, make_key_folder, running_agent
 from tests.brokers import RunningBroker, running_broker
 from tests.bus.small import document
-from tests.bus.world import LIMIT_SECONDS, run, until
+from tests.bus.world import LIMIT_SECONDS, healthy, run, until
 from tests.ports import free_ports
 from tests.tool import Tool
 from tests.topologies import write
@@ -131,7 +132,9 @@ class Load:
             number += 1
             try:
                 payload = {"number": number}
-                self.confirmed.add(await self._bus.publish("orders", "counted", payload, on_loss=self.on_loss))
+                # for as long as agents and brokers may take to start: who waits in vain has failed
+                published = self._bus.publish("orders", "counted", payload, on_loss=self.on_loss, timeout=LIMIT)
+                self.confirmed.add(await published)
             except (Unconfirmed, NotConnected) as error:
                 self.failed.append(error)
 
@@ -189,23 +192,26 @@ def test_under_load(stage: Stage, restart: Callable[[Stage], None]) -> None:
             assert not [load.failed for load in loads if load.on_loss is OnLoss.REPUBLISH and load.failed]
             await _publish_until_heard(maker, copied)
             await until(lambda: not stage.agents["taker"].metric("unsettled_deliveries"), "all is settled")
-            health = await taker.health_check()
-            assert health["status"] == "ok", health
+            await healthy(taker, lambda health: health["status"] == "ok", "all is well")
 
     run(scenario, LIMIT)
 
 
 async def _publish_until_heard(maker: MessageBus, copied: list[int]) -> None:
-    """A queue of one's own was made again: what is published from then on arrives."""
-    for number in range(600):
-        try:
+    """A queue of one's own was made again: what is published from then on arrives.
+
+    Before that, a message may still have gone to the queue of the connection that was lost, and ended with it.
+    """
+    deadline = time.monotonic() + LIMIT_SECONDS
+    number = 0
+    while not copied:
+        assert time.monotonic() < deadline, "the ephemeral subscription is not back"
+        with suppress(BusError):  # no queue was there for it
             await maker.publish("orders", "orders.strategy_1.placed", {"number": number})
-        except BusError:
-            await asyncio.sleep(0.05)
-            continue
-        await until(partial(copied.__contains__, number), "the ephemeral subscription is back")
-        return
-    raise AssertionError("no queue was there for it again")
+        number += 1
+        await asyncio.sleep(0.05)
+    await maker.publish("orders", "orders.strategy_1.placed", {"number": number})
+    await until(partial(copied.__contains__, number), "what is published now arrives")
 
 
 def test_a_batch_during_a_restart(stage: Stage) -> None:
@@ -236,8 +242,9 @@ def test_a_batch_during_a_restart(stage: Stage) -> None:
     run(scenario, LIMIT)
 
 
-def test_while_the_agent_is_away(stage: Stage) -> None:
+def test_while_the_agent_is_away(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """health_check says so, and a publish waits for as long as it may, then says that nothing was sent."""
+    monkeypatch.setattr(link, "CHANNEL_SECONDS", LIMIT_SECONDS)  # an agent may take longer to start than its default
 
     async def scenario() -> None:
         async with stage.bus("maker") as maker:
@@ -251,7 +258,7 @@ def test_while_the_agent_is_away(stage: Stage) -> None:
             with pytest.raises(NotConnected, match="was not sent"):
                 await maker.request("asked", "sum", {}, timeout=0.5)
             subscribing = asyncio.create_task(maker.subscribe("response.sum"))
-            waiting = asyncio.create_task(maker.publish("orders", "counted", {"number": 2}))
+            waiting = asyncio.create_task(maker.publish("orders", "counted", {"number": 2}, timeout=LIMIT_SECONDS))
             await stage.aside(stage.start, "maker")
             await waiting
             await subscribing
@@ -267,18 +274,9 @@ def test_while_the_broker_is_away(stage: Stage) -> None:
             await taker.subscribe("orders.counted", print)
             await stage.aside(stage.broker.node.crash)
             await until(lambda: taker._open is not None and not taker._open.is_up, "the loss is seen")
-            health = await taker.health_check()
+            health = await healthy(taker, lambda health: health["agent"] is not None, "the agent answers")
             assert health["status"] == "down"
-            assert health["agent"] is not None
             await stage.aside(stage.broker.node.start)
-
-            async def is_well() -> bool:
-                return (await taker.health_check())["status"] == "ok"
-
-            for _ in range(300):
-                if await is_well():
-                    return
-                await asyncio.sleep(0.1)
-            raise AssertionError(await taker.health_check())
+            await healthy(taker, lambda health: health["status"] == "ok", "all is well again")
 
     run(scenario, LIMIT)

@@ -57,8 +57,8 @@ def test_returning_acknowledges_and_raising_rejects(small: World) -> None:
 
     async def scenario() -> None:
         async with small.bus("maker") as maker, small.bus("taker") as taker:
+            await count(maker, 1, 2, 3)  # before, so that 3 is there long before 2 comes back
             await taker.subscribe("orders.counted", handler)
-            await count(maker, 1, 2, 3)
             await until(lambda: len(seen) == 4, "the rejected one comes back")
         assert [(number, attempt) for _, number, attempt in seen] == [(1, 0), (2, 0), (3, 0), (2, 1)]
         assert {topic for topic, _, _ in seen} == {"orders.counted"}
@@ -134,19 +134,24 @@ def test_prefetch_leaves_the_rest_to_other_instances(small: World) -> None:
 
 def test_closing_lets_handlers_finish_and_gives_back_the_rest(small: World) -> None:
     """The running one is acknowledged, what was only prefetched stays in the queue."""
-    started = asyncio.Event()
+    started, release = asyncio.Event(), asyncio.Event()
     finished: list[int] = []
 
     async def slow(topic: str, message: Message) -> None:
         started.set()
-        await asyncio.sleep(0.3)
+        await release.wait()
         finished.append(message["number"])
 
     async def scenario() -> None:
         async with small.bus("maker") as maker, small.bus("taker") as taker:
-            await taker.subscribe("orders.counted", slow)
+            subscription = await taker.subscribe("orders.counted", slow)
             await count(maker, 1, 2, 3)
             await started.wait()
+            closing = asyncio.create_task(taker.close())
+            await until(lambda: subscription.is_closed, "no more is taken")
+            assert not closing.done(), "the handler still runs"
+            release.set()
+            await closing
         assert finished == [1]
         async with small.bus("taker") as taker:
             rest = await taker.subscribe("orders.counted")
@@ -214,7 +219,7 @@ def test_a_pattern_over_two_exchanges(small: World) -> None:
         async with small.bus("maker") as maker, small.bus("taker") as one, small.bus("taker") as two:
             for name, bus in (("one", one), ("two", two)):
                 await bus.subscribe("*.strategy_123.*", partial(note, name))
-            assert len(queues_of(small, "taker.sub.")) == 2
+            await until(lambda: len(queues_of(small, "taker.sub.")) == 2, "each has a queue of its own")
             await maker.publish("orders", "orders.strategy_123.placed", {"number": 1})
             await maker.publish("alerts", "strategy_123.raised", {"number": 2})
             with pytest.raises(Exception, match="no queue receives"):
@@ -225,7 +230,7 @@ def test_a_pattern_over_two_exchanges(small: World) -> None:
             for name in ("one", "two")
             for exchange, what in (("alerts", "raised"), ("orders", "placed"))
         ]
-        assert queues_of(small, "taker.sub.") == []
+        await until(lambda: not queues_of(small, "taker.sub."), "the queues are gone")
 
     run(scenario)
 

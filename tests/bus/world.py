@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from letrade_topo.bus import MessageBus
+from letrade_topo.bus.health import Health
 from letrade_topo.bus.opened import _KEPT
 from letrade_topo.load.topology_file import load_topology
 from tests.agents import RunningAgent, login_of, make_key_folder, running_agent
@@ -128,6 +129,18 @@ async def until(condition: Callable[[], object], what: str, limit_seconds: float
     while not condition():
         assert time.monotonic() < deadline, f"not within {limit_seconds:g} s: {what}"
         await asyncio.sleep(0.02)
+
+
+async def healthy(bus: MessageBus, condition: Callable[[Health], object], what: str) -> Health:
+    """What `health_check` says, once it is as expected.
+
+    Asked once is not enough: who does not answer within two seconds counts as away, and a busy machine may take them.
+    """
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not condition(health := await bus.health_check()):
+        assert time.monotonic() < deadline, f"not within {LIMIT_SECONDS:g} s: {what}: {health}"
+        await asyncio.sleep(0.02)
+    return health
 
 
 async def close_forgotten() -> None:
