@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.topologies import orders, write
 pytestmark = pytest.mark.broker
 
 LIMIT_SECONDS = 60.0
+ATTEMPTS = 5
 
 
 def wait_until(what: str, condition: Callable[[], bool]) -> None:
@@ -54,6 +56,20 @@ def many(name: str, queues: int) -> dict[str, object]:
 def lock_is_there(broker: RunningBroker, name: str) -> bool:
     """Whether some run holds the lock."""
     return broker.api("GET", f"/api/queues/{name}/letrade-topo.lock.{name}").status_code == 200
+
+
+def caught_at_work(tool: Tool, broker: RunningBroker, name: str) -> subprocess.Popen[str]:
+    """An apply that has the lock and stands still (SIGSTOP); one that was done before that is undone and begun anew."""
+    for _ in range(ATTEMPTS):
+        process = tool.start("apply", "--yes")
+        wait_until("the lock", lambda: lock_is_there(broker, name) or process.poll() is not None)  # noqa: B023  # called at once
+        process.send_signal(signal.SIGSTOP)
+        if process.poll() is None and lock_is_there(broker, name):
+            return process
+        process.send_signal(signal.SIGCONT)
+        ended(process).check(0)
+        tool.run("destroy", "--yes").check(0)
+    raise AssertionError(f"{ATTEMPTS} runs were done before they could be stopped")
 
 
 @pytest.mark.one_version
@@ -240,7 +256,7 @@ def test_runs_at_once(tool: Tool, vhost_name: str) -> None:
     """Of three runs started together, each waits for the one before; all succeed, and the broker is in sync."""
     write(tool.folder / "topology.yaml", many(vhost_name, 30))
 
-    runs = [tool.start("apply", "--yes") for _ in range(3)]
+    runs = [tool.start("apply", "--yes", "--lock-timeout", f"{LIMIT_SECONDS}") for _ in range(3)]
 
     for run in runs:
         ended(run).check(0)
@@ -251,10 +267,10 @@ def test_runs_at_once(tool: Tool, vhost_name: str) -> None:
 def test_interrupted_by_ctrl_c(tool: Tool, broker: RunningBroker, vhost_name: str) -> None:
     """130; the lock is released at once, and the next run finishes."""
     write(tool.folder / "topology.yaml", many(vhost_name, 60))
-    process = tool.start("apply", "--yes")
-    wait_until("the lock", lambda: lock_is_there(broker, vhost_name) or process.poll() is not None)
+    process = caught_at_work(tool, broker, vhost_name)
 
     process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGCONT)
 
     answer = ended(process).check(130)
     assert "interrupted" in answer.err
@@ -270,10 +286,10 @@ def test_a_broker_that_dies_in_the_middle(
     broker = start_broker(broker_version)
     write(tmp_path / "topology.yaml", many("dying", 60))
     tool = Tool.at(broker, tmp_path)
-    process = tool.start("apply", "--yes")
-    wait_until("the lock", lambda: lock_is_there(broker, "dying") or process.poll() is not None)
+    process = caught_at_work(tool, broker, "dying")
 
     broker.node.crash()
+    process.send_signal(signal.SIGCONT)
 
     answer = ended(process)
     assert answer.code in {3, 69}, answer.err

@@ -239,7 +239,7 @@ def test_a_prefix_and_both_schemes(broker_version: str, start_broker: BrokerFact
         broker_version,
         listeners=frozenset({Listener.AMQPS, Listener.HTTPS, Listener.HTTP}),
         path_prefix="/rabbit/mq",
-        extra_configuration=("management.ssl.request_timeout = 200", "management.tcp.request_timeout = 200"),
+        extra_configuration=("management.ssl.request_timeout = 1000", "management.tcp.request_timeout = 1000"),
     )
     ports = started.node.ports.listeners
     https, http = f"https://localhost:{ports[Listener.HTTPS]}", f"http://localhost:{ports[Listener.HTTP]}"

@@ -12,8 +12,9 @@ from tests.brokers import BrokerFactory, RunningBroker
 from tests.management.endpoints import amqp, endpoint_of, seconds_until
 
 AT_ONCE_SECONDS = 1.0
-# What a machine with too much to do may add.
+# What a machine with too much to do may add; where it does nothing for longer, another try is not hit.
 BUSY_SECONDS = 2.0
+TRIES = 3
 
 
 @pytest.mark.parametrize("queue_type", ["classic", "quorum"])
@@ -27,22 +28,29 @@ def test_counts_are_right_after_the_delay(
     def counts() -> QueueCounts:
         return read_queue_counts(client, vhost)["q"]
 
-    assert counts() == QueueCounts(0, 0)
-    with amqp(broker, vhost) as channel:
-        channel.confirm_delivery()
-        for _ in range(2):
+    def publish_and_consume(number: int) -> tuple[float, float, float]:
+        """Seconds until the message with this number is counted, two consumers are, and none is any more."""
+        with amqp(broker, vhost) as channel:
+            channel.confirm_delivery()
             channel.basic_publish("", "q", b"x")
-        limit = AT_ONCE_SECONDS if queue_type == "classic" else STATISTICS_DELAY_SECONDS
-        assert seconds_until(lambda: counts().messages == 2) < limit + BUSY_SECONDS
-        channel.basic_publish("", "q", b"x")
-        assert seconds_until(lambda: counts().messages == 3) < limit + BUSY_SECONDS
-    with amqp(broker, vhost) as channel:
-        channel.basic_qos(prefetch_count=2)
-        channel.basic_consume("q", lambda *_: None)
-        channel.basic_consume("q", lambda *_: None)
-        assert seconds_until(lambda: counts().consumers == 2) < STATISTICS_DELAY_SECONDS + BUSY_SECONDS
-        assert counts().messages == 3  # two of them unacknowledged
-    assert seconds_until(lambda: counts().consumers == 0) < AT_ONCE_SECONDS + BUSY_SECONDS
+            counted = seconds_until(lambda: counts().messages == number)
+            channel.basic_qos(prefetch_count=2)
+            channel.basic_consume("q", lambda *_: None)
+            channel.basic_consume("q", lambda *_: None)
+            consumed = seconds_until(lambda: counts().consumers == 2)
+            assert counts().messages == number  # some of them unacknowledged
+        return counted, consumed, seconds_until(lambda: counts().consumers == 0)
+
+    assert counts() == QueueCounts(0, 0)
+    at_once_or_late = AT_ONCE_SECONDS if queue_type == "classic" else STATISTICS_DELAY_SECONDS + BUSY_SECONDS
+    limits = (at_once_or_late, STATISTICS_DELAY_SECONDS + BUSY_SECONDS, AT_ONCE_SECONDS)
+    found: list[tuple[float, float, float]] = []
+    while len(found) < TRIES:
+        found.append(publish_and_consume(len(found) + 1))
+        best = tuple(map(min, zip(*found, strict=True)))
+        if all(seconds < limit for seconds, limit in zip(best, limits, strict=True)):
+            return
+    raise AssertionError(f"{found}: none is within {limits}")
 
 
 def test_two_calls_for_any_number_of_queues(client: ManagementClient, vhost: str) -> None:

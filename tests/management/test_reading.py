@@ -211,14 +211,14 @@ def test_operator_policies_are_read(client: ManagementClient, broker: RunningBro
 
 
 def test_messages_are_counted(client: ManagementClient, broker: RunningBroker, vhost: str) -> None:
-    """A classic queue's messages are there at once."""
+    """How soon is a matter of test_queue_counts.py."""
     create(client, vhost, Queue("q", arguments={"x-queue-type": "classic"}))
     with amqp(broker, vhost) as channel:
         channel.confirm_delivery()
         for _ in range(3):
             channel.basic_publish("", "q", b"x")
 
-    assert read_state(client, vhost).queues["q"].messages == 3
+    seconds_until(lambda: read_state(client, vhost).queues["q"].messages == 3)
 
 
 def test_a_listing_of_an_unknown_shape_is_no_traceback() -> None:
