@@ -60,7 +60,8 @@ class RunningController:
     def log(self, event: str) -> list[dict[str, Any]]:
         """Its log lines about an event."""
         text = self.log_file.read_text(encoding="utf-8", errors="replace")
-        lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        # the last one may be half written
+        lines = [json.loads(line) for line in text.splitlines(keepends=True) if line[0] == "{" and line[-1] == "\n"]
         return [line for line in lines if line["event"] == event]
 
     def until(self, condition: Callable[[], object], what: str, limit_seconds: float = LIMIT_SECONDS) -> None:
@@ -81,8 +82,8 @@ class RunningController:
     def _holds(condition: Callable[[], object]) -> bool:
         try:
             return bool(condition())
-        except requests.ConnectionError:
-            return False  # it does not listen yet
+        except (requests.ConnectionError, requests.Timeout):
+            return False  # it does not listen yet, or this machine does nothing
 
     def _text(self) -> str:
         return self.log_file.read_text(encoding="utf-8", errors="replace")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,11 @@ from tests.tool import Tool
 from tests.topologies import orders, write
 
 INTERVAL_SECONDS = 1.0
+PASS_SECONDS = 2.0
+"""On a machine that is busy; where it does nothing for longer, another try is not hit."""
+TRIES = 4
+CREATED = 4
+"""Queues of the topology: the declared one, what it rejects, one delay, the dead letters."""
 
 
 @pytest.fixture
@@ -50,14 +57,20 @@ def test_repair(one_broker: RunningBroker, name: str, topology: Path) -> None:
         controller.until(lambda: controller.metric("queue_messages", queue="clerk.orders") == 1, "the message counted")
         one_broker.api("DELETE", f"/api/queues/{name}/clerk.orders/contents")
 
-        one_broker.api("DELETE", f"/api/queues/{name}/clerk.orders").raise_for_status()
+        def repairs() -> int:
+            return sum("create queue:clerk.orders" in line["objects"] for line in controller.log("repaired"))
 
-        pass_seconds = 2.0  # on a machine that is busy
-        controller.until(lambda: queue(one_broker, name) == 200, "the queue is back", INTERVAL_SECONDS + pass_seconds)
-        controller.until(lambda: controller.metric("drift_objects") == 0, "no drift")
-        assert controller.metric("changes_total", kind="queue", action="create", outcome="ok") >= 5
-        assert controller.metric("apply_duration_seconds_count", phase="verify") == 2
-        assert [line for line in controller.log("repaired") if "create queue:clerk.orders" in line["objects"]]
+        before, times, seconds = repairs(), 0, math.inf
+        while seconds > INTERVAL_SECONDS + PASS_SECONDS:
+            assert times < TRIES, f"it takes {seconds:.1f} s and more"
+            one_broker.api("DELETE", f"/api/queues/{name}/clerk.orders").raise_for_status()
+            deleted, times = time.monotonic(), times + 1
+            controller.until(lambda: queue(one_broker, name) == 200, "the queue is back")
+            seconds = time.monotonic() - deleted
+            controller.until(lambda: repairs() == before + times, "it says so")  # noqa: B023  # called at once
+        assert controller.metric("drift_objects") == 0
+        assert controller.metric("changes_total", kind="queue", action="create", outcome="ok") == CREATED + times
+        assert controller.metric("apply_duration_seconds_count", phase="verify") == 1 + times
     assert controller.log("stopped")
     Tool.at(one_broker, topology.parent).run("drift").check(0)
 
@@ -99,12 +112,14 @@ def test_detect(one_broker: RunningBroker, name: str, topology: Path) -> None:
     with running_controller(one_broker, topology, interval="10m") as controller:
         controller.until(lambda: controller.metric("drift_checks_total", outcome="in_sync") == 1, "in sync")
 
-        write(topology, orders(name=name, vhost=name, exchanges={"orders": {}, "more": {}}))
+        new = write(topology.with_name("new"), orders(name=name, vhost=name, exchanges={"orders": {}, "more": {}}))
+        new.replace(topology)
 
         controller.until(lambda: controller.metric("drift_objects", kind="exchange", change="missing") == 1, "drift")
         assert controller.metric("config_reloads_total", outcome="ok") == 1
         topology.write_text("topology: [", encoding="utf-8")
         controller.until(lambda: controller.metric("config_last_reload_successful") == 0, "a broken file noticed")
+        controller.until(lambda: controller.log("topology_reload_failed"), "and told")
         assert "topology.yaml" in controller.log("topology_reload_failed")[0]["problem"]
         assert controller.page("/livez").ok
     assert one_broker.api("GET", f"/api/exchanges/{name}/more").status_code == 404
