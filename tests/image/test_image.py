@@ -209,7 +209,7 @@ def _dependencies(folder: Path) -> str:
 def _started(port: int) -> bool:
     try:
         return requests.get(f"http://127.0.0.1:{port}/startup", timeout=5).ok
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False
 
 

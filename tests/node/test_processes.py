@@ -134,7 +134,7 @@ def test_whose_life_it_depends_on(broker_version: str, tmp_path: Path, lifetime:
             starter.wait()
 
             if lifetime is Lifetime.CALLER:
-                assert process.wait(10)
+                assert process.wait(60)
             else:
                 assert not process.wait(0.5)
         finally:

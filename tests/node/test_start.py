@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from pathlib import Path
 
 import pika
@@ -146,7 +147,10 @@ def listening_addresses(pid: int) -> list[tuple[str, int]]:
     """On which addresses a process listens (proc(5), net/tcp and fd)."""
     inodes = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
-        target = str(link.readlink())
+        try:
+            target = str(link.readlink())
+        except FileNotFoundError:
+            continue  # closed meanwhile: somebody's connection
         if target.startswith("socket:["):
             inodes.add(target.removeprefix("socket:[").removesuffix("]"))
     found = []
@@ -264,7 +268,9 @@ def test_a_port_taken_in_the_last_moment_is_seen(
         broker = start_broker(one_broker_version, listeners=listeners)
 
         assert broker.node.ports.listeners[listener] != taken[0].getsockname()[1]
-        assert broker.node.answers
+        deadline = time.monotonic() + 60
+        while not broker.node.answers:  # within three seconds, which a busy machine may take
+            assert time.monotonic() < deadline
     finally:
         taken[0].close()
 
