@@ -19,10 +19,11 @@ from tests.soak.agents.world import DEAD, EXCHANGE, KEY, QUEUE, World, nothing_r
 
 GRACE_SECONDS = 30
 """Kubernetes' default."""
-AGENT_END_SECONDS = 5
-"""It has no clients any more: far less than its drain timeout of 25 s."""
+AGENT_END_SECONDS = 15
+"""It has no clients any more: less than its drain timeout of 25 s also where the machine does nothing for a while."""
 RATE = 300
-TIMES = ("--publish-for", "2s", "--retire-after", "60s")
+TIMES = ("--publish-for", "8s", "--retire-after", "60s")
+"""So long the clerk's agent may do nothing, and still know the new key when the shop's agent begins to sign with it."""
 
 PodFactory = Callable[[str], Pod]
 

@@ -132,7 +132,7 @@ class Campaign:
 
     def check_settled(self) -> None:
         """No run is at work or left half-done, and nothing of somebody else was touched."""
-        deadline = time.monotonic() + LEASE_SECONDS + POLL_SECONDS
+        deadline = time.monotonic() + 2 * LEASE_SECONDS  # twice: the broker may have been late
         trace = self.trace()
         while trace.held_lock and time.monotonic() < deadline:  # a release that the broker did not answer in time
             time.sleep(POLL_SECONDS)

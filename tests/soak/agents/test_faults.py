@@ -62,7 +62,7 @@ def test_the_broker_restarts_under_load(world: World, pytestconfig: pytest.Confi
     until(lambda: shop.metric("broker_up") == 0, "the metric says so")
     world.broker.node.start()
     assert world.broker.node.ports.listeners[Listener.AMQPS] == ports.listeners[Listener.AMQPS], "its port was taken"
-    until(lambda: publisher.opened == consumer.opened == 2, "both clients are back")
+    until(lambda: min(publisher.opened, consumer.opened) >= 2, "both clients are back")
     _flow(publisher)
     _finish(publisher, consumer)
 

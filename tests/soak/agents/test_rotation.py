@@ -16,7 +16,8 @@ from tests.soak.conftest import Summarise
 SECONDS_PER_ROTATION = 60
 """The long form has more of them, the short form one."""
 
-TIMES = ("--publish-for", "3s", "--retire-after", "60s")
+TIMES = ("--publish-for", "8s", "--retire-after", "60s")
+"""So long the clerk's agent may do nothing, and still know the new key when the shop's agent begins to sign with it."""
 SPY = "spy"
 SPIED_AT_ONCE = 5_000
 
