@@ -144,7 +144,15 @@ def test_a_forged_message_lies_among_the_dead_letters(letrade: Letrade) -> None:
     assert "letrade-reason: token_missing" in out
     assert not exchange
     agent = letrade.agents["exchange_connector"]
-    assert agent.metric("messages_rejected_total", direction="deliver", reason="token_missing") == 1
+
+    def rejected() -> float:
+        return agent.metric("messages_rejected_total", direction="deliver", reason="token_missing")
+
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not rejected():
+        assert time.monotonic() < deadline, "it is not counted"
+        time.sleep(0.02)
+    assert rejected() == 1
 
 
 def _wait_until_settled(agent: RunningAgent, queue: str) -> None:

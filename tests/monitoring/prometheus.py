@@ -117,5 +117,5 @@ def _is_ready(prometheus: Prometheus, process: subprocess.Popen[bytes]) -> bool:
     assert process.poll() is None, prometheus.log_file.read_text(encoding="utf-8")
     try:
         return requests.get(f"{prometheus.url}/-/ready", timeout=5).ok
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False
