@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pika
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
@@ -30,6 +31,7 @@ from tests.ports import LOOPBACK, free_ports
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
+_ANSWER_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _METRIC_PREFIX = "letrade_agent_"
 _INHERITED = ("PATH", "HOME", "LANG", "PYTHONPATH", "PYTHONASYNCIODEBUG")
@@ -86,13 +88,20 @@ class RunningAgent:
         return f"amqp://guest:guest@{LOOPBACK}:{self.port}/{quote(self.vhost, safe='')}"
 
     @property
+    def parameters(self) -> pika.ConnectionParameters:
+        """For clients by pika, which try again: an agent whose broker stands still for three seconds lets nobody in."""
+        parameters = pika.URLParameters(self.url)
+        parameters.connection_attempts, parameters.retry_delay = 5, 0.2
+        return parameters
+
+    @property
     def pid(self) -> int:
         """Of the process."""
         return self.process.pid
 
     def admin(self, path: str) -> requests.Response:
         """Ask its admin port; `path` begins with a slash."""
-        return requests.get(f"http://{LOOPBACK}:{self.admin_port}{path}", timeout=10)
+        return requests.get(f"http://{LOOPBACK}:{self.admin_port}{path}", timeout=_ANSWER_SECONDS)
 
     def status(self) -> dict[str, Any]:
         """What /status says."""

@@ -27,6 +27,7 @@ from letrade_agent.state import Phase, Source
 
 from tests.agent.observe.world import NOW, Agent
 
+LIMIT_SECONDS = 60.0
 HOSTILE = "<script>alert(1)</script>\"'&"
 
 
@@ -41,7 +42,7 @@ class Served:
 
     def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, http.client.HTTPMessage, bytes]:
         """One request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT_SECONDS)
         try:
             connection.request(method, path, headers=headers)
             answer = connection.getresponse()
@@ -51,7 +52,7 @@ class Served:
 
     def raw(self, sent: bytes) -> bytes:
         """Whatever comes back for some bytes, until the port closes."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as client:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=LIMIT_SECONDS) as client:
             client.sendall(sent)
             client.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: client.recv(65536), b""))
@@ -78,12 +79,12 @@ def _served(agent: Agent) -> Iterator[Served]:
     stop = asyncio.Event()
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
-    assert started.wait(10)
+    assert started.wait(LIMIT_SECONDS)
     try:
         yield served
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(LIMIT_SECONDS)
         loop.close()
 
 
@@ -200,7 +201,7 @@ def test_silent_connections_do_not_keep_probes_out(served: Served) -> None:
     """Whoever opens connections and says nothing loses the oldest; a probe always gets its answer."""
     with ExitStack() as stack:
         silent = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", served.port), timeout=10))
+            stack.enter_context(socket.create_connection(("127.0.0.1", served.port), timeout=LIMIT_SECONDS))
             for _ in range(MOST_CONNECTIONS + 20)
         ]
         assert served.get("/livez")[0] == 200
@@ -212,7 +213,7 @@ def test_silent_connections_do_not_keep_probes_out(served: Served) -> None:
 def test_half_a_request(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that is never finished ends after its time."""
     monkeypatch.setattr(admin_module, "REQUEST_SECONDS", 0.2)
-    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=LIMIT_SECONDS) as client:
         client.sendall(b"GET /livez HTT")
         assert client.recv(100) == b""
 

@@ -34,7 +34,7 @@ from letrade_agent.amqp.wire import short_string
 from letrade_agent.proxy import dialled, sockets
 from letrade_agent.proxy.leg import HIGH_WATER_BYTES
 
-from tests.agent.proxy.world import RawClient, RunningProxy, broker_settings, running, wait_until
+from tests.agent.proxy.world import LIMIT_SECONDS, RawClient, RunningProxy, broker_settings, running, wait_until
 from tests.brokers import BrokerFactory, RunningBroker
 
 pytestmark = pytest.mark.one_version
@@ -123,41 +123,38 @@ def canary(proxy: RunningProxy) -> Iterator[Canary]:
 # Heartbeats
 
 
-def test_a_quiet_client_and_a_quiet_broker_stay_connected(
-    broker: RunningBroker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """row 35: with heartbeats every other second on both legs nothing is lost by silence; each beats by itself."""
-    monkeypatch.setattr(dialled, "HEARTBEAT_SECONDS", 2)
-    with running(broker_settings(broker), username=broker.username) as proxy, proxy.pika(heartbeat=2) as connection:
+def test_the_quiet_stay_connected(broker: RunningBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """row 35: nothing is lost by silence: each leg beats by itself, or not, as was agreed with its other side.
+
+    One client has heartbeats. The other agreed to none and says nothing, while the broker gets one each half interval.
+    """
+    monkeypatch.setattr(dialled, "HEARTBEAT_SECONDS", 6)  # two of them are more than a busy machine stands still
+    with (
+        running(broker_settings(broker), username=broker.username) as proxy,
+        logged_in(proxy.port, heartbeat=0) as silent,
+        proxy.pika(heartbeat=6) as connection,
+    ):
         channel = connection.channel()
         before = proxy.measures.upstreams
         began = time.monotonic()
-        while time.monotonic() - began < 10:
+        while time.monotonic() - began < 20:  # a broker takes three silent intervals for death, an agent two
             connection.process_data_events(0.2)
 
         assert channel.is_open
         assert channel.queue_declare("", exclusive=True).method.queue
-        assert proxy.measures.upstreams == before == 1
-
-
-def test_a_client_without_heartbeats_keeps_its_broker(broker: RunningBroker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """row 35: a client that agreed to none and says nothing is kept, while the broker gets one each half interval."""
-    monkeypatch.setattr(dialled, "HEARTBEAT_SECONDS", 2)
-    with (
-        running(broker_settings(broker), username=broker.username) as proxy,
-        logged_in(proxy.port, heartbeat=0) as client,
-    ):
-        client.socket.settimeout(8)
-        with pytest.raises(TimeoutError):
-            client.socket.recv(1)  # nothing: neither a heartbeat nor a close
-        client.say(ChannelOpen(), 1)
-        client.hear(ChannelOpenOk)
+        assert proxy.measures.upstreams == before == 2
+        silent.socket.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            silent.socket.recv(1)  # nothing: neither a heartbeat nor a close
+        silent.socket.settimeout(LIMIT_SECONDS)
+        silent.say(ChannelOpen(), 1)
+        silent.hear(ChannelOpenOk)
 
 
 def test_a_client_that_is_dead_is_let_go(proxy: RunningProxy) -> None:
     """row 35: a client that agreed to heartbeats and is silent for two is closed, and heard the agent's meanwhile."""
-    with logged_in(proxy.port, heartbeat=1) as client:
-        began = time.monotonic()
+    began = time.monotonic()
+    with logged_in(proxy.port, heartbeat=3) as client:
         heard = []
         try:
             while data := client.socket.recv(65536):
@@ -165,7 +162,7 @@ def test_a_client_that_is_dead_is_let_go(proxy: RunningProxy) -> None:
         except ConnectionResetError:
             pass
 
-        assert 1.5 < time.monotonic() - began < 20
+        assert 6 < time.monotonic() - began < 30
         assert b"".join(heard).startswith(HEARTBEAT_FRAME)
     wait_until("it is counted", lambda: proxy.measures.disconnects["idle_timeout"] == 1)
     wait_until("the broker's side is closed", lambda: proxy.measures.upstreams == 0)
@@ -182,7 +179,7 @@ def test_a_broker_that_is_dead_is_noticed(start_broker: BrokerFactory, monkeypat
         os.kill(processes.broker.pid, signal.SIGSTOP)
         try:
             with pytest.raises(pika.exceptions.ConnectionClosed) as caught:
-                connection.process_data_events(15)
+                connection.process_data_events(LIMIT_SECONDS)
             assert caught.value.reply_code == 320
             assert "silent" in caught.value.reply_text
         finally:
@@ -201,7 +198,7 @@ def test_a_client_that_never_reads_costs_bounded_memory(proxy: RunningProxy, que
         client.hear(ChannelOpenOk)
         client.say(Consume(queue=queue.encode(), no_ack=True), 1)
         wait_until("the agent stops reading the broker", lambda: proxy.measures.backpressure_seconds["to_client"] > 1)
-        unsent = [each.unsent_to_client for each in proxy.proxy.connections]
+        unsent = [each.unsent_to_client for each in proxy.connections]
 
         assert HIGH_WATER_BYTES < max(unsent) < HIGH_WATER_BYTES + 512 * 1024
         assert canary.sings()
@@ -230,7 +227,7 @@ def test_a_client_that_reads_again_gets_everything(proxy: RunningProxy, queue: s
 def test_a_broker_that_takes_nothing_stops_the_client(start_broker: BrokerFactory) -> None:
     """rows 32 and 45: while the broker blocks publishers the client is not read, so it stops; then all arrives."""
     broker = start_broker("4.0")
-    with running(broker_settings(broker), username=broker.username) as proxy, proxy.pika() as connection:
+    with running(broker_settings(broker), username=broker.username) as proxy, proxy.pika(heartbeat=0) as connection:
         channel = connection.channel()
         queue = channel.queue_declare("proxy-blocked", durable=True).method.queue
         with logged_in(proxy.port, limit_seconds=60) as client:
@@ -240,7 +237,7 @@ def test_a_broker_that_takes_nothing_stops_the_client(start_broker: BrokerFactor
             wait_until("the alarm", lambda: "memory" in broker.ctl("eval", "rabbit_alarm:get_alarms()."))
             sent = 0
             body = b"x" * 100_000
-            client.socket.settimeout(1)
+            client.socket.settimeout(6)  # longer than a busy machine stands still
             try:
                 while sent < 2000:
                     client.socket.sendall(content(queue, body))
@@ -251,12 +248,10 @@ def test_a_broker_that_takes_nothing_stops_the_client(start_broker: BrokerFactor
             wait_until("the block is measured", lambda: proxy.measures.blocked == 1)
             assert proxy.measures.backpressure_seconds["to_broker"] >= 0
             assert proxy.call(_user_timeout(proxy)) == {0, sockets.USER_TIMEOUT_MS}
-            snapshot = max(proxy.proxy.connections, key=lambda each: each.unsent_to_broker)
-            assert snapshot.is_blocked
+            (snapshot,) = [each for each in proxy.connections if each.is_blocked]
             assert snapshot.unsent_to_broker < HIGH_WATER_BYTES + 512 * 1024
             broker.ctl("set_vm_memory_high_watermark", "0.6")
-            wait_until("the block is over", lambda: proxy.measures.blocked == 0)
-            assert proxy.measures.blocked_seconds > 0
+            wait_until("the block is over", lambda: proxy.measures.blocked == 0 and proxy.measures.blocked_seconds)
             wait_until(
                 "what was sent whole is there",
                 lambda: channel.queue_declare(queue, passive=True).method.message_count >= sent,
@@ -405,7 +400,7 @@ def test_the_broker_is_killed_while_clients_publish(start_broker: BrokerFactory)
             channel = connection.channel()
             channel.confirm_delivery()
             queue = channel.queue_declare("", exclusive=True).method.queue
-            started.wait(20)
+            started.wait(LIMIT_SECONDS)
             try:
                 while True:
                     channel.basic_publish("", queue, b"x" * 1000)
@@ -414,7 +409,7 @@ def test_the_broker_is_killed_while_clients_publish(start_broker: BrokerFactory)
 
         with ThreadPoolExecutor(3) as pool:
             running_ones = [pool.submit(publish) for _ in range(3)]
-            started.wait(20)
+            started.wait(LIMIT_SECONDS)
             wait_until("they publish", lambda: sum(proxy.measures.confirms.values()) > 50)
             killed_at[0] = time.monotonic()
             broker.node.crash()
@@ -454,7 +449,7 @@ def test_the_broker_closes_with_a_reason(broker: RunningBroker, proxy: RunningPr
         wait_until("the broker lists it", is_listed)
         broker.api("DELETE", f"/api/connections/{found[0]}", headers={"X-Reason": "maintenance at noon"})
         with pytest.raises(pika.exceptions.ConnectionClosedByBroker) as caught:
-            connection.process_data_events(10)
+            connection.process_data_events(LIMIT_SECONDS)
 
     assert caught.value.reply_code == 320
     assert "maintenance at noon" in caught.value.reply_text
@@ -487,7 +482,7 @@ def test_drain_waits_for_the_clients(proxy: RunningProxy, queue: str) -> None:
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(publisher, proxy, queue, done.is_set)
         wait_until("it publishes", lambda: proxy.measures.confirms["ack"] > 10)
-        drained = proxy.begin(proxy.proxy.drain(30))
+        drained = proxy.begin(proxy.proxy.drain(2 * LIMIT_SECONDS))
         wait_until("it drains", lambda: proxy.proxy.draining and not proxy.proxy.listening)
         with pytest.raises(OSError, match="refused"):
             RawClient(proxy.port)
@@ -528,7 +523,7 @@ def test_a_client_at_the_door_when_the_drain_begins(proxy: RunningProxy) -> None
         client.hear(Start)
         client.say(StartOk(client_properties=EMPTY_TABLE, mechanism=b"PLAIN", response=PLAIN))
         tune = client.hear(Tune)
-        drained = proxy.begin(proxy.proxy.drain(10))
+        drained = proxy.begin(proxy.proxy.drain(2 * LIMIT_SECONDS))
         wait_until("it drains", lambda: proxy.proxy.draining)
         client.say(TuneOk(channel_max=tune.channel_max, frame_max=131072, heartbeat=0))
         client.say(Open(virtual_host=b"/"))

@@ -8,6 +8,7 @@ import ssl
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pika
 import pika.exceptions
@@ -18,7 +19,7 @@ from letrade_agent.amqp.header_table import EMPTY_TABLE
 from letrade_agent.config import Address, UpstreamNode
 from letrade_agent.proxy import listener
 
-from tests.agent.proxy.world import RawClient, RunningProxy, running, settings_for, wait_until
+from tests.agent.proxy.world import LIMIT_SECONDS, RawClient, RunningProxy, running, settings_for, wait_until
 from tests.ports import LOOPBACK, free_port
 
 pytestmark = pytest.mark.one_version
@@ -56,7 +57,7 @@ def test_strangers_are_answered_with_the_protocol_header(proxy: RunningProxy, fi
 
         assert client.rest() == PROTOCOL_HEADER
 
-    wait_until("the client is counted", lambda: is_empty(proxy))
+    wait_until("it is told", lambda: proxy.log.of("client_not_let_in"))
     assert said in proxy.log.problem("client_not_let_in")
     assert len(proxy.log.of("client_not_let_in")) == 1
     assert proxy.measures.disconnects == {"protocol_error": 1}
@@ -81,14 +82,15 @@ def test_a_tls_client_learns_at_once(proxy: RunningProxy) -> None:
 def test_an_http_client_learns_at_once(proxy: RunningProxy) -> None:
     """row 1: a browser that was sent to the wrong port gets an answer that is no HTTP."""
     with pytest.raises(http.client.BadStatusLine, match="AMQP"):
-        urllib.request.urlopen(f"http://{LOOPBACK}:{proxy.port}/", timeout=10)  # our own port
+        urllib.request.urlopen(f"http://{LOOPBACK}:{proxy.port}/", timeout=LIMIT_SECONDS)  # our own port
 
 
 def test_a_port_check_is_no_warning(proxy: RunningProxy) -> None:
     """Who connects and closes without a byte, as Kubernetes probes do, makes no line above debug."""
     RawClient(proxy.port).socket.close()
 
-    wait_until("it is counted", lambda: proxy.measures.disconnects["client_closed"] == 1)
+    wait_until("it is told", lambda: proxy.log.of("client_not_let_in"))
+    assert proxy.measures.disconnects == {"client_closed": 1}
     assert [level for level, event, _ in proxy.log.lines if event == "client_not_let_in"] == ["debug"]
 
 
@@ -97,13 +99,19 @@ def test_half_a_frame_then_silence(monkeypatch: pytest.MonkeyPatch, sent: bytes)
     """Who does not finish the login is closed when its time is over, and the log says how far it came."""
     monkeypatch.setattr(listener, "HANDSHAKE_SECONDS", 1.0)
     settings = settings_for(UpstreamNode(Address(LOOPBACK, free_port())))
-    with running(settings, username="nobody") as proxy, RawClient(proxy.port) as client:
-        client.send(sent)
+    with running(settings, username="nobody") as proxy:
 
-        client.is_closed() or client.rest()
+        def says_how_far_it_came() -> bool:
+            before = len(proxy.log.of("client_not_let_in"))
+            with RawClient(proxy.port) as client, suppress(ConnectionError):
+                client.send(sent)
+                client.is_closed() or client.rest()
+            wait_until("it is told", lambda: len(proxy.log.of("client_not_let_in")) > before)
+            return f"{len(sent)} bytes came" in proxy.log.problem("client_not_let_in")
 
-        wait_until("it is counted", lambda: proxy.measures.disconnects == {"idle_timeout": 1})
-        assert f"{len(sent)} bytes came" in proxy.log.problem("client_not_let_in")
+        # again where the machine stood still for that second, before anything was sent
+        wait_until("the log says how far it came", says_how_far_it_came)
+        assert set(proxy.measures.disconnects) == {"idle_timeout"}
 
 
 def test_too_many_at_the_door(monkeypatch: pytest.MonkeyPatch, proxy: RunningProxy) -> None:

@@ -23,6 +23,7 @@ from letrade_agent.config import Address, UpstreamNode
 
 from letrade_topo.node.certificates import CertificateFolder
 from tests.agent.proxy.world import (
+    LIMIT_SECONDS,
     RawClient,
     RunningProxy,
     broker_settings,
@@ -216,8 +217,14 @@ def test_the_clients_properties_go_up(broker: RunningBroker) -> None:
         running(broker_settings(broker), username=broker.username) as proxy,
         proxy.pika(client_properties=properties) as connection,
     ):
-        wait_until("the broker lists it", lambda: connections_named(broker, name))
-        seen = connections_named(broker, name)[0]["client_properties"]
+        found: list[dict[str, Any]] = []
+
+        def is_listed() -> bool:
+            found.extend(connections_named(broker, name))
+            return bool(found)
+
+        wait_until("the broker lists it", is_listed)
+        seen = found[0]["client_properties"]
 
         assert seen["connection_name"] == f"{name} via letrade-agent/strategy"
         assert (seen["product"], seen["deploy"]) == ("ours", "blue")
@@ -332,7 +339,7 @@ class ScriptedBroker:
     def _run(self, script: Any) -> None:
         connection, _ = self._server.accept()
         with connection:
-            connection.settimeout(10)
+            connection.settimeout(LIMIT_SECONDS)
             decoder = FrameDecoder()
             assert connection.recv(8) == PROTOCOL_HEADER
             for answer in script:
@@ -348,7 +355,7 @@ class ScriptedBroker:
     def close(self) -> None:
         """End it."""
         self._server.close()
-        self._thread.join(10)
+        self._thread.join(LIMIT_SECONDS)
 
 
 def test_a_challenge_at_the_login() -> None:

@@ -35,6 +35,7 @@ from letrade_agent.filters.verdicts import (
     ToStore,
 )
 from letrade_agent.measures import Measures
+from letrade_agent.proxy.connection import Snapshot
 from letrade_agent.proxy.server import Proxy
 
 from tests.brokers import RunningBroker
@@ -152,7 +153,7 @@ class RunningProxy:
     async def _made(self) -> Proxy:
         return Proxy(self._settings, self.filters, self.measures, log=self.log, **self._options)
 
-    def call(self, work: Coroutine[Any, Any, Result], limit_seconds: float = 60) -> Result:
+    def call(self, work: Coroutine[Any, Any, Result], limit_seconds: float = LIMIT_SECONDS) -> Result:
         """Run something in the loop and wait for it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(limit_seconds)
 
@@ -163,9 +164,20 @@ class RunningProxy:
     def stop(self) -> None:
         """Close, and end the thread."""
         self.call(self.proxy.close())
+        # A loop that stands still leaves sockets whose end it has not heard of yet.
+        wait_until("every socket is closed", lambda: not self.measures.clients and not self.measures.upstreams)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(LIMIT_SECONDS)
         self._loop.close()
+
+    @property
+    def connections(self) -> tuple[Snapshot, ...]:
+        """The open ones, looked at in the loop, where they come and go."""
+
+        async def look() -> tuple[Snapshot, ...]:
+            return self.proxy.connections
+
+        return self.call(look())
 
     @property
     def port(self) -> int:
