@@ -10,7 +10,9 @@ import pika
 
 def main(url: str, queue: str, count: int) -> None:
     """Consume so many and keep them."""
-    channel = pika.BlockingConnection(pika.URLParameters(url)).channel()
+    parameters = pika.URLParameters(url)
+    parameters.connection_attempts, parameters.retry_delay = 5, 0.2  # as `RunningAgent.parameters`
+    channel = pika.BlockingConnection(parameters).channel()
     channel.basic_qos(prefetch_count=count)
     got: list[int] = []
 

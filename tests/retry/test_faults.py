@@ -51,7 +51,7 @@ def test_a_consumer_without_an_agent_and_the_router_beside_it(world: World) -> N
         assert len({one.headers["letrade-to"] for one in seen}) == 1
         assert len({one.headers["letrade-jws"] for one in seen}) == 1
         assert letter["routing_key"] == "order.till.dead"
-        assert router.metric("dead_letters_total", queue="till.orders", reason="rejected") == 1
+        until(lambda: router.metric("dead_letters_total", queue="till.orders", reason="rejected") == 1, "it is counted")
         assert router.stop() == 0
 
 
@@ -60,7 +60,7 @@ def test_a_router_that_crashes_again_and_again(world: World) -> None:
     """Without one, what is rejected waits; however often one takes it and dies, all of it is there for the next."""
     with world.consuming("till.orders", never, straight=True) as service:
         messages = world.publish_all([("order.till", number) for number in range(3)])
-        until(lambda: len(service.seen) == len(messages), "all are rejected")
+        until(lambda: all(service.of(message) for message in messages), "all are rejected")
     with pika_connection(world.straight("till")) as connection:
         for _ in range(ROUTER_CRASHES):
             channel = connection.channel()
@@ -174,7 +174,7 @@ def test_the_retry_exchange_deleted_by_hand(world: World) -> None:
 def test_a_rejected_queue_deleted_by_hand(world: World) -> None:
     """The router takes it up again when it is back, and the other queues never noticed."""
     agent = world.agents["clerk"]
-    assert agent.metric("router_consuming", queue="clerk.frail") == 1
+    until(lambda: agent.metric("router_consuming", queue="clerk.frail") == 1, "the router consumes")
     assert world.broker.api("DELETE", f"/api/queues/{world.vhost}/clerk.frail.rejected").status_code == 204
     until(lambda: [line for line in agent.log() if line.get("event") == "router_cannot_consume"], "the router says so")
     assert agent.metric("router_consuming", queue="clerk.frail") == 0
@@ -224,7 +224,7 @@ def test_the_agent_is_killed_while_it_routes(world: World) -> None:
             first.signal(signal.SIGKILL)
             first.wait()
             with world.agent("till", subcommand="route"):
-                until(lambda: set(messages) <= set(service.accepted), "all are taken", 30)
+                until(lambda: set(messages) <= set(service.accepted), "all are taken")
                 until(lambda: world.under_way("till.orders") == 0, "nothing is left on the way")
         accepted.update(service.accepted)
     doubles = sum(accepted[message] - 1 for message in messages)

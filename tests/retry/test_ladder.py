@@ -14,6 +14,7 @@ from letrade_topo.keys.jws import Compact, parse_compact
 from tests.retry.world import (
     EXCHANGE,
     LIMIT_SECONDS,
+    Consumer,
     Contract,
     Seen,
     World,
@@ -93,16 +94,27 @@ def test_a_wildcard_queue_keeps_the_original_key(world: World) -> None:
 
 def test_a_long_delay_does_not_hold_up_a_short_one(world: World) -> None:
     """No head-of-line blocking: while one waits its 6 s, another comes back after 0.3."""
+    messages: list[str] = []
     with world.consuming("clerk.ladder", lambda seen: seen.attempt > 1) as service:
-        first = world.publish("order.ladder", 1)
-        until(lambda: len(service.of(first)) == 2, "the first is on its long way")
-        second = world.publish("order.ladder", 2)
-        until(lambda: len(service.of(second)) == 2, "the second is back")
-        assert len(service.of(first)) == 2, "the long delay was over before the short one"
-        until(lambda: first in service.accepted and second in service.accepted, "both are accepted")
-    for message in (first, second):
+
+        def comes_back_meanwhile() -> bool:
+            first, second = (publish_and_wait(world, service) for _ in range(2))
+            messages.extend((first, second))
+            return len(service.of(first)) == 2
+
+        # again where the machine did nothing for most of the long way
+        assert any(comes_back_meanwhile() for _ in range(3)), "the long delay was over before the short one"
+        until(lambda: set(messages) <= set(service.accepted), "all are accepted")
+    for message in messages:
         at = since_first(service.of(message))
         assert at[2] - at[1] >= EARLIEST * 6
+
+
+def publish_and_wait(world: World, service: Consumer) -> str:
+    """A message that came back from the first step of `clerk.ladder`, and is on its long way."""
+    message = world.publish("order.ladder")
+    until(lambda: len(service.of(message)) >= 2, "it is on its long way")
+    return message
 
 
 def test_without_retries_it_is_dead_at_once(world: World) -> None:
@@ -155,10 +167,17 @@ def test_metrics_say_how_many_came_back_and_died(world: World) -> None:
     until(
         lambda: agent.metric("dead_letters_total", queue="clerk.orders", reason="rejected") == dead + 1, "it is counted"
     )
-    after = {step: agent.metric("retries_total", queue="clerk.orders", attempt=step) for step in "123"}
-    assert after == {step: count + 1 for step, count in before.items()}
+    expected = {step: count + 1 for step, count in before.items()}
+
+    def after() -> dict[str, float]:
+        return {step: agent.metric("retries_total", queue="clerk.orders", attempt=step) for step in "123"}
+
+    until(lambda: after() == expected, "each retry is counted")  # over another connection than the dead letter
     assert agent.metric("hand_over_duration_seconds_count") > 0
-    assert agent.metric("queue_messages", queue="clerk.orders.rejected", state="ready") == 0
+    until(
+        lambda: agent.metric("queue_messages", queue="clerk.orders.rejected", state="ready") == 0,
+        "its rejected ones are counted when the router has them",
+    )
 
 
 def test_the_contracts_policy_in_real_time(world: World) -> None:

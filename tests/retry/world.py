@@ -68,7 +68,7 @@ def document(vhost: str) -> Document:
     return orders(
         name=vhost,
         vhost=vhost,
-        messages={key: {"exchange": EXCHANGE, "lifetime": "60s"} for key in types},
+        messages={key: {"exchange": EXCHANGE, "lifetime": "10m"} for key in types},  # tests wait for minutes at most
         services={"shop": {"user": f"{vhost}-shop", "publishes": list(dict.fromkeys(types))}, **services},
         queues=queues,
     )
@@ -127,7 +127,7 @@ class Consumer(threading.Thread):
     def finish(self) -> None:
         """Stop."""
         self._told_to_stop.set()
-        self.join(10)
+        self.join(LIMIT_SECONDS)
 
     def _on_message(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
         seen = Seen(
@@ -304,7 +304,7 @@ class World:
 
 def agent_parameters(agent: RunningAgent) -> pika.ConnectionParameters:
     """For a client of an agent."""
-    return pika.URLParameters(agent.url)
+    return agent.parameters
 
 
 @contextmanager

@@ -34,7 +34,7 @@ class Place:
 
     def channel(self, agent: RunningAgent) -> BlockingChannel:
         """A channel in confirm mode on a connection of its own, which is closed before the agent is stopped."""
-        self.connections.append(pika.BlockingConnection(pika.URLParameters(agent.url)))
+        self.connections.append(pika.BlockingConnection(agent.parameters))
         channel = self.connections[-1].channel()
         channel.confirm_delivery()
         return channel
