@@ -9,6 +9,8 @@ from __future__ import annotations
 import datetime
 import secrets
 import shutil
+import socket
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -91,7 +93,18 @@ def _start_epmd(folder: Path, version: str, port: int) -> ProcessIdentity:
     enclosure = enclose(settings.installation, folder)
     argv = enclosure.command(*Lifetime.CALLER.command, "epmd", "-address", LOOPBACK, "-port", str(port))
     environment = render_environment(settings, replace(Ports.free(TLS_ONLY), epmd=port), enclosure)
-    return spawn(argv, environment, folder / "epmd")
+    epmd = spawn(argv, environment, folder / "epmd")
+    deadline = time.monotonic() + _ONLINE_SECONDS
+    while not _accepts(port):  # a node that comes before it ends
+        assert epmd.is_running(), (folder / "epmd").read_text(encoding="utf-8", errors="replace")
+        assert time.monotonic() < deadline, f"no epmd after {_ONLINE_SECONDS} s"
+        time.sleep(0.02)
+    return epmd
+
+
+def _accepts(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex((LOOPBACK, port)) == 0
 
 
 def _share_secrets(nodes: Sequence[Node]) -> None:

@@ -39,7 +39,7 @@ def running_s3(folder: Path, port: int | None = None) -> Iterator[dict[str, str]
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
-                requests.put(f"{url}/{BUCKET}", timeout=5).raise_for_status()
+                requests.put(f"{url}/{BUCKET}", timeout=START_SECONDS).raise_for_status()
                 break
             except requests.ConnectionError:
                 assert process.poll() is None, (folder / f"s3-{port}.log").read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -87,8 +88,22 @@ class World:
         """What lies in it."""
         return [path for path in self.store.rglob("*") if path.is_file()]
 
+    def ready(self, queue: str) -> int:
+        """How many messages are ready in a queue, by the broker's own word."""
+        context = ssl.create_default_context(cafile=str(self.broker.ca_file))
+        parameters = pika.ConnectionParameters(
+            "127.0.0.1",
+            self.broker.amqps_port,
+            self.vhost,
+            pika.PlainCredentials(self.broker.username, self.broker.password),
+            ssl_options=pika.SSLOptions(context, "127.0.0.1"),
+        )
+        with pika.BlockingConnection(parameters) as connection:
+            return int(connection.channel().queue_declare(queue, passive=True).method.message_count)
+
     def dlq(self, *arguments: str) -> str:
-        """What `letrade-topo dlq` prints."""
+        """What `letrade-topo dlq` prints of the one dead letter, once it is back from whoever looked at it before."""
+        until(lambda: self.ready(DEAD) == 1, "the dead letter is in its queue")
         upstream = {"LETRADE_TOPO_AMQP": self.broker.amqps_url, "LETRADE_TOPO_KEYS": str(self.folder / "keys")}
         tool = Tool.at(self.broker, self.folder).having(**self.environment, **upstream)
         return tool.run("dlq", *arguments).check(0).out
@@ -96,7 +111,7 @@ class World:
     @contextmanager
     def channel(self, agent: RunningAgent) -> Iterator[BlockingChannel]:
         """A channel in confirm mode on a connection of its own."""
-        connection = pika.BlockingConnection(pika.URLParameters(agent.url))
+        connection = pika.BlockingConnection(agent.parameters)
         try:
             channel = connection.channel()
             channel.confirm_delivery()
@@ -183,7 +198,8 @@ def running_world(
     vhost = f"claims-{uuid.uuid4().hex[:12]}"
     document = orders(name=vhost, vhost=vhost, environment="test", claim_check=claim_check)
     document["retry"] = {"max_retries": 1, "delay": "200ms"}
-    document["messages"]["order.placed"] |= {"sensitive": ["/card"]}
+    # bodies of many megabytes take their time
+    document["messages"]["order.placed"] |= {"sensitive": ["/card"], "lifetime": "10m"}
     write(folder / "topology.yaml", document)
     make_key_folder(folder / "keys", loaded(document))
     world = World(broker, folder, document, environment or {})

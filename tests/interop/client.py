@@ -6,7 +6,8 @@ says through a library's public interface.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -176,6 +177,17 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """Close it; nothing happens if the peer has closed it."""
+
+
+def patiently(connect: Callable[[], Connection]) -> Connection:
+    """Connect, again when the agent says that its broker stood still."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while True:
+        try:
+            return connect()
+        except Exception as error:
+            if "did not answer in time" not in repr(error) or time.monotonic() > deadline:
+                raise
 
 
 class Client(Protocol):

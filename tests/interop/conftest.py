@@ -14,7 +14,7 @@ import pytest
 from tests.agents import RunningAgent, administrator_of, make_key_folder, running_agent
 from tests.brokers import RunningBroker, one_for_each_version
 from tests.interop.bus import Bus, running_bus
-from tests.interop.client import Channel, Client, Connection, Endpoint
+from tests.interop.client import Channel, Client, Connection, Endpoint, patiently
 from tests.interop.with_aio_pika import AioPika
 from tests.interop.with_amqplib import Amqplib
 from tests.interop.with_pika import Pika
@@ -134,7 +134,7 @@ def connect(client: Client, endpoint: Endpoint) -> Iterator[Connect]:
     opened: list[Connection] = []
 
     def connect(*, frame_max: int | None = None) -> Connection:
-        opened.append(client.connect(endpoint, frame_max=frame_max))
+        opened.append(patiently(lambda: client.connect(endpoint, frame_max=frame_max)))
         return opened[-1]
 
     yield connect

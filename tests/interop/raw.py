@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
+import time
 from types import TracebackType
 from typing import Self
 
@@ -73,10 +74,15 @@ class RawClient:
         self._read()
 
     def get(self, queue: str) -> bytes:
-        """The content header payload of the next message; AssertionError when there is none."""
-        self._send(commands.Basic.Get(0, queue, True))
-        kind, payload = self._read()
-        assert payload[:4] == struct.pack(">HH", 60, 71), f"nothing in {queue}: {payload!r}"
+        """The content header payload of the next message, waited for; AssertionError when there is none."""
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while True:
+            self._send(commands.Basic.Get(0, queue, True))
+            kind, payload = self._read()
+            if payload[:4] == struct.pack(">HH", 60, 71):
+                break
+            assert time.monotonic() < deadline, f"nothing in {queue}: {payload!r}"
+            time.sleep(0.01)
         kind, header = self._read()
         assert kind == _HEADER_FRAME
         (left,) = struct.unpack_from(">Q", header, 4)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.brokers import RunningBroker
 from tests.interop.bus import DEAD, QUEUE, REJECTED, Bus, envelope, number_of, own_id
-from tests.interop.client import Channel, ChannelClosed, Client, Connection, Endpoint, Message, Outcome
+from tests.interop.client import Channel, ChannelClosed, Client, Connection, Endpoint, Message, Outcome, patiently
 from tests.interop.raw import RawClient
 from tests.interop.test_headers import HEADER
 
@@ -36,7 +36,7 @@ def beside(client: Client, bus: Bus) -> Iterator[Beside]:
 
     def connect(service: str, frame_max: int | None = None) -> Connection:
         agent = {"shop": bus.shop, "clerk": bus.clerk}[service]
-        opened.append(client.connect(Endpoint(agent.port, bus.vhost), frame_max=frame_max))
+        opened.append(patiently(lambda: client.connect(Endpoint(agent.port, bus.vhost), frame_max=frame_max)))
         return opened[-1]
 
     yield connect

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.interop.client import Channel, Client, Endpoint
 from tests.interop.raw import RawClient
+from tests.interop.test_consuming import left
 
 BASIC = 60
 HAS_HEADERS = 1 << 13
@@ -44,6 +45,7 @@ def test_floats_and_nested_tables_of_others_are_read(
         channel.declare_exchange("interop.raw", "fanout")
         channel.bind(queue, "interop.raw", "")
         raw.publish("interop.raw", "", HEADER, b"")
+    left(channel, queue, 1)
     message = channel.get(queue, no_ack=True)
     assert message is not None
     headers = message.headers

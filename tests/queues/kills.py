@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import time
 from collections.abc import Callable
 
@@ -9,27 +11,52 @@ from tests.queues.world import QUEUE, Dead, World
 
 LIMIT_SECONDS = 300.0
 _POLL_SECONDS = 0.05
+_FINISHED = 3
+"""Runs that may end before they are killed."""
 
 
 def killed_replays(world: World, *, total: int, kills: int) -> int:
-    """Replay so many letters, kill the run so often, let the last one finish; how many arrived twice."""
-    world.bury([Dead(number) for number in range(total)])
-    for kill in range(1, kills + 1):
+    """Replay so many letters, kill the run so often, let the last one finish; how many arrived twice.
+
+    A run that finished before it was killed, on a machine that stood still meanwhile, gets as many letters again.
+    """
+    buried, killed = _bury(world, 0, total), 0
+    for _ in range(kills + _FINISHED):
+        before = world.count(QUEUE)
         run = world.tool.start("dlq", "replay", "--yes", str(world.file))
-        until_replayed(world, kill * total // (kills + 1))
-        assert run.poll() is None
+        _until_replayed_or_ended(world, before + total // (2 * kills), run)
         run.kill()
-        run.communicate()
-        until(lambda: world.count(QUEUE) + world.count() >= total, "everything is in a queue again")
+        _, err = run.communicate()
+        assert run.returncode in {0, -signal.SIGKILL}, err
+        _until_in_queues(world, buried)
+        if run.returncode == 0:
+            buried += _bury(world, buried, total)
+            continue
+        killed += 1
+        if killed == kills:
+            break
+    assert killed == kills
     last = world.tool.start("dlq", "replay", "--yes", str(world.file))
     _, err = last.communicate(timeout=LIMIT_SECONDS)
     assert last.returncode == 0, err
     arrived = world.numbers(QUEUE)
-    assert set(arrived) == set(range(total))
+    assert set(arrived) == set(range(buried))
     assert world.count() == 0
     doubled = arrived.total() - len(arrived)
     assert doubled <= kills, doubled
     return doubled
+
+
+def _bury(world: World, first: int, count: int) -> int:
+    return len(world.bury([Dead(number) for number in range(first, first + count)]))
+
+
+def _until_in_queues(world: World, count: int) -> None:
+    until(lambda: world.count(QUEUE) + world.count() >= count, "everything is in a queue again")
+
+
+def _until_replayed_or_ended(world: World, count: int, run: subprocess.Popen[str]) -> None:
+    until(lambda: run.poll() is not None or world.count(QUEUE) >= count, f"{count} replayed")
 
 
 def until_replayed(world: World, count: int) -> None:

@@ -15,7 +15,7 @@ from pika.spec import BasicProperties
 from letrade_topo.queues.content import Properties
 from letrade_topo.queues.link import Publish
 from tests.agents import AgentFactory, RunningAgent, login_of
-from tests.queues.world import AUDIT, DEAD, EXCHANGE, PLACED, QUEUE, Dead, World
+from tests.queues.world import AUDIT, EXCHANGE, PLACED, QUEUE, Dead, World
 
 LIMIT_SECONDS = 60.0
 
@@ -38,7 +38,7 @@ def _consuming(agent: RunningAgent, queue: str) -> Iterator[list[tuple[str, str,
     stop = threading.Event()
 
     def run() -> None:
-        with pika.BlockingConnection(pika.URLParameters(agent.url)) as connection:
+        with pika.BlockingConnection(agent.parameters) as connection:
             channel = connection.channel()
 
             def on_message(_channel: Any, method: Any, properties: BasicProperties, body: bytes) -> None:
@@ -103,16 +103,19 @@ def test_what_the_agent_refused(one_world: World, start_agent: AgentFactory) -> 
         listed = json.loads(one_world.tool.run("dlq", "ls", "--format", "json", str(one_world.file)).check(0).out)
         assert listed["queues"] == {QUEUE: 2}
         assert set(listed["reasons"]) == {"token_missing", "expired"}
+        one_world.left(2)
         shown = one_world.tool.run("dlq", "show", message_id, str(one_world.file)).check(0).out
         assert "shop, proven" in shown
         assert f"by the agent of clerk from {QUEUE}" in shown
+        one_world.left(2)
         refused = one_world.tool.run("dlq", "replay", "--yes", str(one_world.file)).check(77).out
         assert "--past-lifetime" in refused
         assert "its origin is not proven" in refused
+        one_world.left(2)
         one_world.tool.run("dlq", "replay", "--yes", "--past-lifetime", str(one_world.file)).check(3)
         _until(seen, 1)
     assert seen[0][3]["payload"]["number"] == 7
-    assert one_world.count(DEAD) == 1
+    one_world.left(1)
 
 
 def test_agents_take_a_fan_out(one_world: World, start_agent: AgentFactory) -> None:

@@ -19,6 +19,7 @@ from letrade_topo.queues.letter import Waiting
 from letrade_topo.queues.link import Publish
 from letrade_topo.queues.selection import Selection
 from tests.queues.world import AUDIT, DEAD, QUEUE, Dead, World, body_of
+from tests.tool import LONGEST_RUN_SECONDS
 
 
 def _document(text: str) -> dict[str, Any]:
@@ -35,11 +36,13 @@ def test_counts_at_a_glance(one_world: World) -> None:
     assert text.startswith("letrade.dlq: 9 messages")
     assert re.search(r"rejected +6 +█+ +67%", text)
     assert re.search(r"1 to 6 h +3 +█+ +33%", text)
+    one_world.left(9)
     found = _document(one_world.tool.run("dlq", "ls", "--format", "json", str(one_world.file)).check(0).out)
     assert found["reasons"] == {"rejected": 6, "schema": 3}
     assert found["queues"] == {QUEUE: 6, AUDIT: 3}
     assert found["types"] == {"order.placed": 6, "order.{id}.changed": 3}
-    assert (found["seen"], found["unseen"], one_world.count()) == (9, 0, 9)
+    assert (found["seen"], found["unseen"]) == (9, 0)
+    one_world.left(9)
 
 
 def test_metrics_of_a_look(one_world: World) -> None:
@@ -77,10 +80,12 @@ def test_filters(one_world: World) -> None:
         (Selection(ids=frozenset((ids[0], ids[2]))), 2),
     ):
         assert [selection.matches(letter, now) for letter in letters].count(True) == count, selection
+    one_world.left(3)
     flags = {"--queue": QUEUE, "--reason": "rejected", "--key": "order.*", "--newer": "1h", "--id": ids[0]}
     arguments = [part for pair in flags.items() for part in pair]
     found = _document(one_world.tool.run("dlq", "ls", *arguments, "--format", "json", str(one_world.file)).check(0).out)
     assert [letter["id"] for letter in found["messages"]] == [ids[0]]
+    one_world.left(3)
     none = _document(one_world.tool.run("dlq", "ls", "--limit", "0", "--format", "json", str(one_world.file)).out)
     assert (none["matched"], none["messages"]) == (3, [])
 
@@ -90,9 +95,11 @@ def test_looking_often_loses_nothing(world: World) -> None:
     world.bury([Dead(number) for number in range(50)])
     for _ in range(30):
         assert world.look().seen == 50
+        world.left(50)
     killed = world.tool.start("dlq", "ls", str(world.file))
     killed.kill()
     killed.communicate()
+    world.left(50)
     assert sorted(world.numbers(DEAD)) == list(range(50))
 
 
@@ -101,11 +108,11 @@ def test_two_looks_at_once(one_world: World) -> None:
     one_world.bury([Dead(number) for number in range(20)])
     looks = [one_world.tool.start("dlq", "ls", "--format", "json", str(one_world.file)) for _ in range(3)]
     for each in looks:
-        out, err = each.communicate(timeout=60)
+        out, err = each.communicate(timeout=LONGEST_RUN_SECONDS)
         assert each.returncode == 0, err
         found = _document(out)
         assert found["seen"] == 20 or found["unseen"] or found["other_consumers"], found
-    assert one_world.count() == 20
+    one_world.left(20)
 
 
 def test_what_a_person_needs(one_world: World) -> None:
@@ -125,16 +132,19 @@ def test_what_a_person_needs(one_world: World) -> None:
     ):
         assert re.search(line, answer.out), f"{line}\n{answer.out}"
     assert "77.77" not in answer.out
+    one_world.left(1)
     revealed = one_world.tool.run("dlq", "show", "--reveal", message_id, str(one_world.file)).check(0)
     assert '"amount": "77.77"' in revealed.out
+    one_world.left(1)
     raw = one_world.file.parent / "body.json"
     one_world.tool.run("dlq", "show", message_id, str(one_world.file), "--raw", str(raw)).check(0)
     assert raw.read_bytes() == body_of(7, message_id)
     assert raw.stat().st_mode & 0o777 == 0o600
+    one_world.left(1)
     answer = one_world.tool.run("dlq", "show", message_id, str(one_world.file), "--format", "json").check(0)
     found = _document(answer.out)
     assert found["messages"][0]["origin_proven"] is True
-    assert one_world.count() == 1
+    one_world.left(1)
 
 
 def test_encrypted_fields(one_world: World, tmp_path: Path) -> None:
@@ -148,11 +158,13 @@ def test_encrypted_fields(one_world: World, tmp_path: Path) -> None:
     _, publish = one_world.letter(Dead(1, message_id=message_id))
     one_world.publish([Publish(publish.exchange, publish.routing_key, publish.raw, body)])
     hidden = one_world.tool.run("dlq", "show", message_id, str(one_world.file)).check(0)
+    one_world.left(1)
     shown = one_world.tool.run("dlq", "show", "--reveal", message_id, str(one_world.file)).check(0)
     assert "77.77" not in hidden.out
     assert "say nothing to people" in hidden.out
     assert '"amount": "77.77"' in shown.out
     assert "decrypted: /amount" in shown.err
+    one_world.left(1)
     others = tmp_path / "keys"
     shutil.copytree(one_world.keys, others, ignore=shutil.ignore_patterns("dead-letter"))
     tool = one_world.tool.having(LETRADE_TOPO_KEYS=str(others))
@@ -167,6 +179,7 @@ def test_what_is_not_proven_is_said(one_world: World) -> None:
     answer = one_world.tool.run("dlq", "show", unsigned, str(one_world.file)).check(0)
     assert re.search(r"origin +not proven: token_missing", answer.out)
     (message_id,) = one_world.bury([Dead(2)])
+    one_world.left(2)
     keyless = one_world.tool.having(LETRADE_TOPO_KEYS="")
     answer = keyless.run("dlq", "show", message_id, str(one_world.file)).check(0)
     assert re.search(r"origin +not proven: there are no keys", answer.out)
@@ -204,10 +217,7 @@ def _reject_one(world: World) -> None:
         channel = connection.channel()
         method, _, _ = channel.basic_get(QUEUE)
         channel.basic_reject(method.delivery_tag, requeue=False)
-    deadline = time.monotonic() + 30
-    while world.count(f"{QUEUE}.rejected") == 0:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    world.left(1, f"{QUEUE}.rejected")
 
 
 def test_one_clear_message_each(own_world: World, tmp_path: Path) -> None:
@@ -244,4 +254,4 @@ def test_a_reader_that_goes_away(one_world: World) -> None:
     shown.stdout.close()
     _, err = shown.communicate()
     assert "Traceback" not in err, err
-    assert one_world.count() == 1
+    one_world.left(1)

@@ -40,6 +40,7 @@ EXCHANGE = "orders"
 PLACED = "order.placed"
 QUEUE, AUDIT = "clerk.orders", "audit.orders"
 DEAD = "letrade.dlq"
+LIMIT_SECONDS = 60.0
 _BATCH = 500
 
 
@@ -279,6 +280,16 @@ class World:
                 await link.close()
 
         return asyncio.run(run())
+
+    def left(self, expected: int, queue: str = DEAD) -> None:
+        """Wait until so many messages are ready in a queue.
+
+        What a program held goes back after its end, when the queue's log is on disk.
+        """
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while (found := self.count(queue)) != expected:
+            assert time.monotonic() < deadline, f"{found} messages in {queue}, expected {expected}"
+            time.sleep(0.05)
 
     def take(self, queue: str) -> list[tuple[str, str, BasicProperties, bytes]]:
         """Everything that is ready in a queue, taken out: exchange, key, properties, body."""
