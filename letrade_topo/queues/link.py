@@ -185,7 +185,10 @@ class Link:
         return await asyncio.shield(self._lost)
 
     async def close(self) -> None:
-        """Close it: whatever is unacknowledged goes back to its queue. Returns when the broker has done so."""
+        """Close it: whatever is unacknowledged goes back to its queue. Returns when the broker has closed it, too.
+
+        A quorum queue has it ready again when that is in its log: a moment later, on a slow disk.
+        """
         if self._connection.is_closed:
             return
         closed = asyncio.get_running_loop().create_future()
