@@ -91,6 +91,7 @@ def test_long_names() -> None:
     assert len(cron_job["metadata"]["name"]) <= 52
 
 
+@pytest.mark.wide
 def test_names_that_yaml_would_not_read_as_text() -> None:
     """A release, a namespace, a Secret may be called `1234`, `on` or `null`: all of them are legal names."""
     values = changed(
@@ -181,6 +182,7 @@ def test_hooks_come_in_order() -> None:
     assert not any("helm.sh/hook" in str(one["metadata"]) for one in rendered("everything") if one["kind"] != "Pod")
 
 
+@pytest.mark.wide
 def test_without_hooks_another_topology_is_another_job() -> None:
     """A Job cannot be changed: without hooks its name says which topology it applies."""
     values = changed(LEAST, {"apply": {"hooks": "none"}})
@@ -409,6 +411,7 @@ def test_admission_policy(case: str) -> None:
     assert policy["spec"]["failurePolicy"] == "Fail"
 
 
+@pytest.mark.wide
 def test_certificates_and_secrets() -> None:
     """A client certificate for each service, with its broker user; no key is ever rendered."""
     made = {

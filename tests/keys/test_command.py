@@ -36,6 +36,7 @@ def test_folder_from_the_environment(tool: Tool) -> None:
     assert (tool.folder / "keys/public/jwks.json").is_file()
 
 
+@pytest.mark.wide
 def test_topology_with_an_overlay(tool: Tool) -> None:
     """The algorithm and the services are those of the topology with its overlays."""
     (tool.folder / "eddsa.yaml").write_text("security: {jwt: {algorithm: EdDSA}}\n")
@@ -46,6 +47,7 @@ def test_topology_with_an_overlay(tool: Tool) -> None:
     assert all(key["retired_at"] is None for key in shown["keys"])
 
 
+@pytest.mark.wide
 def test_show(tool: Tool) -> None:
     """A table for people and a document for programs; a warning on stderr when a key ends soon."""
     tool.run("keys", "init", "keys", TOPOLOGY, "--valid-for", "492h").check(0)

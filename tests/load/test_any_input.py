@@ -66,6 +66,7 @@ def test_any_text_of_yaml_characters(text: str) -> None:
     assert_judged(text.encode())
 
 
+@pytest.mark.wide
 @settings(deadline=None, max_examples=3 * ordinary_examples(), suppress_health_check=[HealthCheck.too_slow])
 @given(DOCUMENTS)
 def test_any_document_under_the_right_sections(document: dict[str, object]) -> None:

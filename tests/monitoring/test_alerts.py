@@ -81,6 +81,7 @@ def test_descriptions_name_labels_that_are_there(case: Case) -> None:
     assert used <= case.labels.keys() | ({"pod", "namespace"} if alert.name.endswith("Down") else set())
 
 
+@pytest.mark.wide
 def test_each_fires_and_does_not(tmp_path: Path) -> None:
     """In Prometheus' own evaluation: not before its time, then with these labels, and never on the quiet series."""
     series: list[dict[str, str]] = []

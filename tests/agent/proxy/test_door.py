@@ -97,7 +97,7 @@ def test_a_port_check_is_no_warning(proxy: RunningProxy) -> None:
 @pytest.mark.parametrize("sent", [b"", b"AM", PROTOCOL_HEADER, PROTOCOL_HEADER + b"\x01\x00\x00\x00\x00\x00\xffabc"])
 def test_half_a_frame_then_silence(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
     """Who does not finish the login is closed when its time is over, and the log says how far it came."""
-    monkeypatch.setattr(listener, "HANDSHAKE_SECONDS", 1.0)
+    monkeypatch.setattr(listener, "HANDSHAKE_SECONDS", 0.3)
     settings = settings_for(UpstreamNode(Address(LOOPBACK, free_port())))
     with running(settings, username="nobody") as proxy:
 

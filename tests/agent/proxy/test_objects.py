@@ -67,7 +67,7 @@ def test_what_was_stored_is_fetched(tmp_path: Path) -> None:
 def test_a_store_that_hangs(tmp_path: Path) -> None:
     """Each call ends in time, the loop goes on meanwhile, and there are never more threads than slots."""
     # the machine itself may do nothing for a moment, in one of them
-    assert min(_longest_wait_while_it_hangs(tmp_path / str(number)) for number in range(3)) < 0.4
+    assert any(_longest_wait_while_it_hangs(tmp_path / str(number)) < 0.4 for number in range(3))
 
 
 def _longest_wait_while_it_hangs(folder: Path) -> float:
