@@ -9,12 +9,12 @@ import pytest
 from letrade_agent.observe.recent import MOST_KEPT, RecentRefusals
 
 from letrade_topo.log import MOST_ALIKE, WINDOW_SECONDS, Log, LogFormat
-from tests.agent.observe.world import NOW, Clock, Written
+from tests.agent.observe.world import NOW, StandingClock, WrittenLog
 
 
 def test_json_line() -> None:
     """One object a line: time in UTC with milliseconds, level, event, service, facts."""
-    written = Written()
+    written = WrittenLog()
     written.log("info", "ready", {"listen": "127.0.0.1:5672", "nodes": ["a", "b"], "key": b"r\xffk", "none": None})
 
     [line] = written.lines
@@ -32,7 +32,7 @@ def test_json_line() -> None:
 
 def test_text_line() -> None:
     """Words as they are, everything else quoted: a line is a line, whatever a name holds."""
-    written = Written(LogFormat.TEXT)
+    written = WrittenLog(LogFormat.TEXT)
     written.log("warning", "refused", {"key": "a b", "name": 'x="1"\nready', "count": 3})
 
     [line] = written.lines
@@ -47,7 +47,7 @@ def test_text_line() -> None:
 @pytest.mark.parametrize("log_format", list(LogFormat))
 def test_any_value_is_one_line(value: object, log_format: LogFormat) -> None:
     """No value breaks a line, the terminal, or the log."""
-    written = Written(log_format)
+    written = WrittenLog(log_format)
     written.log("info", "event", {"value": value})
 
     [line] = written.lines
@@ -58,7 +58,7 @@ def test_any_value_is_one_line(value: object, log_format: LogFormat) -> None:
 
 def test_refusals_that_repeat() -> None:
     """The first at once, then one line for each window, with the count."""
-    written = Written()
+    written = WrittenLog()
     for _ in range(1000):
         written.log("warning", "publish_refused", {"reason": "schema", "text": "bad"})
     written.log("warning", "publish_refused", {"reason": "oversize"})
@@ -84,7 +84,7 @@ def test_refusals_that_repeat() -> None:
 
 def test_any_event_is_bounded() -> None:
     """A storm of connections writes a few lines, and how many there were."""
-    written = Written()
+    written = WrittenLog()
     for number in range(500):
         written.log("info", "client_connected", {"peer": number})
     assert len(written.lines) == MOST_ALIKE
@@ -95,7 +95,7 @@ def test_any_event_is_bounded() -> None:
 
 def test_debug_is_not_written() -> None:
     """It is heard by listeners alone."""
-    written = Written()
+    written = WrittenLog()
     heard: list[str] = []
     written.log.listen(lambda _now, event, _fields: heard.append(event))
     written.log("debug", "detail", {})
@@ -107,7 +107,7 @@ def test_debug_is_not_written() -> None:
 def test_log_that_nobody_reads() -> None:
     """A closed stream is no reason to stop."""
     stream = io.StringIO()
-    log = Log(stream, LogFormat.JSON, Clock())
+    log = Log(stream, LogFormat.JSON, StandingClock())
     stream.close()
 
     log("info", "event")
@@ -115,7 +115,7 @@ def test_log_that_nobody_reads() -> None:
 
 def test_recent_refusals() -> None:
     """The last fifty, the newest first, also those that the log only counted; nothing but refusals."""
-    written, recent = Written(), RecentRefusals()
+    written, recent = WrittenLog(), RecentRefusals()
     written.log.listen(recent)
     written.log("info", "ready", {})
     for number in range(MOST_KEPT + 20):

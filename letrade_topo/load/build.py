@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from letrade_topo.load.diagnostics import Path
 from letrade_topo.load.entries import (
     Data,
@@ -9,6 +11,7 @@ from letrade_topo.load.entries import (
     build_binding,
     build_exchange,
     build_message,
+    build_parameter,
     build_policy,
     build_queue,
     build_retry,
@@ -34,10 +37,12 @@ from letrade_topo.model.security import (
 from letrade_topo.model.topology import (
     BrokerAccess,
     DeadLetterPolicy,
-    Limits,
     Ownership,
+    QueueType,
     RetryPolicy,
     Topology,
+    TopologyLimits,
+    VhostSettings,
 )
 from letrade_topo.model.units import ByteSize, Duration
 
@@ -53,14 +58,19 @@ def build_topology(document: Data, sources: Sources, report: Report) -> Topology
 
     templates = KeyTemplates(sources, report)
     retry = build_retry(document.get("retry", {}), RetryPolicy())
-    broker = document.get("broker", {})
+    broker, vhost = document.get("broker", {}), document.get("vhost", "")
+
+    defaults = document.get("defaults", {})
 
     def entries(section: str) -> list[tuple[str, Data]]:
-        return list(document.get(section, {}).items())
+        """With the defaults of the file, where an entry does not say otherwise."""
+        common = defaults.get(section, {})
+        return [(name, {**common, **data}) for name, data in document.get(section, {}).items()]
 
     return Topology(
         name=document.get("name", ""),
-        vhost=document.get("vhost", ""),
+        vhost=vhost.get("name", "") if isinstance(vhost, Mapping) else vhost,
+        vhost_settings=_vhost_settings(vhost if isinstance(vhost, Mapping) else {}),
         broker=BrokerAccess(
             **given(
                 broker,
@@ -73,7 +83,8 @@ def build_topology(document: Data, sources: Sources, report: Report) -> Topology
         limits=_limits(document.get("limits", {})),
         retry=retry,
         dead_letter=DeadLetterPolicy(
-            **given(document.get("dead_letter", {}), exchange=same, queue=same, retry_exchange=same)
+            **given(document.get("dead_letter", {}), exchange=same, queue=same, retry_exchange=same),
+            is_declared="dead_letter" in document,
         ),
         security=_security(document.get("security", {})),
         claim_check=_claim_check(document.get("claim_check"), sources),
@@ -84,13 +95,36 @@ def build_topology(document: Data, sources: Sources, report: Report) -> Topology
         users={name: build_user(name, data, secret) for name, data in entries("users")},
         bindings=tuple(build_binding(data) for data in document.get("bindings", ())),
         policies={name: build_policy(name, data) for name, data in entries("policies")},
-        **given(document, environment=same, ownership=Ownership, ignore=tuple),
+        operator_policies={name: build_policy(name, data) for name, data in entries("operator_policies")},
+        parameters=tuple(
+            build_parameter(component, name, value, secret)
+            for component, named in document.get("parameters", {}).items()
+            for name, value in named.items()
+        ),
+        global_parameters=dict(document.get("global_parameters", {})),
+        **given(document, environment=same, ownership=Ownership, ignore=tuple, vhost_protected=same),
     )
 
 
-def _limits(data: Data) -> Limits:
-    converted = given(data, message_size=ByteSize.parse, delivery_limit=same, max_connections=same, max_queues=same)
-    return Limits(**converted)
+def _limits(data: Data) -> TopologyLimits:
+    converted = given(
+        data,
+        message_size=ByteSize.parse,
+        delivery_limit=same,
+        redelivery_delay=Duration.parse,
+        max_connections=same,
+        max_queues=same,
+    )
+    return TopologyLimits(**converted, hold_for_all=bool({"delivery_limit", "redelivery_delay"} & data.keys()))
+
+
+def _vhost_settings(data: Data) -> VhostSettings:
+    converted = given(data, description=same, tags=_sorted, default_queue_type=QueueType, tracing=same)
+    return VhostSettings(**converted)
+
+
+def _sorted(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted(names))
 
 
 def _claim_check(data: Data | None, sources: Sources) -> ClaimCheck | None:
@@ -109,5 +143,6 @@ def _security(data: Data) -> SecurityPolicy:
         mode=Enforcement,
         leeway=Duration.parse,
         outage_tolerance=Duration.parse,
+        movers=tuple,
     )
     return SecurityPolicy(TlsPolicy(**tls), JwtPolicy(**jwt))

@@ -9,21 +9,25 @@ from typing import Any
 from letrade_topo.load.diagnostics import Path
 from letrade_topo.load.nodes import Sources
 from letrade_topo.load.report import Report
-from letrade_topo.model.messages import MessageType, Priority
+from letrade_topo.load.shape_validator import UNMANAGED
+from letrade_topo.model.messages import EnvelopeMode, MessageType, Priority
+from letrade_topo.model.parameters import URI_KEYS, DeclaredParameter
 from letrade_topo.model.routing import KeyTemplate, TemplateError, is_pattern
-from letrade_topo.model.security import Enforcement, SecretReference, SecretSource
-from letrade_topo.model.services import ConnectionLimits, Service, TopicRule, User
+from letrade_topo.model.security import Enforcement, HashingAlgorithm, PasswordHash, SecretReference, SecretSource
+from letrade_topo.model.services import ConnectionLimits, DeclaredUser, Service, TopicRule
 from letrade_topo.model.topology import (
-    Binding,
     DeadLettering,
+    DeadLetterStrategy,
     DeadLetterTarget,
+    DeclaredBinding,
+    DeclaredExchange,
+    DeclaredPolicy,
+    DeclaredQueue,
     DestinationType,
-    Exchange,
     ExchangeType,
     Guarantee,
-    Policy,
+    Overflow,
     PolicyTarget,
-    Queue,
     QueueLimits,
     QueueType,
     RetryPolicy,
@@ -66,21 +70,28 @@ class KeyTemplates:
             return None
 
 
-def build_exchange(name: str, data: Data) -> Exchange:
+def build_exchange(name: str, data: Data) -> DeclaredExchange:
     """An exchange."""
-    return Exchange(
+    return DeclaredExchange(
         name,
         **given(
             data,
-            type=ExchangeType,
+            type=_exchange_type,
             durable=same,
+            auto_delete=same,
             internal=same,
             alternate_exchange=same,
             mode=Enforcement,
+            envelope=EnvelopeMode,
             arguments=same,
+            as_found=same,
             description=same,
         ),
     )
+
+
+def _exchange_type(text: str) -> ExchangeType | str:
+    return ExchangeType(text) if text in list(ExchangeType) else text
 
 
 def build_message(name: str, data: Data, templates: KeyTemplates) -> MessageType:
@@ -92,8 +103,12 @@ def build_message(name: str, data: Data, templates: KeyTemplates) -> MessageType
         exchange=data.get("exchange", ""),
         key=templates.read(text, path, at_key="key" not in data) or KeyTemplate(text, (text,)),
         lifetime=Duration.parse(data["lifetime"]) if "lifetime" in data else Duration(0),
-        **given(data, priority=Priority, sensitive=tuple, schema=same, description=same),
+        **given(data, priority=_priority, sensitive=tuple, schema=same, description=same),
     )
+
+
+def _priority(value: Any) -> Priority | int:
+    return value if isinstance(value, int) else Priority(value)
 
 
 def build_service(
@@ -117,17 +132,25 @@ def build_service(
             publishes=tuple,
             password=lambda reference: secret(("services", name, "password"), reference),
             direct_reply_to=same,
+            envelope=EnvelopeMode,
             limits=build_connection_limits,
             description=same,
         ),
     )
 
 
-def build_queue(name: str, data: Data, topology_retry: RetryPolicy) -> Queue:
+def build_queue(name: str, data: Data, topology_retry: RetryPolicy) -> DeclaredQueue:
     """A queue; how it dead-letters follows from its service and guarantee unless it says so itself."""
     dead_lettering, retry = _dead_lettering(data, topology_retry)
-    limits = given(data, max_length=same, max_length_bytes=ByteSize.parse, delivery_limit=same, expires=Duration.parse)
-    return Queue(
+    limits = given(
+        data,
+        max_length=same,
+        max_length_bytes=ByteSize.parse,
+        delivery_limit=same,
+        redelivery_delay=Duration.parse,
+        expires=Duration.parse,
+    )
+    return DeclaredQueue(
         name,
         dead_lettering=dead_lettering,
         retry=retry,
@@ -137,11 +160,15 @@ def build_queue(name: str, data: Data, topology_retry: RetryPolicy) -> Queue:
             service=same,
             messages=tuple,
             type=QueueType,
+            durable=same,
+            auto_delete=same,
             guarantee=Guarantee,
+            overflow=Overflow,
             message_ttl=Duration.parse,
             single_active_consumer=same,
             max_priority=same,
             arguments=same,
+            as_found=same,
             description=same,
         ),
     )
@@ -153,7 +180,8 @@ def _dead_lettering(
     target, retry = data.get("dead_letter"), data.get("retry")
     own_retry = build_retry(retry, topology_retry) if isinstance(retry, Mapping) else None
     if isinstance(target, Mapping):
-        return DeadLetterTarget(target.get("exchange", ""), target.get("routing_key")), own_retry
+        strategy = given(target, strategy=DeadLetterStrategy)
+        return DeadLetterTarget(target.get("exchange", ""), target.get("routing_key"), **strategy), own_retry
     if target == "none":
         return DeadLettering.NONE, own_retry
     if retry == "none":
@@ -176,29 +204,34 @@ def build_connection_limits(data: Data) -> ConnectionLimits:
     return ConnectionLimits(**given(data, max_connections=same, max_channels=same))
 
 
-def build_user(name: str, data: Data, secret: Callable[[Path, Data], SecretReference]) -> User:
+def build_user(name: str, data: Data, secret: Callable[[Path, Data], SecretReference]) -> DeclaredUser:
     """A user that is no service."""
     rules = tuple(
         TopicRule(rule.get("exchange", ""), rule.get("write", ""), rule.get("read", ""))
         for rule in data.get("topic_permissions", ())
     )
-    return User(
+    password = data.get("password")
+    return DeclaredUser(
         name,
         topic_permissions=rules,
         **given(data.get("permissions", {}), configure=same, write=same, read=same),
         **given(
             data,
             tags=tuple,
-            password=lambda reference: secret(("users", name, "password"), reference),
+            password_hash=lambda reference: PasswordHash(
+                secret(("users", name, "password_hash"), reference), **given(reference, algorithm=HashingAlgorithm)
+            ),
             limits=build_connection_limits,
         ),
+        password=secret(("users", name, "password"), password) if isinstance(password, Mapping) else None,
+        is_password_unmanaged=password == UNMANAGED,
     )
 
 
-def build_binding(data: Data) -> Binding:
+def build_binding(data: Data) -> DeclaredBinding:
     """A binding beyond those of message types."""
     to_queue = "queue" in data
-    return Binding(
+    return DeclaredBinding(
         source=data.get("source", ""),
         destination=data["queue"] if to_queue else data.get("exchange", ""),
         destination_type=DestinationType.QUEUE if to_queue else DestinationType.EXCHANGE,
@@ -206,15 +239,33 @@ def build_binding(data: Data) -> Binding:
     )
 
 
-def build_policy(name: str, data: Data) -> Policy:
+def build_policy(name: str, data: Data) -> DeclaredPolicy:
     """A policy of the topology's own; without `apply_to` it applies to all, as on the broker."""
-    return Policy(
+    return DeclaredPolicy(
         name,
         pattern=data.get("pattern", ""),
         apply_to=PolicyTarget(data.get("apply_to", PolicyTarget.ALL)),
         definition=data.get("definition", {}),
         **given(data, priority=same),
     )
+
+
+def build_parameter(
+    component: str, name: str, value: Any, secret: Callable[[Path, Data], SecretReference]
+) -> DeclaredParameter:
+    """A runtime parameter; references in the places of addresses are kept apart from the rest."""
+    references: list[tuple[tuple[str | int, ...], SecretReference]] = []
+    if not isinstance(value, Mapping):
+        return DeclaredParameter(component, name, value)
+
+    def read(part: Any, place: tuple[str | int, ...]) -> Any:
+        if isinstance(part, Mapping):
+            references.append((place, secret(("parameters", component, name, *place), part)))
+            return None
+        return [read(item, (*place, index)) for index, item in enumerate(part)] if isinstance(part, list) else part
+
+    made = {key: read(part, (key,)) if key in URI_KEYS else part for key, part in value.items()}
+    return DeclaredParameter(component, name, made, tuple(references))
 
 
 def build_secret(directory: str, data: Data) -> SecretReference:

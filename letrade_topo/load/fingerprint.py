@@ -13,6 +13,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+from letrade_topo.reading import CannotRead, Trust, read_file
+
+LARGEST_FILE_BYTES = 64 * 2**20
+"""As much as a topology may have."""
+
 _SURELY_OLD_SECONDS = 2.0
 """A file that changed more recently is read again, as it may change once more within one tick of its clock."""
 
@@ -66,9 +71,12 @@ class Fingerprint:
             if before is not None and before[0] == identity:
                 known[path] = before
                 return before[1]
-            found = sha256(path.read_bytes() + str(status.st_mode).encode()).digest()
+            content = read_file(path, trust=Trust.SHOWN, most=LARGEST_FILE_BYTES)
+            found = sha256(content + str(status.st_mode).encode()).digest()
         except OSError as error:
             return f"unreadable: {error.errno}".encode()
+        except CannotRead as error:
+            return f"unreadable: {error.trouble.name}".encode()
         if time.time() - max(status.st_mtime, status.st_ctime) > _SURELY_OLD_SECONDS:
             known[path] = identity, found
         return found

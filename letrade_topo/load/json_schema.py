@@ -8,6 +8,7 @@ and jsonschema takes a millisecond for each.
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -81,6 +82,14 @@ _OTHERS = frozenset(
         "writeOnly",
     }
 )
+_TYPE_WORDS = {
+    "str": "string", "text": "string", "int": "integer", "long": "integer", "float": "number", "double": "number",
+    "decimal": "number", "bool": "boolean", "list": "array", "dict": "object", "map": "object", "mapping": "object",
+}  # fmt: skip
+"""As programming languages call them."""
+_TYPES = ("null", "boolean", "object", "array", "number", "string", "integer")
+SCHEMAS, SCHEMAS_BY_NAME = _ONE, _MAPPINGS
+"""The keywords whose value is a schema, and those whose value is schemas by name."""
 KEYWORDS = _ONE | _LISTS | _MAPPINGS | _OTHERS
 """The keywords of draft 2020-12, and where schemas are nested in them."""
 
@@ -111,7 +120,8 @@ class SchemaChecker:
         if text not in self._verdicts:
             self._verdicts[text] = tuple(_judge(level))
         for below, reason in self._verdicts[text]:
-            self._error((*path, *below), f"{reason}.", "Correct it; the reference is json-schema.org, draft 2020-12.")
+            why, fix = _in_words(below, level, reason)
+            self._error((*path, *below), why, fix)
         if isinstance(node, Mapping):
             self._check_keywords(node, path)
             self._check_required(node, path)
@@ -152,7 +162,53 @@ class SchemaChecker:
             self._error((*path, "$ref"), why, "Correct the pointer; it starts at the top of this `schema`.")
 
     def _error(self, path: Path, why: str, fix: str) -> None:
-        self._report.add("json-schema", self._sources.locate(path), "unusable JSON Schema", why, fix, path=path)
+        location = self._sources.locate(path)
+        if location not in self._report.unreadable:
+            self._report.add("json-schema", location, "unusable JSON Schema", why, fix, path=path)
+
+
+def _in_words(path: Path, level: Any, reason: str) -> tuple[str, str]:
+    """Why a value is no part of a JSON Schema, and what to do.
+
+    Args:
+        path: to the value, in its level.
+        level: the schema, without those in it.
+        reason: what the meta-schema says.
+    """
+    keyword = path[0] if path else ""
+    value = level.get(keyword) if isinstance(level, Mapping) else level
+    match keyword:
+        case "type":
+            known = f"The types are {', '.join(_TYPES)}."
+            name = value[path[1]] if isinstance(value, list) and len(path) > 1 and isinstance(path[1], int) else value
+            if isinstance(name, str):
+                return f"{name!r} is no type of JSON Schema.", did_you_mean(_TYPE_WORDS.get(name, name), _TYPES, known)
+            return "`type` is one word, or a list of different ones.", known
+        case "required" if isinstance(value, bool):
+            why = "`required` lists the names that must be there, beside `properties`; it is no part of a property."
+            return why, "Write `required: [NAME]` beside `properties`."
+        case "items" if isinstance(value, list):
+            return "`items` is one schema, for every item.", "Write `prefixItems` for a schema for each place."
+        case "enum" | "required" | "examples" | "allOf" | "anyOf" | "oneOf" | "prefixItems" if not isinstance(
+            value, list
+        ):
+            return f"`{keyword}` takes a list.", f"Write `{keyword}: […]`."
+        case "pattern":
+            return (
+                f"`pattern` is a regular expression: {reason}.",
+                "Correct it, or escape what is literal by a backslash.",
+            )
+        case str() if keyword in _ONE | _MAPPINGS and not isinstance(value, Mapping):
+            form = "`NAME: {type: …}`" if keyword in _MAPPINGS else "`{type: …}`"
+            return f"`{keyword}` takes a mapping.", f"Write {form} below it."
+        case str() if isinstance(value, str) and _is_digits(value):
+            return f"`{keyword}` takes a number, and this is a text.", f"Write `{keyword}: {value}`, without quotes."
+        case _:
+            return f"{reason}.", "Correct it; the reference is json-schema.org, draft 2020-12."
+
+
+def _is_digits(text: str) -> bool:
+    return re.fullmatch(r"-?\d+(?:\.\d+)?", text) is not None
 
 
 def _levels(schema: Json | Mapping[str, Json], path: Path) -> Iterator[tuple[Path, Any]]:
@@ -209,19 +265,45 @@ def _is_fine(keyword: str, value: Any) -> bool:
             return isinstance(value, str)
         case "maximum" | "minimum" | "exclusiveMaximum" | "exclusiveMinimum":
             return isinstance(value, int | float) and not isinstance(value, bool)
+        case "type":
+            names = value if isinstance(value, list) else [value]
+            return bool(names) and all(name in _TYPES for name in names) and len(set(names)) == len(names)
+        case "pattern":
+            return _is_pattern(value)
+        case "uniqueItems" | "deprecated" | "readOnly" | "writeOnly":
+            return isinstance(value, bool)
+        case _ if keyword in _ONE:
+            return isinstance(value, bool | Mapping)
+        case _ if keyword in _LISTS:
+            return isinstance(value, list) and bool(value) and all(isinstance(item, bool | Mapping) for item in value)
+        case _ if keyword in _MAPPINGS - {"patternProperties"}:
+            return isinstance(value, Mapping) and all(isinstance(item, bool | Mapping) for item in value.values())
         case "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties":
             return isinstance(value, int) and not isinstance(value, bool) and value >= 0
         case _:
             return False
 
 
-def _judge(level: Any) -> Iterator[tuple[Path, str]]:
-    """What the meta-schema says against one level."""
-    from jsonschema import Draft202012Validator
+def _is_pattern(text: object) -> bool:
+    if not isinstance(text, str):
+        return False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python's `re` warns of brackets that mean what they say
+            re.compile(text)
+    except re.error:
+        return False
+    return True
 
-    validator = Draft202012Validator(
-        Draft202012Validator.META_SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER
-    )
+
+def _judge(level: Any) -> Iterator[tuple[Path, str]]:
+    """What the meta-schema says against one level; most need no library, which takes an agent 6 MB."""
+    if level == {}:
+        return
+    from jsonschema import Draft202012Validator, FormatChecker
+
+    # jsonschema judges further formats where a package for them happens to be installed; patterns it judges always.
+    validator = Draft202012Validator(Draft202012Validator.META_SCHEMA, format_checker=FormatChecker(["regex"]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Python's `re` warns of brackets that mean what they say
         for error in validator.iter_errors(level):

@@ -47,7 +47,7 @@ class Sequence:
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class PositionedEntry:
     """A key with its position, and its value."""
 
     source: SourceText
@@ -63,13 +63,13 @@ class Mapping:
     source: SourceText
     line: int
     column: int
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, PositionedEntry] = field(default_factory=dict)
 
 
 Node: TypeAlias = Scalar | Sequence | Mapping
 
 
-def location_of(node: Node | Entry) -> Location:
+def location_of(node: Node | PositionedEntry) -> Location:
     """Where a node, or the key of an entry, begins."""
     return Location(node.source.name, node.line + 1, node.column + 1)
 
@@ -139,8 +139,13 @@ class Sources:
         """The text of the line at a location."""
         return next((text.excerpt(location.line) for text in self.texts if text.name == location.file), "")
 
-    def _find(self, path: Path) -> tuple[Node | Entry, Node, bool]:
-        key: Node | Entry = self.root
+    def line(self, location: Location) -> str:
+        """The line at a location as it stands in the file, secrets and all."""
+        lines = next((text.lines for text in self.texts if text.name == location.file), [])
+        return lines[location.line - 1] if 0 < location.line <= len(lines) else ""
+
+    def _find(self, path: Path) -> tuple[Node | PositionedEntry, Node, bool]:
+        key: Node | PositionedEntry = self.root
         node: Node = self.root
         for step in path:
             if isinstance(node, Mapping) and isinstance(step, str) and step in node.entries:

@@ -27,6 +27,21 @@ FILE_RULES: tuple[RuleText, ...] = (
         "At most 1,000,000 values, aliases counted as often as they are used: a few lines of aliases within aliases "
         "can stand for billions.",
     ),
+    RuleText(
+        "stray-character",
+        _E,
+        "character that is probably not meant",
+        "Half a pair of quotes, a comma at the end of a line, a comment without a space before it, a quote or space "
+        "that only looks like one: YAML takes it as part of an unquoted text. In quotes it is taken as meant, and so "
+        "is anything in a `description` and in a `schema`.",
+    ),
+    RuleText(
+        "continued-line",
+        _E,
+        "line that continues the one before",
+        "A line that is indented more than its neighbours continues the unquoted text before it, also where it begins "
+        "with a dash. Only a `description` and what stands in a `schema` may go over several lines without quotes.",
+    ),
     RuleText("duplicate-key", _E, "duplicate key", "YAML readers keep one of the two silently; which one, differs."),
     RuleText("key-not-text", _E, "key is not a text", "Every key is a text; numbers and the like need quotes."),
     RuleText(
@@ -47,6 +62,13 @@ FILE_RULES: tuple[RuleText, ...] = (
         _W,
         "overlay removes nothing",
         "In an overlay an empty value removes an entry; here there is none of that name.",
+    ),
+    RuleText(
+        "empty-section",
+        _W,
+        "section with nothing in it",
+        "A section that is left empty, by a bad merge for example, or that an overlay empties, means that none of its "
+        "objects shall be there: `apply` deletes them. `{}` or `[]` says that nothing is meant.",
     ),
 )
 
@@ -71,11 +93,24 @@ VARIABLE_RULES: tuple[RuleText, ...] = (
         "A default is a text, a number, true or false; it decides of which type the variable is.",
     ),
     RuleText("variable-value", _E, "value of a variable has the wrong type", "A variable has the type of its default."),
+    RuleText(
+        "variable-empty",
+        _W,
+        "variable that expands to nothing",
+        "A value that is `${name}` alone is empty when the variable is: a permission, a pattern or a key is gone.",
+    ),
     RuleText("variable-in-key", _E, "variable in a key", "Variables are replaced in values only."),
 )
 
 SHAPE_RULES: tuple[RuleText, ...] = (
     RuleText("unknown-key", _E, "unknown key", "A key that means nothing is a spelling mistake more often than not."),
+    RuleText(
+        "misplaced-key",
+        _E,
+        "key at the wrong level",
+        "Indentation says what a key belongs to. One that is known at another level only is indented too far or not "
+        "far enough, or the line that it belongs to is missing.",
+    ),
     RuleText("missing-key", _E, "missing key", "Some keys have no default."),
     RuleText(
         "missing-value", _E, "missing value", "A key without a value is null in YAML, which is no value of anything."
@@ -136,11 +171,31 @@ SHAPE_RULES: tuple[RuleText, ...] = (
     ),
 )
 
+FLEET_RULES: tuple[RuleText, ...] = (
+    RuleText(
+        "topology-twice",
+        _E,
+        "topology in two files",
+        "Of several files that a command is given, no two hold a topology of the same name on the same vhost: one "
+        "would delete what the other makes.",
+    ),
+    RuleText(
+        "files-disagree",
+        _E,
+        "files that disagree",
+        "What several files name alike (a user, a global parameter, a vhost, any object of a vhost that they share, "
+        "and where the broker is) they declare alike. Passwords agree that are read in the same place, "
+        "or are the same.",
+    ),
+)
+"""Of files that one command is given together."""
+
 GROUPS: tuple[tuple[str, tuple[RuleText, ...]], ...] = (
     ("The file", FILE_RULES),
     ("Variables", VARIABLE_RULES),
     ("The shape of values", SHAPE_RULES),
     ("The topology as a whole", tuple(rule.text for rule in RULES)),
+    ("Several files together", FLEET_RULES),
 )
 """All rules, in the order of the reference page."""
 

@@ -71,7 +71,7 @@ def _integer(text: str) -> int:
     digits = text.replace("_", "").lstrip("+-")
     if ":" in digits:
         raise _sexagesimal(text)
-    if len(digits) > 1 and digits[0] == "0" and digits[1].isdigit():
+    if len(digits) > 1 and digits[0] == "0" and "0" <= digits[1] <= "9":
         why = f"YAML 1.1 reads {text} as an octal number, YAML 1.2 as a decimal one."
         raise ScalarError("ambiguous number", why, f'Quote it if it is text: "{text}". Else drop the leading zero.')
     try:

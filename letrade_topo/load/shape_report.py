@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cerberus import errors
 
+from letrade_topo.load import value_advice, vocabulary
 from letrade_topo.load.diagnostics import Path
 from letrade_topo.load.nodes import Scalar, Sources
 from letrade_topo.load.report import Report
 from letrade_topo.load.shape_validator import FLAW, Flaw
-from letrade_topo.model.rules.problem import did_you_mean
+from letrade_topo.model.rules.problem import closest, did_you_mean
 
 _TYPES = {
     "string": "a text",
@@ -21,7 +23,6 @@ _TYPES = {
     "list": "a list",
     "dict": "a mapping",
 }
-_YAML_1_1_BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 _LONGEST_QUOTE = 60
 
 
@@ -39,7 +40,8 @@ def report_shape(
         flaw = _flaw(error, path, schema, sources)
         path += flaw.below
         location = sources.locate_key(path) if flaw.at_key else sources.locate(path)
-        if location not in report.unreadable:
+        in_unreadable = len(path) > 1 and sources.locate(path[:-1]) in report.unreadable
+        if location not in report.unreadable and not in_unreadable:
             report.add(flaw.rule, location, flaw.summary, flaw.why, flaw.fix, path=path)
         broken.append(path)
     return broken
@@ -63,10 +65,9 @@ def _flaw(error: Any, path: Path, schema: Mapping[str, Any], sources: Sources) -
         case errors.REQUIRED_FIELD.code:
             return _missing_key(str(path[-1]), path)
         case errors.NOT_NULLABLE.code:
-            why = f"Nothing follows {path[-1]!r}; an empty value is null in YAML."
-            return Flaw("missing-value", "missing value", why, "Write a value, or remove the line.", at_key=True)
+            return _missing_value(path, description_of(schema, error.document_path), sources)
         case errors.BAD_TYPE.code:
-            return _wrong_type(error.constraint, path, sources)
+            return _wrong_type(error.constraint, description_of(schema, error.document_path), path, sources)
         case errors.UNALLOWED_VALUE.code | errors.UNALLOWED_VALUES.code:
             return _not_allowed(error.value, error.constraint, path)
         case errors.MIN_VALUE.code | errors.MAX_VALUE.code:
@@ -86,32 +87,52 @@ def unknown_key(path: Path, known: list[str]) -> Flaw:
     place = f"in {describe(path[:-1])}" if len(path) > 1 else "at the top of a topology"
     why = f"{path[-1]!r} is not known {place}, so it would have no effect."
     listed = f"The keys that are known here: {', '.join(known)}."
-    return Flaw("unknown-key", "unknown key", why, did_you_mean(str(path[-1]), known, listed), at_key=True)
+    fix = vocabulary.advice(path) or did_you_mean(str(path[-1]), known, listed)
+    return Flaw("unknown-key", "unknown key", why, fix, at_key=True)
 
 
 def _missing_key(name: str, path: Path) -> Flaw:
     place = describe(path[:-1]) if len(path) > 1 else "the topology"
     why = f"{place[:1].upper()}{place[1:]} needs {name!r}; it has no default."
-    return Flaw("missing-key", "missing key", why, f"Add `{name}: …`.", at_key=True)
+    line = value_advice.example(name) or f"`{name}: …`"
+    return Flaw(
+        "missing-key",
+        "missing key",
+        why,
+        f"Add {line}, with your value." if name != "topology" else f"Add {line}.",
+        at_key=True,
+    )
 
 
-def _wrong_type(expected: str | tuple[str, ...] | list[str], path: Path, sources: Sources) -> Flaw:
+def _missing_value(path: Path, description: Mapping[str, Any], sources: Sources) -> Flaw:
+    key = str(path[-1])
+    why = f"Nothing follows {key!r}; an empty value is null in YAML."
+    fix = "Write a value, or remove the line."
+    line = sources.line(sources.locate_key(path))
+    if found := re.search(r":\s+#\s*(?P<text>.*)$", line):
+        why = f"Behind {key!r} everything is a comment, because it begins with #."
+        fix = f'Write `{key}: "# {found["text"]}"` if it is no comment; else write a value, or remove the line.'
+    elif description.get("check_with") == "none":
+        fix = f"Write `{key}: none`, or remove the line."
+    elif description.get("type") == "list":
+        fix = f"Write `{key}: []`, or remove the line."
+    return Flaw("missing-value", "missing value", why, fix, at_key=True)
+
+
+def _wrong_type(expected: str | list[str], description: Mapping[str, Any], path: Path, sources: Sources) -> Flaw:
     names = [expected] if isinstance(expected, str) else list(expected)
     wanted = " or ".join(_TYPES.get(name, name) for name in names)
-    node = sources.node(path)
-    why = f"{path[-1]!r} takes {wanted}, and this is {_kind(node)}."
-    fix = f"Write {wanted}."
-    if isinstance(node, Scalar):
-        lower = node.text.lower()
-        if names == ["boolean"] and lower in _YAML_1_1_BOOLEANS:
-            why = f"{path[-1]!r} takes true or false; YAML 1.1 reads {node.text} as a boolean, YAML 1.2 as text."
-            fix = f"Write {_YAML_1_1_BOOLEANS[lower]}."
-        elif "string" in names and node.plain and not isinstance(node.value, str):
-            why = f"Without quotes YAML reads {node.text} as {_kind(node)}, and {path[-1]!r} takes {wanted}."
-            fix = f'Quote it: "{node.text}".'
-        elif isinstance(node.value, str) and ("integer" in names or "number" in names) and _is_number(node.value):
-            why = f"{path[-1]!r} takes {wanted}, and this is text that looks like one."
-            fix = "Write it without quotes, as digits, with a point and without an exponent."
+    key, node = str(path[-1]), sources.node(path)
+    why = f"{key!r} takes {wanted}, and this is {_kind(node)}."
+    if description.get("check_with") == "none":
+        why = f"{key!r} takes the word none or a mapping, and this is {_kind(node)}."
+    elif key == "schema" and isinstance(node, Scalar):
+        why = "The schema itself stands here; nothing is read from elsewhere."
+    elif isinstance(node, Scalar) and names == ["boolean"] and isinstance(node.value, str):
+        why = f"{key!r} takes true or false; YAML 1.1 reads some other words as booleans, YAML 1.2 as text."
+    elif isinstance(node, Scalar) and "string" in names and node.plain and not isinstance(node.value, str):
+        why = f"Without quotes YAML reads {node.text} as {_kind(node)}, and {key!r} takes {wanted}."
+    fix = value_advice.of_type(key, names, description, node) or f"Write {wanted}."
     return Flaw("wrong-type", "wrong type", why, fix)
 
 
@@ -129,21 +150,16 @@ def _kind(node: object) -> str:
             return "a text"
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _not_allowed(value: object, allowed: list[object], path: Path) -> Flaw:
     text, known = str(value), [str(item) for item in allowed]
-    quoted = text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
-    why = f"{path[-1]!r} cannot be {quoted!r}; it is {known[0] if len(known) == 1 else 'one of ' + ', '.join(known)}."
-    return Flaw(
-        "not-allowed-value", "value not allowed", why, did_you_mean(text, known, f"Write {' or '.join(known)}.")
-    )
+    shown = text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
+    why = f"{path[-1]!r} cannot be {shown!r}; it is {known[0] if len(known) == 1 else 'one of ' + ', '.join(known)}."
+    choice = [value_advice.quoted(item) if isinstance(item, str) else str(item) for item in allowed]
+    otherwise = f"Write {' or '.join(choice)}."
+    meant = closest(text, known)
+    if meant is not None and (written := choice[known.index(meant)]) != meant:
+        return Flaw("not-allowed-value", "value not allowed", why, f"Write {written}.")
+    return Flaw("not-allowed-value", "value not allowed", why, did_you_mean(text, known, otherwise))
 
 
 _ENTRY = {
@@ -164,6 +180,15 @@ def describe(path: Path) -> str:
     if len(path) >= 2 and path[0] == "bindings":
         return "a binding"
     return " → ".join(str(step) for step in path)
+
+
+def description_of(schema: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """What a schema says of the value at `path`."""
+    found: Mapping[str, Any] = {"schema": schema}
+    for step in path:
+        inner = found.get("schema", {})
+        found = inner if isinstance(step, int) else inner.get(step, {})
+    return found
 
 
 def known_keys(schema: Mapping[str, Any], below: Path) -> list[str]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
+from itertools import accumulate
 from pathlib import Path
 
 from letrade_topo.load.diagnostics import Diagnostic, InvalidTopology, Location
+from letrade_topo.load.masking import Secrets, find_secrets
 from letrade_topo.model.rules import Severity
+from letrade_topo.reading import CannotRead, Trouble, Trust, read_file
 
 LARGEST_FILE_BYTES = 64 * 2**20
 LONGEST_EXCERPT = 400
@@ -18,31 +22,10 @@ SHA_DIGITS = 12
 _NOT_ALLOWED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """YAML 1.1, 5.1: what a file may not contain unescaped."""
 
-_SECRET_KEY = re.compile(r"p\w*w\w*d|passphrase|secret|token|credential", re.IGNORECASE)
-"""Keys that hold secrets, also misspelt: `pasword`, `passwd`, `pwd`."""
-_KEY = re.compile(r"""(?<![\w.-])([\w.-]{1,100})["']?[ \t]*:[ \t]*""")
-_VALUE = re.compile(r"""(?![{\s])(?:"(?:[^"\\]|\\.)*"?|'(?:[^']|'')*'?|[^,}#]+)""")
-_LOGIN_OF_URL = re.compile(r"://[^/\s@]+@")
-MASK = "***"
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
-def is_secret_key(name: object) -> bool:
-    """Whether the value of a key is a secret, as far as its name tells."""
-    return isinstance(name, str) and _SECRET_KEY.search(name[:100]) is not None
-
-
-def masked(text: str) -> str:
-    """A line of YAML without the secrets that stand in it literally."""
-    result, end = [], 0
-    for entry in _KEY.finditer(text):
-        value = _VALUE.match(text, entry.end())
-        if entry.start() >= end and value and is_secret_key(entry[1]):
-            result += [text[end : entry.end()], MASK]
-            end = value.end()
-    return _LOGIN_OF_URL.sub(f"://{MASK}@", "".join([*result, text[end:]]))
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SourceText:
     """One file.
 
@@ -58,13 +41,31 @@ class SourceText:
     lines: list[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lines", re.split("\r\n|[\n\r\x85\u2028\u2029]", self.text))
+        object.__setattr__(self, "lines", _LINE_BREAK.split(self.text))
+
+    def location(self, offset: int) -> Location:
+        """The place of a character, counted from 0."""
+        *before, line = _LINE_BREAK.split(self.text[:offset])
+        return Location(self.name, len(before) + 1, len(line) + 1)
 
     def excerpt(self, line: int) -> str:
         """The text of a line (from 1), with passwords that stand in it masked."""
         if not 0 < line <= len(self.lines):
             return ""
-        return masked(self.lines[line - 1][:LONGEST_EXCERPT])
+        starts, text = self._text
+        start = starts[line - 1]
+        return self.secrets.masked(text, start, start + min(len(self.lines[line - 1]), LONGEST_EXCERPT))
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """What of it is hidden; looked for when something is to be said of it."""
+        return find_secrets(self._text[1])
+
+    @cached_property
+    def _text(self) -> tuple[list[int], str]:
+        """Where its lines begin in the text with line feeds alone, and that text."""
+        starts = [0, *accumulate(len(line) + 1 for line in self.lines)]
+        return starts, "\n".join(self.lines)
 
 
 def topology_sha(texts: Iterable[SourceText]) -> str:
@@ -72,26 +73,21 @@ def topology_sha(texts: Iterable[SourceText]) -> str:
     return sha256("\0".join(text.text for text in texts).encode()).hexdigest()[:SHA_DIGITS]
 
 
-def read_source(path: Path) -> SourceText:
+def read_source(path: Path, *, streams: bool = False) -> SourceText:
     """Read a file.
 
+    Args:
+        path: the file.
+        streams: also a stream of this process (`<(command)` in a shell), for programs that run once.
+
     Raises:
-        InvalidTopology: it is missing, no file, unreadable, too big, or not UTF-8 text.
+        InvalidTopology: it is missing, no file, unreadable, too big, others can change it, or it is not UTF-8 text.
     """
     name = str(path)
     try:
-        size = path.stat().st_size if path.is_file() else 0
-        if size > LARGEST_FILE_BYTES:
-            raise _refused("file-too-big", name, f"the file has {size} bytes", f"at most {LARGEST_FILE_BYTES} are read")
-        content = path.read_bytes()
-    except FileNotFoundError:
-        fix = "Check the path, or name the file: letrade-topo validate FILE"
-        raise _refused("unreadable-file", name, "there is no such file", "", fix) from None
-    except IsADirectoryError:
-        raise _refused("unreadable-file", name, "this is a folder, not a file", "", "Name the file in it.") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise _refused("unreadable-file", name, "the file cannot be read", f"The system says: {reason}.") from None
+        content = read_file(path, trust=Trust.DECIDES, most=LARGEST_FILE_BYTES, streams=streams)
+    except CannotRead as error:
+        raise _unreadable(name, error) from None
     return decode_source(name, path.parent, content)
 
 
@@ -118,6 +114,24 @@ def decode_source(name: str, directory: Path, content: bytes) -> SourceText:
         fix = "Delete it, or write it as an escape in double quotes."
         raise _refused("encoding", name, summary, "It is a control character.", fix, text[: found.start()])
     return SourceText(name, directory, text)
+
+
+def _unreadable(name: str, error: CannotRead) -> InvalidTopology:
+    match error.trouble:
+        case Trouble.MISSING:
+            fix = "Check the path, or name the file: letrade-topo validate FILE"
+            return _refused("unreadable-file", name, "there is no such file", "", fix)
+        case Trouble.FOLDER:
+            return _refused("unreadable-file", name, "this is a folder, not a file", "", "Name the file in it.")
+        case Trouble.TOO_BIG:
+            return _refused(
+                "file-too-big", name, "the file is too big", f"At most {LARGEST_FILE_BYTES} bytes are read."
+            )
+        case Trouble.OPEN_TO_OTHERS:
+            why, fix = f"{error.why[:1].upper()}{error.why[1:]}.", f"{error.fix[:1].upper()}{error.fix[1:]}."
+            return _refused("file-open-to-others", name, error.what, why, fix)
+        case _:
+            return _refused("unreadable-file", name, "the file cannot be read", f"The system says: {error.why}.")
 
 
 def _refused(rule: str, name: str, summary: str, why: str, fix: str = "", before: str | None = None) -> InvalidTopology:

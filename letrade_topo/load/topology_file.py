@@ -6,23 +6,30 @@ problems. Only a file that is no YAML ends the load at once.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Iterable
 from collections.abc import Mapping as Values
 from collections.abc import Sequence as List
 from dataclasses import dataclass, field
-from pathlib import Path
+from math import inf
+from pathlib import Path as FilePath
 
 from letrade_topo.load.build import build_topology
-from letrade_topo.load.diagnostics import Diagnostic, InvalidTopology, Location, ordered
+from letrade_topo.load.diagnostics import Diagnostic, InvalidTopology, Location, Path, ordered
 from letrade_topo.load.json_schema import SchemaChecker
+from letrade_topo.load.misplaced import set_right
 from letrade_topo.load.nodes import Mapping, Scalar, Sources, location_of, plain
-from letrade_topo.load.overlays import merge
+from letrade_topo.load.overlays import apply_overlay
 from letrade_topo.load.report import Report
-from letrade_topo.load.shape_check import Damage, check_shape
+from letrade_topo.load.shape_check import ENTRY_DEPTH, Damage, check_shape
 from letrade_topo.load.source_text import SourceText, read_source
-from letrade_topo.load.variables import substitute
+from letrade_topo.load.variables import SECTION, substitute
 from letrade_topo.load.yaml_parser import parse_yaml
+from letrade_topo.load.yaml_syntax import Judge
 from letrade_topo.model.rules import broken_rules
 from letrade_topo.model.topology import Topology
+
+_TOPOLOGY_KEY = re.compile(rb"""^(?:\xef\xbb\xbf)?(?:\{\s*)?["']?topology["']?\s*:""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +48,9 @@ class LoadedTopology:
 
 
 def load_topology(
-    path: Path,
+    path: FilePath,
     *,
-    overlays: List[Path] = (),
+    overlays: List[FilePath] = (),
     variables: Values[str, str] | None = None,
 ) -> LoadedTopology:
     """Load a topology file.
@@ -73,14 +80,35 @@ def load_sources(
         environment: likewise by name in upper case; `variables` come first.
     """
     report = Report()
-    root = _merged([_root(text, report, is_overlay=index > 0) for index, text in enumerate(texts)], report)
+    roots = [_root(text, report, is_overlay=index > 0, judge=_count_errors) for index, text in enumerate(texts)]
+    root = _merged(roots, report)
     if root is None:
         raise report.stop()
+    repaired = set_right(root, report)
     substitute(root, variables or {}, environment or {}, report)
+    return _loaded(root, texts, repaired, report)
+
+
+def variables_of(texts: Iterable[SourceText]) -> frozenset[str]:
+    """The names of the variables that a file and its overlays declare, as far as they can be read."""
+    roots = (parse_yaml(text, Report(), None) for text in texts)
+    sections = (root.entries.get(SECTION) for root in roots if isinstance(root, Mapping))
+    return frozenset(
+        name for section in sections if section and isinstance(section.node, Mapping) for name in section.node.entries
+    )
+
+
+def is_topology(content: bytes) -> bool:
+    """Whether a YAML file is meant as a topology: `topology` is a key at its top, though the rest may be broken."""
+    return _TOPOLOGY_KEY.search(content) is not None
+
+
+def _loaded(root: Mapping, texts: List[SourceText], repaired: Collection[Path], report: Report) -> LoadedTopology:
     sources = Sources(root, tuple(texts))
     document = plain(root)
     assert isinstance(document, dict)  # noqa: S101  # the root is a mapping
     damage = check_shape(document, sources, report)
+    damage.entries.update(path[:ENTRY_DEPTH] for path in repaired)
     topology = build_topology(document, sources, report)
     _check_schemas(topology, sources, report)
     _check_rules(topology, sources, damage, report)
@@ -89,9 +117,24 @@ def load_sources(
     return LoadedTopology(topology, sources, ordered(report.diagnostics))
 
 
-def _root(text: SourceText, report: Report, *, is_overlay: bool) -> Mapping | None:
+def _count_errors(text: SourceText) -> float:
+    """How many errors one file has by itself: which of several readings of a broken one was probably meant."""
+    report = Report()
+    root = _root(text, report, is_overlay=False, judge=None)
+    if root is None:
+        return inf
+    repaired = set_right(root, report)
+    substitute(root, {}, {}, report)
+    try:
+        _loaded(root, [text], repaired, report)
+    except InvalidTopology as error:
+        return sum(item.is_error for item in error.diagnostics)
+    return 0
+
+
+def _root(text: SourceText, report: Report, *, is_overlay: bool, judge: Judge | None) -> Mapping | None:
     found = len(report.diagnostics)
-    node = parse_yaml(text, report)
+    node = parse_yaml(text, report, judge)
     if isinstance(node, Mapping):
         return node
     if isinstance(node, Scalar) and node.text == "":  # `---` and nothing behind it
@@ -116,7 +159,7 @@ def _merged(roots: List[Mapping | None], report: Report) -> Mapping | None:
     for overlay in roots[1:]:
         if merged is None or overlay is None:
             return None
-        merged = merge(merged, overlay, report)
+        merged = apply_overlay(merged, overlay, report)
     return merged
 
 
@@ -129,18 +172,28 @@ def _check_schemas(topology: Topology, sources: Sources, report: Report) -> None
 
 def _check_rules(topology: Topology, sources: Sources, damage: Damage, report: Report) -> None:
     whole = damage.is_none and not report.has_errors
-    for problem in broken_rules(topology, whole=whole, unreadable=damage.sections):
+    unreadable = (
+        damage.sections | report.torn | {item.path[0] for item in report.diagnostics if item.rule == "key-template"}
+    )
+    for problem in broken_rules(topology, whole=whole, unreadable={str(section) for section in unreadable}):
         if damage.covers(problem.path):
             continue
-        locate = sources.locate_key if problem.at_key else sources.locate
+        locate, path = (sources.locate_key if problem.at_key else sources.locate), problem.path
+        if problem.otherwise and sources.node(path) is None:
+            locate, path = sources.locate, problem.otherwise
+        if locate(path) in report.unreadable:
+            continue
+        related = ((sources.locate_key(problem.related[0]), problem.related[1]),) if problem.related else ()
         report.add(
             problem.rule,
-            locate(problem.path),
+            locate(path),
             problem.summary,
             problem.why,
             problem.fix,
-            path=problem.path,
+            path=path,
+            related=related,
+            severity=problem.severity,
         )
 
 
-__all__ = ["InvalidTopology", "LoadedTopology", "load_sources", "load_topology"]
+__all__ = ["InvalidTopology", "LoadedTopology", "is_topology", "load_sources", "load_topology", "variables_of"]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from letrade_topo.model.overlap import KeyFamily, is_any_number_of_words, words_overlap
+from letrade_topo.model.routing import words_of
 
 Destination = TypeVar("Destination")
 
@@ -38,7 +39,7 @@ class BindingTree(Generic[Destination]):
     def add(self, binding_key: str, destination: Destination) -> None:
         """Remember one binding."""
         node = self._root
-        for word in binding_key.split("."):
+        for word in words_of(binding_key):
             if word not in node.below:
                 node.below[word] = _Node(repeats=word == ANY_WORDS)
             node = node.below[word]

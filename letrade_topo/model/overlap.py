@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeVar
 
-from letrade_topo.model.routing import KeyTemplate
+from letrade_topo.model.routing import KeyTemplate, words_of
 
 _VARIABLE = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}")
 
@@ -49,7 +49,7 @@ class KeyFamily:
     @classmethod
     def of_binding(cls, binding_key: str) -> KeyFamily:
         """The keys that a topic exchange routes to a binding."""
-        return cls(tuple(_binding_word(word) for word in binding_key.split(".")))
+        return cls(tuple(_binding_word(word) for word in words_of(binding_key)))
 
     @classmethod
     def of_pattern_word(cls, word: str) -> KeyFamily:
@@ -63,7 +63,7 @@ class KeyFamily:
     @classmethod
     def of_key(cls, key: str) -> KeyFamily:
         """One key."""
-        return cls(tuple(tuple(word) for word in key.split(".")))
+        return cls(tuple(tuple(word) for word in words_of(key)))
 
     @property
     def is_one_key(self) -> bool:
@@ -81,6 +81,11 @@ class KeyFamily:
         if isinstance(word, _Wildcard) or any(isinstance(part, _Wildcard) for part in word):
             return None
         return "".join(map(str, word))
+
+    @property
+    def literal_end(self) -> str | None:
+        """The last word, if it can be only one text."""
+        return self.literal(len(self.words) - 1) if self.words else None
 
     def overlaps(self, other: KeyFamily) -> bool:
         """Whether some key belongs to both."""

@@ -26,6 +26,27 @@ class SecretReference:
         return f"{self.source}:{self.name}"
 
 
+class HashingAlgorithm(StrEnum):
+    """How RabbitMQ hashes passwords; its default is SHA-256."""
+
+    SHA256 = "sha256"
+    SHA512 = "sha512"
+    MD5 = "md5"
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordHash:
+    """Where the hash of a password is read, as a broker exports it.
+
+    Args:
+        reference: leads to `rabbit_password_hashing_sha256:BASE64`, or to the base64 alone.
+        algorithm: of a hash that stands alone.
+    """
+
+    reference: SecretReference
+    algorithm: HashingAlgorithm = HashingAlgorithm.SHA256
+
+
 class TlsVersion(StrEnum):
     """The protocol versions that may be demanded as the lowest."""
 
@@ -72,13 +93,15 @@ class JwtPolicy:
         algorithm: the signature algorithm of new keys.
         leeway: the clock difference that is tolerated.
         mode: for every exchange that does not say otherwise.
-        outage_tolerance: how long a message on its way through retries stays valid.
+        outage_tolerance: how late a retry may come where nobody consumed its queue meanwhile.
+        movers: owners of keys who may move the messages of a queue that is migrated; `keys init` makes a key for each.
     """
 
     algorithm: JwtAlgorithm = JwtAlgorithm.ES256
     leeway: Duration = Duration(5_000)
     mode: Enforcement = Enforcement.ENFORCE
     outage_tolerance: Duration = Duration(7 * 86_400_000)
+    movers: tuple[str, ...] = ("move",)
 
 
 @dataclass(frozen=True, slots=True)

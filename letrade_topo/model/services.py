@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from letrade_topo.model.messages import EnvelopeMode
 from letrade_topo.model.routing import KeyTemplate
-from letrade_topo.model.security import SecretReference
+from letrade_topo.model.security import PasswordHash, SecretReference
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Service:
         password: where its password is read; without it, and with client certificates, it has none.
         direct_reply_to: allow RabbitMQ's direct reply-to. It needs write permission on the default
             exchange, which reaches every queue of the vhost.
+        envelope: of what it publishes, if it differs from the exchange's: `require` refuses a body that lacks a
+            member, `complete` has the agent put in `message_id`, `timestamp` and `source`.
         limits: connection limits of the user.
         description: for people.
     """
@@ -40,6 +43,7 @@ class Service:
     user: str = ""
     password: SecretReference | None = None
     direct_reply_to: bool = False
+    envelope: EnvelopeMode | None = None
     limits: ConnectionLimits = ConnectionLimits()
     description: str = ""
 
@@ -54,13 +58,17 @@ class TopicRule:
 
 
 @dataclass(frozen=True, slots=True)
-class User:
+class DeclaredUser:
     """A broker user that is not a service: a person, a monitoring system.
 
     Args:
         name: the user name.
         tags: management tags, for example `monitoring`.
-        password: where its password is read; without it, it has none.
+        password: where its password is read, or `unmanaged`: what it is on the broker is somebody else's business.
+            Without it, it has none.
+        password_hash: where the hash of its password is read, as the broker stores it, instead of the password; of an
+            unmanaged one for the moment in which the user is made.
+        is_password_unmanaged: its password is never read and never changed.
         configure: regular expression of resource names, empty for none.
         write: likewise.
         read: likewise.
@@ -71,6 +79,8 @@ class User:
     name: str
     tags: tuple[str, ...] = ()
     password: SecretReference | None = None
+    password_hash: PasswordHash | None = None
+    is_password_unmanaged: bool = False
     configure: str = ""
     write: str = ""
     read: str = ""

@@ -7,10 +7,11 @@ unit prevents.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
-_NUMBER = r"(?P<number>\d+(?:\.\d+)?)"
+_NUMBER = r"(?P<number>[0-9]+(?:\.[0-9]+)?)"
 
 MILLISECONDS_BY_UNIT = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 BYTES_BY_UNIT = {
@@ -22,6 +23,27 @@ BYTES_BY_UNIT = {
     "MB": 10**6,
     "GB": 10**9,
 }
+
+_OTHER_UNITS: Final = {
+    "msec": "ms", "msecs": "ms", "millis": "ms", "millisecond": "ms", "milliseconds": "ms",
+    "sec": "s", "secs": "s", "second": "s", "seconds": "s",
+    "M": "m", "min": "m", "mins": "m", "minute": "m", "minutes": "m",
+    "hr": "h", "hrs": "h", "hour": "h", "hours": "h",
+    "day": "d", "days": "d",
+    "b": "B", "byte": "B", "bytes": "B",
+    "k": "KiB", "K": "KiB", "kb": "KiB", "Kb": "KiB", "KB": "KiB", "Ki": "KiB", "kib": "KiB", "kilobytes": "KiB",
+    "mb": "MiB", "Mb": "MiB", "Mi": "MiB", "mib": "MiB", "megabytes": "MiB",
+    "G": "GiB", "g": "GiB", "gb": "GiB", "Gb": "GiB", "Gi": "GiB", "gib": "GiB", "gigabytes": "GiB",
+}  # fmt: skip
+"""How people and other tools write units, each with the one that is probably meant."""
+_WEEKS: Final = frozenset({"w", "wk", "week", "weeks"})
+_WEEK: Final = 7 * MILLISECONDS_BY_UNIT["d"]
+_DECIMAL: Final = {"KB": "kB", "kb": "kB", "Kb": "kB", "mb": "MB", "Mb": "MB", "gb": "GB", "Gb": "GB"}
+_NO_AMOUNTS: Final = frozenset({"never", "none", "null", "off", "no", "unlimited", "infinite", "infinity", "forever"})
+_PROBABLY_SMALL: Final = 1_000
+"""From here on a number without a unit was probably meant in the smallest one, as in RabbitMQ's arguments."""
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
+_ISO_8601: Final = re.compile(r"P(?:\d+D)?(?:T(?:\d+H)?(?:\d+M)?(?:\d+(?:\.\d+)?S)?)?")
 
 
 class UnitError(ValueError):
@@ -71,29 +93,59 @@ class ByteSize:
         return _format(self.bytes, {unit: n for unit, n in BYTES_BY_UNIT.items() if unit == "B" or "i" in unit})
 
 
-def _parse(text: object, units: dict[str, int], what: str, example: str, smallest: str) -> int:
+def _parse(text: object, units: Mapping[str, int], what: str, example: str, smallest: str) -> int:
     names = ", ".join(units)
     if isinstance(text, bool) or not isinstance(text, (str, int, float)):
         raise UnitError(f"a {what} is written as a number and a unit, for example {example}")
-    if not isinstance(text, str):
-        raise UnitError(f"the {what} {text} has no unit; write one of {names} behind it, for example {example}")
-    match = re.fullmatch(_NUMBER + r"\s*(?P<unit>[A-Za-z]*)", text.strip())
+    match = re.fullmatch(_NUMBER + r"\s*(?P<unit>[A-Za-z]*)", str(text).strip())
     if match is None:
-        raise UnitError(f"{text!r} is not a {what}; write a number and a unit, for example {example}")
-    unit = match["unit"]
+        raise UnitError(f"{text!r} is not a {what}; {_instead(str(text), units, example)}")
+    number, unit = match["number"], match["unit"]
     if not unit:
-        raise UnitError(f"the {what} {text} has no unit; write one of {names} behind it, for example {example}")
+        usual = "s" if "ms" in units else "KiB"
+        small = next(iter(units))
+        first, second = (small, usual) if float(number) >= _PROBABLY_SMALL else (usual, small)
+        raise UnitError(f"the {what} {text} has no unit; write {number}{first}, or {number}{second} if that is meant")
     if unit not in units:
-        raise UnitError(f"{text!r} has an unknown unit {unit!r}; the units of a {what} are {names}")
-    whole, _, fraction = match["number"].partition(".")
+        raise UnitError(
+            f"{text!r} has an unknown unit {unit!r}, known are {names}; {_instead(str(text), units, example)}"
+        )
+    whole, _, fraction = number.partition(".")
     scale: int = 10 ** len(fraction)
     scaled, rest = divmod(int(whole + fraction) * units[unit], scale)
     if rest:
-        raise UnitError(f"{text!r} is not a whole number of {smallest}s")
+        raise UnitError(f"{text!r} is not a whole number of {smallest}s; write a smaller unit")
     return scaled
 
 
-def _format(amount: int, units: dict[str, int]) -> str:
+def _instead(text: str, units: Mapping[str, int], example: str) -> str:
+    """What to write instead of an amount with other units, in several parts, or of none."""
+    if text.strip().lower() in _NO_AMOUNTS or text.strip().startswith("-"):
+        return f"write an amount, for example {example}, or remove the line if there is no limit"
+    lower = {name.lower(): unit for name, unit in _OTHER_UNITS.items() if unit in units}
+    parts = _PART.findall(text.strip().removeprefix("P").replace("T", "") if _ISO_8601.match(text.strip()) else text)
+    total, binary = 0.0, False
+    for number, name in parts:
+        unit = name if name in units else "w" if name.lower() in _WEEKS else _OTHER_UNITS.get(name)
+        unit = unit if unit in units or unit == "w" else lower.get(name.lower()) or _lower_case(units).get(name.lower())
+        factor = units.get(unit or "", 0) or (_WEEK if unit == "w" and "ms" in units else 0)
+        if not factor:
+            return f"write a number and one of {', '.join(units)}, for example {example}"
+        total, binary = total + float(number) * factor, binary or unit in ("KiB", "MiB", "GiB")
+    if not parts or _PART.sub("", text.strip()).strip(" ,PT") or total != int(total):
+        return f"write a number and one of {', '.join(units)}, for example {example}"
+    choice = {name: factor for name, factor in units.items() if "ms" in units or name == "B" or ("i" in name) == binary}
+    written = _format(int(total), choice)
+    if len(parts) == 1 and (decimal := _DECIMAL.get(parts[0][1])) in units:
+        return f"write {written}, or {parts[0][0]}{decimal} if powers of 1,000 are meant"
+    return f"write {written}"
+
+
+def _lower_case(units: Mapping[str, int]) -> dict[str, str]:
+    return {unit.lower(): unit for unit in reversed(list(units))}
+
+
+def _format(amount: int, units: Mapping[str, int]) -> str:
     unit, factor = max(
         ((unit, factor) for unit, factor in units.items() if amount % factor == 0),
         key=lambda pair: pair[1] if amount else -pair[1],

@@ -13,9 +13,12 @@ def test_the_shipped_topology_expands_to_the_reviewed_listing(version: str) -> N
     assert listing(version).splitlines() == FILES[version].read_text(encoding="utf-8").splitlines()
 
 
-def test_the_versions_differ_only_in_the_delivery_limit_of_waiting_queues() -> None:
-    """An upgrade from 3.10 to 4.0 adds one policy and replaces nothing."""
-    old, new = (set(path.read_text(encoding="utf-8").splitlines()) for path in FILES.values())
-    added = {line for line in new - old if not line.startswith("in effect on ")}
-    assert {line.split(" ")[0] for line in added} == {"policy:letrade.waiting"}
-    assert {line for line in old - new if not line.startswith("in effect on ")} == set()
+def test_the_versions_differ_only_in_what_each_does_by_itself() -> None:
+    """An upgrade from 3.10 to 4.0 exchanges the policy with the limit, the default there, for that without; no more."""
+    old, new = (set(path.read_text(encoding="utf-8").splitlines()) for path in (FILES["3.10.8"], FILES["4.0.5"]))
+
+    def addresses(lines: set[str]) -> set[str]:
+        return {line.split(" ")[0] for line in lines if not line.startswith("in effect on ")}
+
+    assert addresses(new - old) == {"policy:letrade.waiting"}
+    assert addresses(old - new) == {"policy:letrade.consumer"}

@@ -39,6 +39,17 @@ def test_a_service_publishes_its_own_types_and_no_others(user: str, version: str
             assert access.may_publish(exchange, key) == (declared and exchange == message.exchange), (exchange, key)
 
 
+@pytest.mark.parametrize(("mode", "passes"), [("enforce", False), ("warn", True), ("off", False)])
+def test_mode_warn_lets_publishers_use_any_key(mode: str, passes: bool) -> None:
+    """It delivers what it would refuse, so the broker may not refuse it; nobody else gets more."""
+    access = Access(expanded(loaded(orders(exchanges={"orders": {"mode": mode}}))), "orders-shop")
+    assert access.may_publish("orders", "order.placed")
+    assert access.may_publish("orders", "order.cancelled") == passes
+    clerk = Access(access.state, "orders-clerk")
+    assert not clerk.may_publish("orders", "order.placed")
+    assert not clerk.may_bind("clerk.reply.1", "orders", "order.cancelled")
+
+
 @pytest.mark.parametrize("user", ["strategy", "capital_manager", "exchange_connector", "core_engine"])
 def test_no_service_reaches_the_default_exchange_or_predefined_ones(user: str) -> None:
     """Write on the default exchange would open every queue of the vhost."""
@@ -154,6 +165,75 @@ def test_users_and_limits_are_as_declared() -> None:
     )
     assert objects[Address("user-limit:orders-eve/max-channels")].object == UserLimit("orders-eve", "max-channels", 9)
     assert objects[Address("user-limit:orders-eve/max-connections")].object.attributes == {"value": 3}
+
+
+STYLES = {
+    "first": "{service}.{area}.item_{number:04}",
+    "last": "item_{number:04}.{service}",
+    "among others": "{area}.{service}-{number}",
+}
+
+
+def crowded(style: str, count: int) -> Document:
+    """Three services with that many queues and types of each, named in one manner, and other things that are alike."""
+    areas = ("orders", "이벤트", "fills")
+    services = ("till", "clerk", "clerk2")
+    types = {
+        service: [
+            f"{service}.{{id}}.e{number}" if number % 9 == 0 else f"{service}.e{number}" for number in range(count)
+        ]
+        for service in services
+    }
+    queues = {
+        STYLES[style].format(service=service, area=areas[number % 3], number=number): {
+            "service": service,
+            "messages": [types[services[index - 1]][number]],
+            **({} if number % 4 else {"dead_letter": "none"}),
+        }
+        for index, service in enumerate(services)
+        for number in range(count)
+    }
+    return orders(
+        exchanges={"orders": {}, "till-orders": {}, "clerk.reports": {}},
+        messages={key: {"exchange": "orders", "lifetime": "60s"} for keys in types.values() for key in keys},
+        services={
+            service: {"publishes": types[service], "consumes": [*types[services[index - 1]], f"{service}.*.#"]}
+            for index, service in enumerate(services)
+        },
+        queues=queues,
+    )
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_no_expression_grows_with_what_a_service_has(style: str) -> None:
+    """Two hundred queues and types of each service: every right is a short expression, and still nobody else's."""
+    topology = loaded(crowded(style, 200))
+    state = expanded(topology)
+    names = [address.partition(":")[2] for address in state.objects if address.startswith(("queue:", "exchange:"))]
+    strange = [f"{service}.{kind}.1" for service in topology.services for kind in ("reply", "sub")]
+    for service in topology.services.values():
+        for one in state.objects.values():
+            if isinstance(one.object, Permission | TopicPermission):
+                assert max(len(str(text).encode()) for text in one.object.attributes.values()) <= 1024
+        access = Access(state, service.user)
+        own = {queue.name for queue in topology.queues.values() if queue.service == service.name}
+        rejected = {f"{name}.rejected" for name in own if topology.queues[name].has_rejected_queue}
+        run_time = {name for name in strange if name.startswith(f"{service.name}.")}
+        assert {name for name in [*names, *strange] if access.may_consume(name)} == own | rejected | run_time | {
+            "orders"
+        }
+        keys = {f"{queue}.{last}" for queue in topology.queues for last in ("rejected", "retry.1")}
+        assert {key for key in keys if access.may_publish("letrade.retry", key)} == {
+            f"{name}.{last}" for name in own if f"{name}.rejected" in rejected for last in ("rejected", "retry.1")
+        }
+        for message in topology.messages.values():
+            key = message.key.text.replace("{id}", "1")
+            assert access.may_publish("orders", key) == (message.name in service.publishes)
+            for asked in {key, message.key.text.replace("{id}", "*")}:
+                assert access.may_bind(f"{service.name}.sub.1", "orders", asked) == (message.name in service.consumes)
+        for asked in ("#", "*.#", "*.e1", "*.*", f"{service.name}.#"):
+            assert not access.may_bind(f"{service.name}.sub.1", "orders", asked)
+        assert access.may_bind(f"{service.name}.sub.1", "orders", f"{service.name}.*.#")
 
 
 @pytest.mark.parametrize("version", VERSIONS)

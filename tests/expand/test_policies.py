@@ -1,7 +1,8 @@
-"""Policies: one shared per role, more only for large topologies, one of its own for a queue with limits."""
+"""Policies: one for each role and one for each different set of limits, however many queues there are."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any
 
@@ -75,7 +76,7 @@ def test_limits_of_its_own_become_a_policy_of_its_own_that_wins() -> None:
 def test_a_policy_of_its_own_keeps_the_topologys_delivery_limit() -> None:
     """A queue is under one policy only, so what it does not say itself must be in its own policy too."""
     policy = policies(expanded(loaded(with_queue(max_length=10))))[f"orders.queue.{QUEUE}"]
-    assert policy.definition == {"delivery-limit": 20, "max-length": 10}
+    assert policy.definition == {"delivery-limit": 30, "max-length": 10}
 
 
 def test_no_limit_is_among_the_arguments() -> None:
@@ -86,38 +87,89 @@ def test_no_limit_is_among_the_arguments() -> None:
             assert not {"x-max-length", "x-delivery-limit", "x-expires"} & set(one.object.arguments)
 
 
-@pytest.mark.parametrize("count", [1, 64, 65, 300])
+@pytest.mark.parametrize("count", [1, 20, 300])
+@pytest.mark.parametrize("ownership", ["exclusive", "shared"])
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_patterns_give_each_queue_exactly_the_policy_that_is_meant(version: str, count: int) -> None:
-    """Each pattern is anchored and matches its own queues and no other; so do names with special characters."""
-    document = with_many(count)
-    document["queues"]["clerk.a+b|c(d)[e]{f}$^*?\\g"] = {"service": "clerk", "messages": ["order.placed"]}
-    document["queues"]["clerk.q1x"] = {"service": "clerk", "messages": ["order.placed"], "max_length": 5}
-    state = expanded(loaded(document), version)
+def test_the_patterns_give_each_queue_exactly_the_policy_that_is_meant(
+    version: str, ownership: str, count: int
+) -> None:
+    """However many there are, whatever they are called, and whatever their limits; none grows with their number."""
+    state = expanded(loaded(with_many(count) | {"ownership": ownership, "queues": mixed(count)}), version)
     for policy in policies(state).values():
-        assert re.fullmatch(r"\^\(\?:.*\)\$", policy.pattern)
+        assert re.fullmatch(r"\^.*\$", policy.pattern)
+        assert len(policy.pattern.encode()) <= 1024
+    assert len(policies(state)) <= 7
     for queue in queues(state):
         assert in_effect(state, queue) == state.policies[queue]
-        for stranger in (f"x{queue}", f"{queue}x", queue.replace(".", "-", 1)):
-            assert stranger in queues(state) or in_effect(state, stranger) is None
+    for stranger in ("amq.gen-x", "letrade-topo.lock.orders", "clerk.reply.1", "clerk.sub.q1"):
+        assert in_effect(state, stranger) is None
 
 
-def test_a_large_topology_has_several_policies_of_bounded_size() -> None:
-    """No pattern grows with the topology: PCRE refuses compiled ones over 64 KiB."""
-    found = [policy for policy in policies(expanded(loaded(with_many(1000)))).values() if "consumer" in policy.name]
-    assert len(found) == 16
-    assert max(policy.pattern.count("|") for policy in found) < 2 * 64
+def mixed(count: int) -> Document:
+    """That many queues of every kind that policies tell apart, some with names that are hard to tell apart."""
+    kinds: list[Document] = [
+        {},
+        {"retry": "none"},
+        {"max_length": 5},
+        {"delivery_limit": -1, "retry": "none"},
+        {"max_length": 5, "expires": "1h", "dead_letter": "none"},
+        {"type": "classic", "dead_letter": "none"},
+        {"type": "stream", "dead_letter": "none"},
+        {"type": "classic", "dead_letter": "none", "max_length": 5},
+    ]
+    queues = {f"clerk.{number % len(kinds)}.q{number}": kinds[number % len(kinds)] for number in range(count)}
+    hard = ["a+b|c(d)[e]{f}$^*?\\g", "x.rejected", "x.retry.1", "큐", "큐q", "a.reply.1", "q", "q1"]
+    queues |= {f"shop.{name}": kinds[number] for number, name in enumerate(hard)}
+    return {name: {"service": "clerk", "messages": ["order.placed"], **kind} for name, kind in queues.items()}
 
 
+def test_queues_of_the_same_limits_share_a_policy_that_is_called_as_the_first_of_them() -> None:
+    """So an edit of the limits is an update in place, and one queue has the policy that it always had."""
+    document = with_many(40)
+    limits = {name: 5 if int(name.removeprefix("clerk.q")) < 30 else 6 for name in document["queues"]}
+    document["queues"] = {name: {**document["queues"][name], "max_length": limit} for name, limit in limits.items()}
+    found = policies(expanded(loaded(document)))
+    assert {name for name in found if ".queue." in name} == {"orders.queue.clerk.q0", "orders.queue.clerk.q30"}
+    for queue in document["queues"].values():
+        queue["max_length"] += 10
+    edited = policies(expanded(loaded(document)))
+    assert edited.keys() == found.keys()
+    assert [edited[name].pattern for name in edited] == [found[name].pattern for name in edited]
+
+
+def test_where_one_pattern_cannot_name_the_queues_there_are_as_few_policies_as_possible() -> None:
+    """Names without anything in common, among names that are like them: still every queue has its own limits."""
+    digests = [hashlib.sha256(str(number).encode()).hexdigest()[:12] for number in range(1000)]
+    queue = {"service": "clerk", "messages": ["order.placed"], "dead_letter": "none"}
+    document = orders(queues={name: {**queue, "max_length": 5 + number % 2} for number, name in enumerate(digests)})
+    for one in document["queues"].values():
+        del one["service"]  # no permission could name them
+    state = expanded(loaded(document))
+    own = [policy for name, policy in policies(state).items() if ".queue." in name]
+    assert 2 < len(own) < 40
+    assert all(len(policy.pattern.encode()) <= 1024 for policy in own)
+    for name in queues(state):
+        assert in_effect(state, name) == state.policies[name]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("count", [10, 70, 200])
-def test_one_more_queue_changes_one_policy_of_each_role(count: int) -> None:
-    """Names decide where a queue goes, not their order or number."""
-    before = policies(expanded(loaded(with_many(count)), "3.10.8"))
+def test_one_more_queue_changes_no_policy(count: int, version: str) -> None:
+    """In a vhost of its own: queues come and go, and no policy has to be matched against all of them again."""
+    before = policies(expanded(loaded(with_many(count)), version))
     document = with_many(count)
     document["queues"] = {"aaa": document["queues"]["clerk.q0"], **document["queues"]}
-    after = policies(expanded(loaded(document), "3.10.8"))
-    assert len(before) == len(after)
-    assert sum(before[name] != after[name] for name in before) == 1
+    assert policies(expanded(loaded(document), version)) == before
+
+
+def test_consumers_have_no_policy_where_the_broker_has_their_limit_by_itself() -> None:
+    """20 from 4.0 on; before, there is none, and a topology that wants none needs no policy either."""
+    default = orders(limits=None)
+    assert set(policies(expanded(loaded(default), "4.0.5"))) == {"orders.waiting"}
+    assert set(policies(expanded(loaded(default), "3.10.8"))) == {"orders.consumer"}
+    unlimited = orders(limits={"delivery_limit": -1})
+    assert set(policies(expanded(loaded(unlimited), "4.0.5"))) == {"orders.waiting", "orders.consumer"}
+    assert set(policies(expanded(loaded(unlimited), "3.10.8"))) == set()
 
 
 def test_a_declared_policy_reaches_the_broker_as_written() -> None:
@@ -133,3 +185,18 @@ def test_every_queue_of_the_topology_has_an_expectation(version: str) -> None:
     state = expanded(shipped(), version)
     assert set(queues(state)) == set(state.policies)
     assert all(state.policies[queue] is None for queue in queues(state) if ".retry." in queue)
+
+
+def test_what_is_given_back_is_held_back_where_the_broker_can() -> None:
+    """By the policy of the consumers, which then is needed although the limit is the broker's own; 4.3.1 and newer."""
+    document = orders(limits={"redelivery_delay": "2s"})
+    document["queues"]["clerk.slow"] = document["queues"][QUEUE] | {"redelivery_delay": "5m"}
+    held = {"delayed-retry-type": "all", "delayed-retry-min": 2_000, "delayed-retry-max": 20_000}
+    new, old = expanded(loaded(document), "4.3.1"), expanded(loaded(document), "4.3.0")
+    assert policies(new)[new.policies[QUEUE] or ""].definition == {"delivery-limit": 20, **held}
+    slow = policies(new)[new.policies["clerk.slow"] or ""].definition
+    assert slow == {"delivery-limit": 20, **held, "delayed-retry-min": 300_000, "delayed-retry-max": 3_000_000}
+    assert not any("delayed" in str(policy.definition) for policy in policies(old).values())
+    assert [notice.name for notice in (*new.notices, *old.notices)] == ["redelivery-not-delayed"]
+    waits = {new.policies[name] for name in queues(new) if name.endswith((".rejected", ".dlq"))}
+    assert not any("delayed" in str(policies(new)[name or ""].definition) for name in waits)

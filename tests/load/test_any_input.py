@@ -74,7 +74,7 @@ def test_any_document_under_the_right_sections(document: dict[str, object]) -> N
     assert_judged(_yaml({"topology": 1, "name": "t", "vhost": "v", **document}).encode())
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.wide) for seed in range(1, 8))])
 def test_the_shipped_topology_with_lines_missing_or_exchanged(seed: int) -> None:
     """Somebody edits, and makes mistakes."""
     choose = random.Random(seed)  # noqa: S311  # repeatable, not secret
@@ -94,6 +94,7 @@ def test_the_shipped_topology_with_lines_missing_or_exchanged(seed: int) -> None
         assert_judged(b"".join(lines))
 
 
+@pytest.mark.wide
 def test_the_shipped_topology_cut_off_anywhere() -> None:
     """An upload that stopped half-way; also in the middle of a character."""
     for end in range(0, len(SHIPPED), 61):

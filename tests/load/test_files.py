@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
+from letrade_topo.load import yaml_parser, yaml_syntax
 from letrade_topo.load.diagnostics import Diagnostic, InvalidTopology
-from letrade_topo.load.source_text import LARGEST_FILE_BYTES, decode_source, masked
+from letrade_topo.load.masking import masked
+from letrade_topo.load.source_text import LARGEST_FILE_BYTES, decode_source
 from letrade_topo.load.topology_file import load_topology
 from tests.load.marked import HEADER, diagnostics
 
@@ -127,7 +130,7 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
         ('environment: "\\q"\n', "escape"),
         ("exchanges:\n  x: {}\n y: {}\n", "does not fit the mapping"),
         ("exchanges\nqueues: {}\n", "colon"),
-        ("ignore:\n  - a\n  b: c\n", "does not belong to the list"),
+        ("ignore:\n  - a\n  b: c\n", "a dash is missing"),
         ("%YAML 3.0\n---\na: b\n", "YAML version"),
     ],
 )
@@ -145,15 +148,71 @@ def test_a_file_that_is_cut_off_says_so() -> None:
     (item,) = diagnostics("topology: 1\nignore: [a,\n  b")
 
     assert item.location.line == 3
-    assert "topology.yaml:2:9" in item.why
+    assert "line 2" in item.why
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "a: " + "{b: " * 200 + "}" * 200, "- " * 5_000])
-def test_deep_nesting_is_refused_without_a_crash(text: str) -> None:
-    """Depth is counted before anything recurses."""
+@pytest.mark.parametrize("loader", [yaml.SafeLoader, getattr(yaml, "CSafeLoader", None)])
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("[" * 100_000, (1, 101)),
+        ("[" * 102 + "@", (1, 101)),  # the reader looks ahead, and what it stumbles over there is not what we say
+        ("a: " + "{b: " * 200 + "}" * 200, (1, 400)),
+        ("a: " + "{" * 5_000, (1, 103)),
+        ("- " * 5_000, (1, 201)),
+        ("x: [1,\n  b, é😀, '[', \"[{\", p, &a [1], !!seq " + "[" * 5_000, (2, 136)),
+        ("\n\n- - k: &x [ # [[[\n" + " [" * 5_000, (4, 194)),
+    ],
+)
+def test_deep_nesting_is_refused_without_a_crash(
+    text: str, place: tuple[int, int], loader: type[yaml.SafeLoader] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Depth is counted by us, whatever limit the reader has, and however far it looks ahead."""
+    if loader is None:
+        pytest.skip("PyYAML without libyaml")
+    monkeypatch.setattr(yaml_parser, "LOADER", loader)
+
     (item,) = diagnostics(text)
 
-    assert item.rule == "too-deep"
+    assert (item.rule, item.location.line, item.location.column) == ("too-deep", *place)
+
+
+def _refuse_brackets(_loader: object) -> None:
+    raise yaml.scanner.ScannerError(problem="the document is too complex", problem_mark=None)
+
+
+@pytest.mark.parametrize(("levels", "rule"), [(99, "yaml-syntax"), (100, "yaml-syntax"), (101, "too-deep")])
+def test_a_reader_with_a_limit_of_its_own_decides_nothing(
+    levels: int, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a coming version says of a bracket, and without saying where: `too-deep` is what is too deep for us."""
+    monkeypatch.setattr(yaml_parser, "LOADER", yaml.SafeLoader)
+    monkeypatch.setattr(yaml_syntax, "LOADER", yaml.SafeLoader)
+    monkeypatch.setattr(yaml.SafeLoader, "fetch_flow_sequence_start", _refuse_brackets)
+
+    (item,) = diagnostics("[" * levels + "]" * levels)
+
+    assert item.rule == rule
+    if rule == "yaml-syntax":
+        assert "too complex" in item.why
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "key: a" + "[" * 200 + ": x",
+        "key: b " + "[" * 200 + ": x",
+        "key: '" + "[" * 200,
+        "key: x # " + "[" * 200 + "\n @",
+        "[" + "[]," * 200 + "@",
+        "{'" + "[" * 200 + "', b: @",
+    ],
+)
+def test_a_bracket_that_opens_nothing_is_not_counted(text: str) -> None:
+    """In a text, a comment, or closed again: what is wrong is something else."""
+    (item,) = diagnostics(text)
+
+    assert item.rule == "yaml-syntax"
 
 
 def test_a_bomb_of_aliases_is_refused() -> None:

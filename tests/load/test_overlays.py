@@ -104,3 +104,25 @@ def test_an_overlay_that_is_no_mapping(overlay: str) -> None:
     (item,) = diagnostics(HEADER, overlay)
 
     assert (item.rule, str(item.location)) == ("wrong-type", "overlay-1.yaml:1:1")
+
+
+@pytest.mark.parametrize(
+    ("overlay", "place"),
+    [
+        ("exchanges:\n", "overlay-1.yaml:1:1"),
+        ("environment: e\nexchanges:\n  x:\n  y:\n", "overlay-1.yaml:2:1"),
+        ("ignore: []\n", "overlay-1.yaml:1:1"),
+    ],
+)
+def test_an_overlay_that_empties_a_section_is_a_warning(overlay: str, place: str) -> None:
+    """By removing it, each of its entries, or by an empty list: everything in it would be deleted."""
+    base = HEADER + "exchanges: {x: {}, y: {}}\nignore: ['queue:a']\n"
+
+    (item,) = diagnostics(base, overlay)
+
+    assert (item.rule, str(item.location)) == ("empty-section", place)
+
+
+def test_an_overlay_that_leaves_something_is_none() -> None:
+    """One entry fewer is what overlays are for, and what was empty before is no loss."""
+    assert not diagnostics(HEADER + "exchanges: {x: {}, y: {}}\nqueues: {}\n", "exchanges:\n  x:\nqueues: {}\n")

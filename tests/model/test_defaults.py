@@ -8,7 +8,7 @@ import pytest
 
 from letrade_topo.load.topology_file import load_topology
 from letrade_topo.model.messages import Priority
-from letrade_topo.model.topology import DeadLettering, DeadLetterTarget, Queue, RetryPolicy, Topology
+from letrade_topo.model.topology import DeadLettering, DeadLetterTarget, DeclaredQueue, RetryPolicy, Topology
 from letrade_topo.model.units import Duration
 from tests.load.marked import HEADER
 from tests.load.rule_cases import FLOW
@@ -23,7 +23,7 @@ def loaded(folder: Path, text: str) -> Topology:
     return load_topology(path).topology
 
 
-def queue(folder: Path, fields: str, top: str = "retry: {delay: 1s}\n") -> Queue:
+def queue(folder: Path, fields: str, top: str = "retry: {delay: 1s}\n") -> DeclaredQueue:
     """One queue with these fields."""
     return loaded(folder, f"{FLOW}{top}queues: {{q: {{messages: [a.b], {fields}}}}}\n").queues["q"]
 

@@ -60,7 +60,8 @@ def test_anything_is_a_duration_or_a_unit_error(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [5, 5.0, "5", "5 parsecs", "5S", "-5s", "1e3s", "5s5s", "0.0001ms", "", "s", True, None, []]
+    "value",
+    [5, 5.0, "5", "5 parsecs", "5S", "-5s", "1e3s", "5s5s", "5²s", "٥s", "５s", "0.0001ms", "", "s", True, None, []],
 )
 def test_what_is_no_duration(value: object) -> None:
     """A number without a unit, an unknown unit, less than a millisecond, anything else."""

@@ -7,14 +7,21 @@ from collections.abc import Collection, Iterator
 from letrade_topo.model.rules import (
     arguments,
     claim_check,
+    cycles,
+    exchange_types,
     flows,
     keys,
     logins,
     naming,
+    parameters,
+    patterns,
+    permanence,
     policies,
+    policy_effects,
     queue_features,
     references,
     sensitive,
+    ways,
 )
 from letrade_topo.model.rules.problem import Breach, Problem, Rule, RuleText, Severity
 from letrade_topo.model.topology import Topology
@@ -25,10 +32,17 @@ RULES: tuple[Rule, ...] = (
     *keys.RULES,
     *sensitive.RULES,
     *flows.RULES,
+    *cycles.RULES,
+    *ways.RULES,
     *queue_features.RULES,
+    *permanence.RULES,
+    *exchange_types.RULES,
     *arguments.RULES,
     *logins.RULES,
     *policies.RULES,
+    *policy_effects.RULES,
+    *parameters.RULES,
+    *patterns.RULES,
     *claim_check.RULES,
 )
 """Every rule, in the order of the reference page."""
@@ -44,12 +58,21 @@ def broken_rules(
         whole: all of the file could be read; otherwise rules that need to see all of it are left out.
         unreadable: sections of which nothing could be read; rules that look names up in them are left out.
     """
-    for rule in RULES:
+    for rule in RULES:  # references first
         if (whole or not rule.needs_whole) and rule.looks_up not in unreadable:
             text = rule.text
             for breach in rule.check(topology):
+                whole = whole and rule not in references.RULES  # what is missing elsewhere then may be what is misspelt
                 yield Problem(
-                    text.id, text.severity, breach.path, text.title, breach.why, breach.fix, at_key=breach.at_key
+                    text.id,
+                    breach.severity or text.severity,
+                    breach.path,
+                    text.title,
+                    breach.why,
+                    breach.fix,
+                    at_key=breach.at_key,
+                    otherwise=breach.otherwise,
+                    related=breach.related,
                 )
 
 

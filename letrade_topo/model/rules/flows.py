@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from letrade_topo.model.messages import EnvelopeMode
 from letrade_topo.model.overlap import KeyFamily
+from letrade_topo.model.policies_in_force import judged_policies
 from letrade_topo.model.routes import DEFAULT_EXCHANGE, Routes
-from letrade_topo.model.rules.problem import Breach, Rule, Severity, rule
-from letrade_topo.model.topology import DeadLetterTarget, Queue, Topology
+from letrade_topo.model.rules.problem import Breach, Path, Rule, Severity, rule
+from letrade_topo.model.security import Enforcement
+from letrade_topo.model.topology import DeadLetterTarget, DeclaredQueue, Topology
 
 
 def _published(topology: Topology) -> set[str]:
@@ -52,13 +55,21 @@ def published_not_consumed(topology: Topology) -> Iterator[Breach]:
     needs_whole=True,
 )
 def consumed_not_published(topology: Topology) -> Iterator[Breach]:
-    """Types that some service consumes and none publishes."""
+    """Types, and patterns of types, that some service consumes and none publishes."""
     published = _published(topology)
+    families = {one.name: KeyFamily.of_template(one.key) for one in topology.messages.values()}
     for service in topology.services.values():
         for name in service.consumes:
             if name in topology.messages and name not in published:
                 why = f"No service publishes {name!r}, so {service.name!r} waits in vain."
                 yield Breach(("services", service.name, "consumes", name), why, "Add it to a service's `publishes`.")
+        for pattern in service.patterns:
+            own = KeyFamily.of_template(pattern)
+            meant = [name for name, family in families.items() if own.overlaps(family)]
+            if meant and published.isdisjoint(meant):
+                why = f"No service publishes a type that {pattern.text!r} matches ({', '.join(map(repr, meant[:3]))})."
+                fix = "Add one of them to a service's `publishes`."
+                yield Breach(("services", service.name, "consumes", pattern.text), why, fix)
 
 
 @rule(
@@ -82,6 +93,7 @@ def message_unused(topology: Topology) -> Iterator[Breach]:
     "queue with messages that its service does not consume",
     "`consumes` says what a service understands: its permissions and the keys with which sensitive fields are "
     "encrypted follow from it. A queue of the service holds nothing else.",
+    needs_whole=True,
 )
 def queue_not_consumed_by_service(topology: Topology) -> Iterator[Breach]:
     """Queues that list a type which their service does not consume."""
@@ -153,7 +165,7 @@ def pattern_without_messages(topology: Topology) -> Iterator[Breach]:
                 yield Breach(("services", service.name, "consumes", pattern.text), why, fix)
 
 
-def _dead_letter_targets(queue: Queue, routes: Routes) -> set[str]:
+def _dead_letter_targets(queue: DeclaredQueue, routes: Routes) -> set[str]:
     """The queues that dead letters of a queue reach by its declared target."""
     target = queue.dead_lettering
     if not isinstance(target, DeadLetterTarget):
@@ -165,7 +177,8 @@ def _dead_letter_targets(queue: Queue, routes: Routes) -> set[str]:
 @rule(
     "dead-letter-unroutable",
     "dead letters that go nowhere",
-    "The broker drops a dead letter that its exchange routes to no queue.",
+    "The broker drops a dead letter that its exchange routes to no queue. A warning at a queue that has neither a "
+    "service nor message types.",
     needs_whole=True,
 )
 def dead_letter_unroutable(topology: Topology) -> Iterator[Breach]:
@@ -180,47 +193,55 @@ def dead_letter_unroutable(topology: Topology) -> Iterator[Breach]:
         key = "their own keys" if target.routing_key is None else repr(target.routing_key)
         why = f"{target.exchange or 'The default exchange'!r} routes {key} to no queue: dead letters would be lost."
         fix = "Bind a queue to that exchange and key, or remove `dead_letter`: then the retry ladder takes them."
-        yield Breach(("queues", queue.name, "dead_letter"), why, fix, at_key=True)
+        severity = None if queue.is_on_bus else Severity.WARNING
+        yield Breach(("queues", queue.name, "dead_letter"), why, fix, at_key=True, severity=severity)
+    yield from _unroutable_by_policy(topology, routes)
+
+
+def _unroutable_by_policy(topology: Topology, routes: Routes) -> Iterator[Breach]:
+    """Policies whose dead-letter exchange is declared and leads the keys of their queues nowhere."""
+    for one in judged_policies(topology):
+        exchange, key = (one.policy.definition.get(f"dead-letter-{part}") for part in ("exchange", "routing-key"))
+        if not isinstance(exchange, str) or exchange not in topology.exchanges:
+            continue  # whose exchange it is, and what is bound there, is not known
+        for queue in one.applied:
+            families = [KeyFamily.of_key(key)] if isinstance(key, str) else routes.keys_of(queue.name)
+            if not any(routes.reached(exchange, family) for family in families):
+                why = f"{exchange!r} routes the dead letters of {queue.name!r} to no queue: they would be lost."
+                fix = "Bind a queue to that exchange, or let the policy lead to another."
+                path: Path = ("policies", one.policy.name, "definition", "dead-letter-exchange")
+                yield Breach(path, why, fix, severity=None if queue.is_on_bus else Severity.WARNING)
+                break
 
 
 @rule(
-    "dead-letter-cycle",
-    "dead letters that go round in a circle",
-    "A queue whose dead letters come back to it, maybe over others, rejects the same message for ever, as fast as the "
-    "broker can. For delayed retries use `retry`, which counts the attempts.",
+    "envelope-without-effect",
+    "envelopes that nobody completes",
+    "`envelope: complete` is for what services publish to exchanges whose messages are checked. Where no message type "
+    "is published, or the mode is `off`, bodies pass as they are.",
+    severity=Severity.WARNING,
     needs_whole=True,
 )
-def dead_letter_cycle(topology: Topology) -> Iterator[Breach]:
-    """Circles of declared dead-letter targets."""
-    routes = Routes(topology)
-    following = {name: _dead_letter_targets(queue, routes) for name, queue in topology.queues.items()}
-    reported: set[str] = set()
-    for name in topology.queues:
-        circle = _circle(name, following) if following[name] and name not in reported else None
-        if circle is None:
+def envelope_without_effect(topology: Topology) -> Iterator[Breach]:
+    """Exchanges and services where nothing is published that is checked."""
+    published = {
+        service.name: {topology.messages[name].exchange for name in service.publishes if name in topology.messages}
+        for service in topology.services.values()
+    }
+    unchecked = {name for name in topology.exchanges if topology.mode_of(name) is Enforcement.OFF}
+    fix = "Remove the line, or declare what is published."
+    for exchange in topology.exchanges.values():
+        if exchange.envelope is not EnvelopeMode.COMPLETE:
             continue
-        reported.update(circle)
-        way = " → ".join(repr(step) for step in [*circle, name])
-        yield Breach(
-            ("queues", name, "dead_letter"), f"Dead letters travel {way}.", "Lead one of them elsewhere.", at_key=True
-        )
-
-
-def _circle(start: str, following: dict[str, set[str]]) -> list[str] | None:
-    """The shortest way from a queue back to itself."""
-    came_from: dict[str, str] = {}
-    todo = [start]
-    for queue in todo:
-        for step in sorted(following.get(queue, ())):
-            if step == start:
-                way = [queue]
-                while way[-1] != start:
-                    way.append(came_from[way[-1]])
-                return way[::-1]
-            if step not in came_from:
-                came_from[step] = queue
-                todo.append(step)
-    return None
+        path: Path = ("exchanges", exchange.name, "envelope")
+        if exchange.name in unchecked:
+            yield Breach(path, f"The mode of {exchange.name!r} is `off`.", "Remove the line, or set `mode: warn`.")
+        elif not any(exchange.name in exchanges for exchanges in published.values()):
+            yield Breach(path, f"No service publishes a message type of {exchange.name!r}.", fix)
+    for service in topology.services.values():
+        if service.envelope is EnvelopeMode.COMPLETE and published[service.name] <= unchecked:
+            why = f"{service.name!r} publishes nothing that is checked."
+            yield Breach(("services", service.name, "envelope"), why, fix)
 
 
 RULES: tuple[Rule, ...] = (
@@ -232,5 +253,5 @@ RULES: tuple[Rule, ...] = (
     queue_without_bindings,
     pattern_without_messages,
     dead_letter_unroutable,
-    dead_letter_cycle,
+    envelope_without_effect,
 )

@@ -8,6 +8,7 @@ from itertools import chain
 
 from letrade_topo.model.messages import MessageType
 from letrade_topo.model.overlap import KeyFamily
+from letrade_topo.model.routes import PREDEFINED_TYPES
 from letrade_topo.model.routing import KeyTemplate
 from letrade_topo.model.rules.problem import Breach, Path, Rule, Severity, rule
 from letrade_topo.model.topology import DestinationType, ExchangeType, Topology
@@ -92,7 +93,7 @@ def _at_key(message: MessageType) -> bool:
 )
 def exchange_for_messages(topology: Topology) -> Iterator[Breach]:
     """Message types whose exchange cannot carry them."""
-    failed = (topology.dead_letter.exchange, topology.dead_letter.retry_exchange)
+    failed = topology.failure_exchanges
     for message in topology.messages.values():
         path: Path = ("messages", message.name, "exchange")
         exchange = topology.exchanges.get(message.exchange)
@@ -162,10 +163,35 @@ def duplicate_binding(topology: Topology) -> Iterator[Breach]:
             seen.add(identity)
 
 
+_ORDER_OF_PARTITIONS = "x-stream-partition-order"
+"""Of a super stream: clients ask for its partitions in this order (rabbit_stream_manager)."""
+
+
+@rule(
+    "binding-arguments",
+    "arguments that mean nothing",
+    "Only headers exchanges look at the arguments of a binding. On others two bindings that differ in arguments alone "
+    "are one way: a message arrives once, and on RabbitMQ 4.0 with Khepri removing one of them ends the way of both.",
+    severity=Severity.WARNING,
+)
+def binding_arguments(topology: Topology) -> Iterator[Breach]:
+    """Arguments of bindings from exchanges that do not look at them."""
+    types: dict[str, str] = {**PREDEFINED_TYPES, **{name: one.type for name, one in topology.exchanges.items()}}
+    types |= dict.fromkeys(topology.failure_exchanges, ExchangeType.TOPIC)
+    for index, binding in enumerate(topology.bindings):
+        kind = types.get(binding.source, ExchangeType.HEADERS)
+        unread = binding.arguments.keys() - {_ORDER_OF_PARTITIONS}
+        if unread and kind in list(ExchangeType) and kind != ExchangeType.HEADERS:
+            why = f"{binding.source!r} is a {kind} exchange: it routes by the key, whatever the arguments are."
+            fix = "Remove `arguments`, or make the exchange a headers exchange."
+            yield Breach(("bindings", index, "arguments"), why, fix, at_key=True)
+
+
 RULES: tuple[Rule, ...] = (
     ambiguous_key,
     exchange_for_messages,
     lifetime,
     binding_key,
     duplicate_binding,
+    binding_arguments,
 )

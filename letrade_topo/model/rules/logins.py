@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from urllib.parse import urlsplit
 
-from letrade_topo.model.rules.problem import Breach, Path, Rule, Severity, rule
+from letrade_topo.model.anchors import anchored, is_anchored
+from letrade_topo.model.expressions import doubt_about, why_unreadable
+from letrade_topo.model.routes import PREDEFINED_TYPES
+from letrade_topo.model.rules.problem import Breach, Path, Rule, Severity, did_you_mean, rule
 from letrade_topo.model.topology import ExchangeType, Topology
+
+_PREDEFINED: Mapping[str, str] = {"": "direct", **PREDEFINED_TYPES}
 
 
 @rule(
@@ -36,6 +41,7 @@ def user_collision(topology: Topology) -> Iterator[Breach]:
     "service-without-login",
     "service that cannot log in",
     "A service proves who it is by a client certificate (`security.tls.client_certificates`) or by a password.",
+    looks_up="security",
 )
 def service_without_login(topology: Topology) -> Iterator[Breach]:
     """Services without a password where certificates are not the policy."""
@@ -54,16 +60,31 @@ def service_without_login(topology: Topology) -> Iterator[Breach]:
     "A user without a password logs in only where the broker accepts a client certificate or an identity from "
     "elsewhere.",
     severity=Severity.WARNING,
+    looks_up="security",
 )
 def user_without_login(topology: Topology) -> Iterator[Breach]:
     """Users without a password where certificates are not the policy."""
     if topology.security.tls.client_certificates:
         return
     for name, user in topology.users.items():
-        if user.password is None:
+        if user.password is None and user.password_hash is None and not user.is_password_unmanaged:
             why = "It has no password, and `security.tls.client_certificates` is false."
-            fix = "Add `password: {env: NAME}` or `password: {file: PATH}`."
+            fix = "Add `password: {env: NAME}` or `password: {file: PATH}`, or `password: unmanaged`."
             yield Breach(("users", name), why, fix, at_key=True)
+
+
+@rule(
+    "password-and-hash",
+    "two passwords of one user",
+    "A user has one password: `password` says where it is, or `password_hash` where its hash is. Beside "
+    "`password: unmanaged` the hash is the one that a user is made with.",
+)
+def password_and_hash(topology: Topology) -> Iterator[Breach]:
+    """Users with both references."""
+    for name, user in topology.users.items():
+        if user.password is not None and user.password_hash is not None:
+            why = "Which of the two it shall have is not said."
+            yield Breach(("users", name, "password_hash"), why, "Remove one of them.", at_key=True)
 
 
 @rule(
@@ -82,56 +103,90 @@ def direct_reply_to(topology: Topology) -> Iterator[Breach]:
             yield Breach(("services", name, "direct_reply_to"), why, fix)
 
 
+def _expressions(topology: Topology) -> Iterator[tuple[Path, str]]:
+    """The regular expressions of users, each with its place."""
+    for name, user in topology.users.items():
+        for field in ("configure", "write", "read"):
+            yield ("users", name, "permissions", field), getattr(user, field)
+        for index, permission in enumerate(user.topic_permissions):
+            for field in ("write", "read"):
+                yield ("users", name, "topic_permissions", index, field), getattr(permission, field)
+
+
 @rule(
     "permission-pattern",
     "permission that is no regular expression",
-    "Permissions are regular expressions on names; the broker refuses one that does not compile.",
+    "Permissions are regular expressions on names, topic permissions on routing keys; the broker refuses one that does "
+    "not compile.",
 )
 def permission_pattern(topology: Topology) -> Iterator[Breach]:
     """Permissions and topic permissions that do not compile."""
-    for name, user in topology.users.items():
-        for field in ("configure", "write", "read"):
-            if (reason := why_no_expression(getattr(user, field))) is not None:
-                yield Breach(("users", name, "permissions", field), reason, "Correct it, or escape what is literal.")
-        for index, permission in enumerate(user.topic_permissions):
-            for field in ("write", "read"):
-                if (reason := why_no_expression(getattr(permission, field))) is not None:
-                    path = ("users", name, "topic_permissions", index, field)
-                    yield Breach(path, reason, "Correct it, or escape what is literal.")
+    for path, expression in _expressions(topology):
+        if (reason := why_unreadable(expression)) is not None:
+            yield Breach(path, reason, "Correct it, or escape what is literal.")
+
+
+@rule(
+    "expression-in-doubt",
+    "regular expression that versions read differently",
+    "RabbitMQ 4.3 reads regular expressions with a newer library than versions before it (PCRE2), which refuses some "
+    "of what the older one took for literal text, and knows more.",
+    severity=Severity.WARNING,
+)
+def expression_in_doubt(topology: Topology) -> Iterator[Breach]:
+    """Expressions and patterns that some versions refuse."""
+    patterns = ((("policies", name, "pattern"), policy.pattern) for name, policy in topology.policies.items())
+    for path, expression in chain(_expressions(topology), patterns):
+        if (doubt := doubt_about(expression)) is not None:
+            yield Breach(path, f"In {expression!r} {doubt}.", "Write it in another way.")
 
 
 @rule(
     "permission-not-anchored",
     "permission that covers more than it seems to",
-    "RabbitMQ searches for a permission's expression anywhere in a name: `orders` also covers `all-orders-archive`.",
+    "RabbitMQ searches for a permission's expression anywhere in a name or key: `orders` also covers "
+    "`all-orders-archive`, and `^orders|bills$` whatever begins with the one or ends with the other.",
     severity=Severity.WARNING,
 )
 def permission_not_anchored(topology: Topology) -> Iterator[Breach]:
-    """Permissions without ^ and $ that are not plainly everything."""
-    for name, user in topology.users.items():
-        for field in ("configure", "write", "read"):
-            expression = getattr(user, field)
-            if expression not in ("", ".*") and not is_anchored(expression):
-                why = f"{expression!r} matches anywhere in a name."
-                fix = f"Write ^(?:{expression})$, or .* for everything."
-                yield Breach(("users", name, "permissions", field), why, fix)
+    """Permissions of which an alternative lacks ^ or $, unless it is plainly open there."""
+    for path, expression in _expressions(topology):
+        if expression and why_unreadable(expression) is None and not is_anchored(expression):
+            what = "key" if "topic_permissions" in path else "name"
+            why = f"{expression!r} also matches within a longer {what}."
+            yield Breach(path, why, f"Write {anchored(expression)}, or .* for everything.{_glob_hint(expression)}")
+
+
+def _glob_hint(expression: str) -> str:
+    """For who took * for a wildcard."""
+    is_likely = re.search(r"[\w-]\*", expression) is not None
+    return " A * alone repeats the character before it; any text is .*." if is_likely else ""
 
 
 @rule(
     "topic-permission-exchange",
     "topic permission without effect",
-    "Topic permissions hold on topic exchanges; on others the broker does not look at them.",
+    "Topic permissions hold on topic exchanges; on others the broker does not look at them. From RabbitMQ 4.3.2 on it "
+    "refuses one on an exchange that does not exist.",
     severity=Severity.WARNING,
 )
 def topic_permission_exchange(topology: Topology) -> Iterator[Breach]:
-    """Topic permissions on exchanges of another type."""
+    """Topic permissions on exchanges of another type, or on none that is declared."""
+    known = {**_PREDEFINED, **dict.fromkeys(topology.failure_exchanges, ExchangeType.TOPIC)}
     for name, user in topology.users.items():
         for index, permission in enumerate(user.topic_permissions):
             exchange = topology.exchanges.get(permission.exchange)
-            if exchange is not None and exchange.type is not ExchangeType.TOPIC:
+            kind = exchange.type if exchange else known.get(permission.exchange)
+            if kind is None:
+                why = f"{permission.exchange!r} is not under `exchanges`: it holds only if somebody else makes that."
+                fix = did_you_mean(permission.exchange, topology.exchanges, "Declare the exchange, or remove it.")
+                yield Breach(("users", name, "topic_permissions", index, "exchange"), why, fix)
+            if kind is not None and kind != ExchangeType.TOPIC:
                 path = ("users", name, "topic_permissions", index, "exchange")
-                why = f"{permission.exchange!r} is a {exchange.type} exchange, and any key may be published to it."
-                yield Breach(path, why, "Remove it, or make the exchange a topic exchange.")
+                called = repr(permission.exchange) if permission.exchange else "The default exchange"
+                why = f"{called} is a {kind} exchange, and any key may be published to it."
+                fix = "Remove it, or make the exchange a topic exchange." if exchange else "Remove it."
+                yield Breach(path, why, fix)
 
 
 @rule(
@@ -164,37 +219,15 @@ def secret_in_url(topology: Topology) -> Iterator[Breach]:
         yield Breach(("broker", "management"), "The address holds a user name or a password.", fix)
 
 
-def why_no_expression(expression: str) -> str | None:
-    """Why RabbitMQ would not compile a regular expression, or None. PCRE and Python agree on what matters here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            re.compile(
-                expression.replace("(?<", "(?P<")
-                if "(?<" in expression and not _looks_behind(expression)
-                else expression
-            )
-        except (re.error, OverflowError, RecursionError) as error:
-            return f"{expression!r} is not a regular expression: {error}."
-    return None
-
-
-def _looks_behind(expression: str) -> bool:
-    return "(?<=" in expression or "(?<!" in expression
-
-
-def is_anchored(expression: str) -> bool:
-    """Whether an expression can match only a whole name, as far as its ends show."""
-    return expression.startswith(("^", r"\A")) and expression.endswith(("$", r"\z", r"\Z"))
-
-
 RULES: tuple[Rule, ...] = (
     user_collision,
     service_without_login,
     user_without_login,
+    password_and_hash,
     direct_reply_to,
     permission_pattern,
     permission_not_anchored,
+    expression_in_doubt,
     topic_permission_exchange,
     service_without_messages,
     secret_in_url,

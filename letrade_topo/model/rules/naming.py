@@ -27,7 +27,7 @@ def _named(topology: Topology) -> Iterator[tuple[Path, str, bool]]:
     for service in topology.services.values():
         if service.user != service.name:
             yield ("services", service.name, "user"), service.user, False
-    for part in ("exchange", "queue", "retry_exchange"):
+    for part in ("exchange", "queue", "retry_exchange") if topology.has_dead_letters else ():
         yield ("dead_letter", part), getattr(topology.dead_letter, part), False
 
 
@@ -43,14 +43,26 @@ def empty_name(topology: Topology) -> Iterator[Breach]:
     "name-characters",
     "unsuitable characters in a name",
     "A control character, a line break or a space at either end of a name is legal on the broker and cannot be seen or "
-    "typed by the person who looks for it.",
+    "typed by the person who looks for it. A warning where the object may have been there before the topology.",
 )
 def name_characters(topology: Topology) -> Iterator[Breach]:
     """Names with invisible characters."""
     for path, name, at_key in _named(topology):
         if _UNSUITABLE.search(name):
             why = f"{name!r} has a control character, or a space at its beginning or end."
-            yield Breach(path, why, "Remove it.", at_key)
+            severity = None if _is_ours(path, topology) else Severity.WARNING
+            yield Breach(path, why, "Remove it.", at_key, severity=severity)
+
+
+def _is_ours(path: Path, topology: Topology) -> bool:
+    """Whether a name belongs to what only a topology has; other objects may have been there before it."""
+    match path:
+        case ("queues", str(name)):
+            return topology.queues[name].is_on_bus
+        case (("messages" | "services" | "dead_letter"), *_):
+            return True
+        case _:
+            return False
 
 
 @rule(
@@ -133,8 +145,9 @@ def derived_name(topology: Topology) -> Iterator[Breach]:
         if name in derived:
             yield Breach(("queues", name), f"{name!r} is already {derived[name]}.", "Rename this queue.", at_key=True)
     dead_letter = topology.dead_letter
+    failure_exchanges = topology.failure_exchanges
     for name in topology.exchanges:
-        if name in (dead_letter.exchange, dead_letter.retry_exchange):
+        if name in failure_exchanges:
             why = f"{name!r} is already an exchange of `dead_letter`, which makes it as a topic exchange."
             fix = "Remove it here, or give `dead_letter` another one."
             yield Breach(("exchanges", name), why, fix, at_key=True)
@@ -146,7 +159,8 @@ def derived_name(topology: Topology) -> Iterator[Breach]:
 
 
 def _derived_queues(topology: Topology) -> Iterator[tuple[str, str]]:
-    yield topology.dead_letter.queue, "the queue of dead letters"
+    if topology.has_dead_letters:
+        yield topology.dead_letter.queue, "the queue of dead letters"
     for queue in topology.queues.values():
         if queue.has_rejected_queue:
             yield names.rejected_queue(queue.name), f"the queue of what {queue.name!r} rejected"
@@ -192,8 +206,37 @@ def exchange_and_queue_name(topology: Topology) -> Iterator[Breach]:
             yield Breach(("queues", name), why, "Rename the queue.", at_key=True)
 
 
+@rule(
+    "unreachable-name",
+    "name that could never be deleted",
+    "The management API cannot address `.` and `..`, and there are keys that it cannot tell from others: RabbitMQ "
+    "would make such an object or binding, and it could not be listed, changed or deleted any more.",
+)
+def unreachable_name(topology: Topology) -> Iterator[Breach]:
+    """Names and binding keys that lead nowhere in the management API."""
+    for path, name, at_key in _named(topology):
+        is_on_broker = path[0] not in ("messages", "services") or path[-1] == "user"
+        if name in names.UNREACHABLE_NAMES and is_on_broker:
+            yield Breach(path, f"The management API drops {name!r} from its paths.", "Rename it.", at_key)
+    for service in topology.services.values():
+        if service.name in names.UNREACHABLE_NAMES and service.user == service.name:
+            why = f"Its user would be called {service.name!r}, which the management API drops from its paths."
+            yield Breach(("services", service.name), why, "Rename it, or give it another `user`.", at_key=True)
+    for index, binding in enumerate(topology.bindings):
+        reason = names.why_never_unbound(binding.routing_key, has_arguments=bool(binding.arguments))
+        if reason is not None:
+            yield Breach(("bindings", index, "routing_key"), reason, "Use another key.")
+    for message in topology.messages.values():
+        reason = names.why_never_unbound(message.key.binding_key, has_arguments=False)
+        if reason is not None:
+            is_name = message.key.text == message.name
+            place: Path = ("messages", message.name) if is_name else ("messages", message.name, "key")
+            yield Breach(place, reason, "Use another key.", at_key=is_name)
+
+
 RULES: tuple[Rule, ...] = (
     empty_name,
+    unreachable_name,
     name_characters,
     name_too_long,
     reserved_name,

@@ -46,12 +46,19 @@ class Breach:
         why: what is wrong there and why that is a problem, in full sentences.
         fix: what to do, in full sentences.
         at_key: the key of the value is meant, not the value.
+        otherwise: what is meant where the file does not have the value at `path`.
+        related: another place that belongs to it, and what is there.
+        severity: if it differs from the rule's: what somebody else made is told, where the same in what is ours is an
+            error.
     """
 
     path: Path
     why: str
     fix: str
     at_key: bool = False
+    otherwise: Path = ()
+    related: tuple[Path, str] | None = None
+    severity: Severity | None = None
 
 
 Check: TypeAlias = Callable[[Topology], Iterator[Breach]]
@@ -65,7 +72,7 @@ class Rule:
         text: what people read.
         check: yields where it is broken.
         needs_whole: it judges what is *not* there, so it is silent about a file of which parts were unreadable.
-        looks_up: the section in which it looks for names; it is silent when that was unreadable.
+        looks_up: the section in which it looks for names or settings; it is silent when that was unreadable.
     """
 
     text: RuleText
@@ -85,6 +92,8 @@ class Problem:
     why: str = ""
     fix: str = ""
     at_key: bool = False
+    otherwise: Path = ()
+    related: tuple[Path, str] | None = None
 
 
 def rule(
@@ -109,11 +118,18 @@ MOST_CANDIDATES = 100
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
     """A suggestion from `known`, or else another advice."""
+    close = closest(name, known)
+    return f"Did you mean {close!r}?" if close is not None else otherwise
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The one of `known` that may be meant by `name`, whatever its case."""
     candidates = list(known)
     if len(candidates) > MOST_CANDIDATES:  # difflib takes milliseconds for each thousand
         candidates = [one for one in candidates if _is_alike(name, one)][:MOST_CANDIDATES]
-    close = get_close_matches(name, candidates, 1, 0.6)
-    return f"Did you mean {close[0]!r}?" if close else otherwise
+    by_lower_case = {one.lower(): one for one in reversed(candidates)}
+    close = get_close_matches(name.lower(), by_lower_case, 1, 0.6)
+    return by_lower_case[close[0]] if close else None
 
 
 def _is_alike(name: str, other: str) -> bool:

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from letrade_topo.model.rules.problem import Breach, Path, Rule, Severity, rule
-from letrade_topo.model.topology import DeadLettering, DeadLetterTarget, Guarantee, Queue, QueueType, Topology
+from letrade_topo.model.settings import LONGEST_EXPIRY_MILLISECONDS
+from letrade_topo.model.topology import (
+    DeadLettering,
+    DeadLetterTarget,
+    DeclaredQueue,
+    Guarantee,
+    Overflow,
+    QueueType,
+    Topology,
+)
 from letrade_topo.model.units import Duration
 
-LONGEST_TTL_MILLISECONDS = 2**32 - 1
-"""RabbitMQ keeps expiry times in 32 bits (rabbit_misc, check_expiry)."""
+LONGEST_TTL_MILLISECONDS = LONGEST_EXPIRY_MILLISECONDS
+_LENGTHS = frozenset({"x-max-length", "x-max-length-bytes"})
 
 
 @rule(
@@ -43,13 +52,15 @@ def stream_feature(topology: Topology) -> Iterator[Breach]:
                 yield Breach(("queues", queue.name, field), why, fix, at_key=True)
 
 
-def _not_of_streams(queue: Queue) -> Iterator[str]:
+def _not_of_streams(queue: DeclaredQueue) -> Iterator[str]:
     if isinstance(queue.dead_lettering, DeadLetterTarget):
         yield "dead_letter"
     if queue.dead_lettering is DeadLettering.RETRY:
         yield "retry"
     if queue.guarantee is Guarantee.AT_MOST_ONCE:
         yield "guarantee"
+    if queue.overflow not in (None, Overflow.NONE):
+        yield "overflow"
     given = {
         "max_length": queue.limits.max_length,
         "expires": queue.limits.expires,
@@ -72,6 +83,20 @@ def delivery_limit_type(topology: Topology) -> Iterator[Breach]:
             why = f"A {queue.type} queue would deliver a message again and again in spite of it."
             fix = "Remove it, or make it a quorum queue."
             yield Breach(("queues", queue.name, "delivery_limit"), why, fix, at_key=True)
+
+
+@rule(
+    "redelivery-delay-type",
+    "redelivery delay on a queue that holds nothing back",
+    "Only quorum queues hold back what a consumer gives back.",
+)
+def redelivery_delay_type(topology: Topology) -> Iterator[Breach]:
+    """Classic queues and streams with a redelivery delay."""
+    for queue in topology.queues.values():
+        if queue.type is not QueueType.QUORUM and queue.limits.redelivery_delay is not None:
+            why = f"A {queue.type} queue would deliver a message again at once in spite of it."
+            fix = "Remove it, or make it a quorum queue."
+            yield Breach(("queues", queue.name, "redelivery_delay"), why, fix, at_key=True)
 
 
 @rule(
@@ -113,7 +138,8 @@ def at_most_once_needs_limit(topology: Topology) -> Iterator[Breach]:
     """At-most-once queues without a length limit."""
     for queue in topology.queues.values():
         limits = queue.limits
-        unlimited = limits.max_length is None and limits.max_length_bytes is None
+        by_argument = _LENGTHS & set(queue.arguments)
+        unlimited = limits.max_length is None and limits.max_length_bytes is None and not by_argument
         if queue.guarantee is Guarantee.AT_MOST_ONCE and unlimited and queue.type is not QueueType.STREAM:
             fix = "Add `max_length` or `max_length_bytes`."
             yield Breach(("queues", queue.name, "guarantee"), "The queue would never be full.", fix)
@@ -139,14 +165,14 @@ def at_most_once_dead_letter(topology: Topology) -> Iterator[Breach]:
 @rule(
     "queue-limit",
     "limit that the broker refuses",
-    "RabbitMQ counts expiry times in 32 bits of milliseconds, about 49 days; `expires` is at least 1 ms.",
+    "RabbitMQ takes expiry times of up to ten years (of 365 days); `expires` is at least 1 ms.",
 )
 def queue_limit(topology: Topology) -> Iterator[Breach]:
     """Expiry times out of range."""
     for queue in topology.queues.values():
         for field, value, least in (("expires", queue.limits.expires, 1), ("message_ttl", queue.message_ttl, 0)):
             if value is not None and not least <= value.milliseconds <= LONGEST_TTL_MILLISECONDS:
-                why = f"{value} is not between {least} ms and {LONGEST_TTL_MILLISECONDS} ms (49 days)."
+                why = f"{value} is not between {least} ms and {LONGEST_TTL_MILLISECONDS} ms (ten years)."
                 yield Breach(("queues", queue.name, field), why, "Write another duration.")
 
 
@@ -172,11 +198,13 @@ def queue_expires(topology: Topology) -> Iterator[Breach]:
     "retry-delay",
     "unusable retry delay",
     "Each retry waits in a queue of its own; its delay is longer than nothing and, after all multiplications, at most "
-    "2^32 - 1 ms (49 days), the longest that RabbitMQ counts.",
+    "ten years, the longest that RabbitMQ takes.",
 )
 def retry_delay(topology: Topology) -> Iterator[Breach]:
     """Ladders with delays out of range."""
-    places: list[tuple[Path, Queue]] = [(("queues", queue.name, "retry"), queue) for queue in topology.queues.values()]
+    places: list[tuple[Path, DeclaredQueue]] = [
+        (("queues", queue.name, "retry"), queue) for queue in topology.queues.values()
+    ]
     reported_default = False
     for path, queue in places:
         if queue.retry is None:
@@ -191,7 +219,9 @@ def retry_delay(topology: Topology) -> Iterator[Breach]:
             )
         longest = max(queue.retry.delays, default=Duration(0))
         if longest.milliseconds > LONGEST_TTL_MILLISECONDS:
-            why = f"The last retry would wait {longest.milliseconds} ms, over {LONGEST_TTL_MILLISECONDS} ms (49 days)."
+            why = (
+                f"The last retry would wait {longest.milliseconds} ms, over {LONGEST_TTL_MILLISECONDS} ms (ten years)."
+            )
             yield Breach(path, why, "Lower `max_retries`, `delay` or `multiplier`.", at_key=True)
 
 
@@ -226,6 +256,7 @@ RULES: tuple[Rule, ...] = (
     quorum_max_priority,
     stream_feature,
     delivery_limit_type,
+    redelivery_delay_type,
     classic_retry,
     classic_dead_letter,
     at_most_once_needs_limit,

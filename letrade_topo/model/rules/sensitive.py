@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from letrade_topo.model.messages import Json, MessageType
-from letrade_topo.model.rules.problem import Breach, Rule, did_you_mean, rule
+from letrade_topo.model.rules.problem import Breach, Rule, closest, did_you_mean, rule
 from letrade_topo.model.topology import Topology
 
 _POINTER = re.compile(r"(/([^~/]|~[01])*)+")
@@ -23,8 +23,24 @@ def sensitive_pointer(topology: Topology) -> Iterator[Breach]:
     """Pointers that are malformed, lead nowhere, or lie within each other."""
     for message in topology.messages.values():
         for pointer in message.sensitive:
-            if (wrong := _wrong_with(pointer, message)) is not None:
+            misspelt = _misspelt_property(pointer, message)
+            if misspelt is not None:
+                why = f"Nothing names the property {misspelt!r}, while `required` and `sensitive` name {pointer[1:]!r}."
+                path = ("messages", message.name, "schema", "properties", misspelt)
+                related = (("messages", message.name, "sensitive", pointer), f"{pointer!r} is named here")
+                yield Breach(path, why, f"Rename it to {pointer[1:]!r}.", at_key=True, related=related)
+            elif (wrong := _wrong_with(pointer, message)) is not None:
                 yield Breach(("messages", message.name, "sensitive", pointer), *wrong)
+
+
+def _misspelt_property(pointer: str, message: MessageType) -> str | None:
+    """The property that a pointer of one step means, if the schema requires that name and describes another."""
+    schema, name = message.schema or {}, pointer[1:]
+    properties, required = schema.get("properties"), schema.get("required")
+    if not isinstance(properties, Mapping) or not isinstance(required, list) or name in properties:
+        return None
+    meant = closest(name, properties)
+    return meant if name in required and meant not in required else None
 
 
 def _wrong_with(pointer: str, message: MessageType) -> tuple[str, str] | None:
@@ -46,7 +62,7 @@ def _follow(schema: Json | Mapping[str, Json], steps: list[str], root: Mapping[s
         schema = _resolved(schema, root)
         if not isinstance(schema, Mapping) or any(word in schema for word in _COMPOSED):
             return None
-        if step.isdigit() and "items" in schema:
+        if step.isascii() and step.isdigit() and "items" in schema:
             schema = schema["items"]
             continue
         properties = schema.get("properties")
@@ -82,7 +98,7 @@ def pointed_at(root: Mapping[str, Json], reference: str) -> Json | Mapping[str, 
         name = step.replace("~1", "/").replace("~0", "~")
         if isinstance(node, Mapping) and name in node:
             node = node[name]
-        elif isinstance(node, list) and name.isdigit() and int(name) < len(node):
+        elif isinstance(node, list) and name.isascii() and name.isdigit() and int(name) < len(node):
             node = node[int(name)]
         else:
             return None
