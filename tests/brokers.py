@@ -1,17 +1,20 @@
-"""Fixtures that give a test a real RabbitMQ, of each version that the project supports.
+"""Fixtures that give a test a real RabbitMQ, of each version that the project is tested with.
 
 A conftest uses them by `pytest_plugins = ["tests.brokers"]`. A test that uses one is marked
-`broker`, and runs once for each version unless `--broker` chose one. Nodes die with pytest, however
-that ends. Knows nothing of topologies.
+`broker`, and runs once for each version unless `--broker` chose one. Where the newest cannot be had, the run goes on
+without it and says so at its end. Nodes die with pytest, however that ends. Knows nothing of topologies.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -23,11 +26,16 @@ from letrade_topo.node.errors import RabbitMQMissing
 from letrade_topo.node.installation import Installation, find_installation
 from letrade_topo.node.node import Lifetime, Node
 from letrade_topo.node.settings import ADMINISTRATOR, Listener, NodeSettings
+from tests.ports import node_ports
 
 Made = TypeVar("Made")
 
-# Which Debian release packages which version.
-SUITES = {"3.10": "bookworm", "4.0": "trixie"}
+NEWEST = "newest"
+"""The version that Debian packages for its next release, whatever its number is today."""
+
+SUITES = {"3.10": "bookworm", "4.0": "trixie", NEWEST: "testing"}
+"""Which Debian release packages which version, oldest first."""
+
 _FIXTURES = frozenset({"broker", "broker_version", "one_broker", "one_broker_version", "start_broker", "vhost_name"})
 
 
@@ -37,8 +45,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--broker",
         action="append",
-        choices=sorted(SUITES),
-        help="run against this version of RabbitMQ only (repeatable; default: all)",
+        type=_version_named,
+        help="run against this version of RabbitMQ only: 3.10, 4.0, newest or its number (repeatable; default: all)",
     )
     group.addoption("--every-version", action="store_true", help="on all of them, also what is marked one_version")
     group.addoption("--fast", action="store_true", help="leave out every test that needs a broker")
@@ -54,8 +62,65 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("broker_version", versions, scope="session")
 
 
+def _version_named(name: str) -> str:
+    """One of SUITES: by its name there, or by the number that the newest has today."""
+    if name in SUITES:
+        return name
+    newest = _newest()
+    if isinstance(newest, Installation) and f"{newest.version}.".startswith(f"{name}."):
+        return NEWEST
+    known = f"{', '.join(SUITES)} (which is {newest.version if isinstance(newest, Installation) else 'not here'})"
+    raise argparse.ArgumentTypeError(f"{name!r} is none of {known}")
+
+
 def _chosen_versions(config: pytest.Config) -> list[str]:
-    return sorted(set(config.getoption("--broker") or SUITES))
+    """Those that were chosen, oldest first, without a newest that is not here.
+
+    Raises:
+        UsageError: it is not here, and no other was chosen.
+    """
+    chosen = config.getoption("--broker") or SUITES
+    newest = _newest()
+    if isinstance(newest, Installation):
+        return [version for version in SUITES if version in chosen]
+    versions = [version for version in SUITES if version in chosen and version != NEWEST]
+    if not versions:
+        raise pytest.UsageError(str(newest))
+    return versions
+
+
+@cache
+def _newest() -> Installation | RabbitMQMissing:
+    try:
+        return installation_of(NEWEST)
+    except RabbitMQMissing as missing:
+        return missing
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Which versions the names in the tests' ids stand for today."""
+    if config.getoption("--fast"):
+        return []
+    return [f"RabbitMQ: {', '.join(_spelt_out(version) for version in SUITES)}"]
+
+
+def _spelt_out(version: str) -> str:
+    try:
+        return f"{version} is {installation_of(version).version}"
+    except RabbitMQMissing:
+        return f"{version} IS NOT HERE"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # around pytest's own, so after its list of failures
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> Iterator[None]:
+    """Say loudly, at the end, that the newest version was not there."""
+    yield
+    missing = _newest()
+    is_wanted = NEWEST in (config.getoption("--broker") or SUITES) and not config.getoption("--fast")
+    if isinstance(missing, RabbitMQMissing) and is_wanted:
+        terminalreporter.section("NOT TESTED: the newest RabbitMQ", red=True, bold=True)
+        terminalreporter.line(f"{missing}")
+        terminalreporter.line("Everything ran on the other versions alone.")
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses by marker
@@ -84,6 +149,11 @@ class RunningBroker:
     def version(self) -> str:
         """Its full version, for example `3.10.8`."""
         return self.node.settings.installation.version
+
+    @property
+    def version_numbers(self) -> tuple[int, ...]:
+        """The same to be compared, for example `(3, 10, 8)`."""
+        return tuple(int(number) for number in self.version.split("."))
 
     @property
     def management_url(self) -> str:
@@ -134,9 +204,11 @@ class RunningBroker:
 
         RabbitMQ answers a declaration before it is on disk (Mnesia writes its log later): a queue
         that was answered with 201 can be gone when the node is killed within milliseconds. Call
-        this before `node.crash()` in a test that needs what it declared.
+        this before `node.crash()` in a test that needs what it declared. From 4.3 on there is no Mnesia:
+        Khepri answers after it is on disk.
         """
-        self.node.ctl("eval", "mnesia:sync_log().")
+        if self.version_numbers < (4, 3):
+            self.node.ctl("eval", "mnesia:sync_log().")
 
     def api(self, method: str, path: str, **options: Any) -> requests.Response:
         """Ask the management API as the administrator; `path` begins with `/api/`."""
@@ -158,43 +230,49 @@ def root_folder(version: str) -> Path:
 
 
 def installation_of(version: str) -> Installation:
-    """The installation of a version (`3.10`, `4.0`), on this machine or in its root folder.
+    """The installation of a version (of SUITES), on this machine or in its root folder.
 
     Raises:
         RabbitMQMissing: there is none; says how to make it.
     """
-    try:
-        here = find_installation()
-    except RabbitMQMissing:
-        pass
-    else:
-        if here.version.startswith(f"{version}."):
-            return here
+    if version != NEWEST:  # which no Debian release has: its number alone tells nothing
+        with suppress(RabbitMQMissing):
+            here = find_installation()
+            if is_of(version, here.version):
+                return here
     root = root_folder(version)
     try:
         return find_installation(root)
     except RabbitMQMissing as missing:
+        what = "the newest RabbitMQ" if version == NEWEST else f"RabbitMQ {version}"
         raise RabbitMQMissing(
-            f"the tests need RabbitMQ {version}, which is neither installed here nor in {root}",
+            f"the tests need {what}, which is {'not' if version == NEWEST else 'neither installed here nor'} in {root}",
             why=missing.why,
             fix=f"script/test makes it, as root; by hand: script/rabbitmq-root {SUITES[version]} {root}",
         ) from missing
 
+
+def is_of(version: str, number: str) -> bool:
+    """Whether a full number (`4.0.5`) is of a version of SUITES; whatever number the newest has is."""
+    return version == NEWEST or number.startswith(f"{version}.")
+
+
+_STATISTICS_SECONDS = 60.0
 
 BrokerFactory = Callable[..., RunningBroker]
 
 
 def _start(folder: Path, version: str, **options: Any) -> RunningBroker:
     settings = NodeSettings(folder, installation_of(version), **options)
-    node = Node(settings, lifetime=Lifetime.CALLER)
+    node = Node(settings, lifetime=Lifetime.CALLER, ports=node_ports(settings.listeners))
     node.start()
     return RunningBroker(node)
 
 
 @contextmanager
-def running_broker(folder: Path, version: str) -> Iterator[RunningBroker]:
-    """A node in a folder, for a fixture of a wider scope than `start_broker`."""
-    broker = _start(folder, version)
+def running_broker(folder: Path, version: str, **options: Any) -> Iterator[RunningBroker]:
+    """A node in a folder, for a fixture of a wider scope than `start_broker`; options as of `NodeSettings`."""
+    broker = _start(folder, version, **options)
     try:
         yield broker
     finally:
@@ -213,6 +291,7 @@ def _shared_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker
     def get(version: str) -> RunningBroker:
         if version not in brokers:
             brokers[version] = _start(tmp_path_factory.mktemp(f"rabbitmq-{version}-"), version)
+            _wait_for_statistics(brokers[version])
         elif not brokers[version].node.is_running:
             brokers[version].node.start()
         return brokers[version]
@@ -220,6 +299,14 @@ def _shared_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker
     yield get
     for each in brokers.values():
         each.node.kill()
+
+
+def _wait_for_statistics(broker: RunningBroker) -> None:
+    """Until it says which plug-ins it has: a plan of its first seconds cannot know."""
+    deadline = time.monotonic() + _STATISTICS_SECONDS
+    while not all("enabled_plugins" in node for node in broker.api("GET", "/api/nodes").json()):
+        assert time.monotonic() < deadline, "the broker has no statistics of itself"
+        time.sleep(0.1)
 
 
 @contextmanager
@@ -245,7 +332,7 @@ def one_for_each_version(
 @pytest.fixture(scope="session")
 def one_broker_version(pytestconfig: pytest.Config) -> str:
     """One of the chosen versions, for what depends on no version: the latest, which starts quickest."""
-    return max(_chosen_versions(pytestconfig))
+    return _chosen_versions(pytestconfig)[-1]
 
 
 @pytest.fixture(scope="session")

@@ -22,8 +22,9 @@ from letrade_topo.node.enclosure import enclose
 from letrade_topo.node.files import render_environment
 from letrade_topo.node.node import Lifetime, Node, NodeProcesses
 from letrade_topo.node.processes import ProcessIdentity, spawn
-from letrade_topo.node.settings import LOOPBACK, TLS_ONLY, NodeFolder, NodeSettings, Ports
+from letrade_topo.node.settings import LOOPBACK, TLS_ONLY, NodeFolder, NodeSettings
 from tests.brokers import RunningBroker, installation_of
+from tests.ports import free_port, node_ports
 
 _ONLINE_SECONDS = 60
 
@@ -64,7 +65,7 @@ def running_cluster(folder: Path, version: str, size: int = 3) -> Iterator[Clust
         size: how many.
     """
     first = folder / "n1"
-    epmd_port = Ports.free(TLS_ONLY).epmd
+    epmd_port = free_port()
     epmd = _start_epmd(first, version, epmd_port)
     try:
         nodes = [_node(folder, version, f"n{number}", epmd_port, epmd) for number in range(1, size + 1)]
@@ -83,7 +84,7 @@ def running_cluster(folder: Path, version: str, size: int = 3) -> Iterator[Clust
 
 def _node(folder: Path, version: str, name: str, epmd_port: int, epmd: ProcessIdentity) -> Node:
     settings = NodeSettings(folder / name, installation_of(version), name=name)
-    ports = replace(Ports.free(settings.listeners), epmd=epmd_port)
+    ports = replace(node_ports(settings.listeners), epmd=epmd_port)
     return Node(settings, lifetime=Lifetime.CALLER, ports=ports, processes=NodeProcesses(epmd))
 
 
@@ -92,7 +93,7 @@ def _start_epmd(folder: Path, version: str, port: int) -> ProcessIdentity:
     folder.mkdir()
     enclosure = enclose(settings.installation, folder)
     argv = enclosure.command(*Lifetime.CALLER.command, "epmd", "-address", LOOPBACK, "-port", str(port))
-    environment = render_environment(settings, replace(Ports.free(TLS_ONLY), epmd=port), enclosure)
+    environment = render_environment(settings, replace(node_ports(TLS_ONLY), epmd=port), enclosure)
     epmd = spawn(argv, environment, folder / "epmd")
     deadline = time.monotonic() + _ONLINE_SECONDS
     while not _accepts(port):  # a node that comes before it ends

@@ -7,49 +7,44 @@ address, in the management API's own spelling.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import ClassVar, NewType, TypeAlias
+from typing import ClassVar, TypeAlias
 
+from letrade_topo.broker.addresses import (
+    Address,
+    binding_address,
+    old_binding_address,
+    old_pair_address,
+    pair_address,
+)
+from letrade_topo.broker.kinds import CLUSTER_KINDS, IMMUTABLE_KINDS, OF_OTHERS_KINDS, Attributes, Kind
+from letrade_topo.broker.parameters import GlobalParameter, Parameter
+from letrade_topo.broker.policies import OperatorPolicy, Policy
 from letrade_topo.model.messages import Json
 from letrade_topo.model.security import SecretReference
-
-Address = NewType("Address", str)
-Attributes: TypeAlias = dict[str, Json]
-
-
-class Kind(StrEnum):
-    """The kinds of objects that the tool manages."""
-
-    VHOST = "vhost"
-    VHOST_LIMIT = "vhost-limit"
-    USER = "user"
-    USER_LIMIT = "user-limit"
-    EXCHANGE = "exchange"
-    POLICY = "policy"
-    QUEUE = "queue"
-    BINDING = "binding"
-    TOPIC_PERMISSION = "topic-permission"
-    PERMISSION = "permission"
-
-
-IMMUTABLE_KINDS = frozenset({Kind.EXCHANGE, Kind.QUEUE, Kind.BINDING})
-"""Objects whose attributes the broker never changes: a difference means replace."""
-
-CLUSTER_KINDS = frozenset({Kind.USER, Kind.USER_LIMIT})
-"""Objects that live outside any vhost, so another topology may use them too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vhost:
-    """A virtual host."""
+    """A virtual host; what is None the broker does not know, or nobody cares about.
+
+    Args:
+        name: its name.
+        protected: whether the broker refuses to delete it.
+        description, tags: what it says of itself, the tags sorted.
+        default_queue_type: of queues that are declared without a type.
+        tracing: whether a copy of every message goes to `amq.rabbitmq.trace`.
+    """
 
     kind: ClassVar[Kind] = Kind.VHOST
 
     name: str
+    protected: bool | None = None
+    description: str | None = None
+    tags: tuple[str, ...] | None = None
+    default_queue_type: str | None = None
+    tracing: bool | None = None
 
     @property
     def address(self) -> Address:
@@ -57,7 +52,25 @@ class Vhost:
 
     @property
     def attributes(self) -> Attributes:
-        return {}
+        known: Attributes = {
+            "protected": self.protected,
+            "description": self.description,
+            "tags": None if self.tags is None else list(self.tags),
+            "default_queue_type": self.default_queue_type,
+            "tracing": self.tracing,
+        }
+        return {name: value for name, value in known.items() if value is not None}
+
+    def completed(self, found: Vhost) -> Vhost:
+        """What nobody cares about as it is found: a vhost is written as a whole, and what is left out is reset."""
+        return Vhost(
+            self.name,
+            found.protected if self.protected is None else self.protected,
+            found.description if self.description is None else self.description,
+            found.tags if self.tags is None else self.tags,
+            found.default_queue_type if self.default_queue_type is None else self.default_queue_type,
+            found.tracing if self.tracing is None else self.tracing,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +101,9 @@ class User:
         password_hash: as RabbitMQ stores it (base64 of salt and digest); empty for no password.
         hashing_algorithm: RabbitMQ's module name, empty for no password.
         password: where the desired password is read; display only, the hash decides.
+        is_hash: what is read there is a hash as the broker stores it.
+        hashed_by: the algorithm of a hash that does not say it.
+        is_password_unmanaged: whatever its password is on the broker, it stays.
     """
 
     kind: ClassVar[Kind] = Kind.USER
@@ -97,6 +113,9 @@ class User:
     password_hash: str = field(default="", repr=False)
     hashing_algorithm: str = ""
     password: SecretReference | None = field(default=None, compare=False)
+    is_hash: bool = field(default=False, compare=False)
+    hashed_by: str = field(default="", compare=False)
+    is_password_unmanaged: bool = field(default=False, compare=False)
 
     @property
     def address(self) -> Address:
@@ -119,7 +138,7 @@ class UserLimit:
 
     @property
     def address(self) -> Address:
-        return Address(f"user-limit:{self.user}/{self.name}")
+        return pair_address(self.kind, self.user, self.name)
 
     @property
     def attributes(self) -> Attributes:
@@ -198,11 +217,7 @@ class Binding:
 
     @property
     def address(self) -> Address:
-        end = f"{self.source} -> {self.destination_type}:{self.destination} [{self.routing_key}]"
-        if not self.arguments:
-            return Address(f"binding:{end}")
-        text = json.dumps(self.arguments, sort_keys=True, separators=(",", ":"))
-        return Address(f"binding:{end} {{{hashlib.sha256(text.encode()).hexdigest()[:12]}}}")
+        return binding_address(self.source, self.destination_type, self.destination, self.routing_key, self.arguments)
 
     @property
     def attributes(self) -> Attributes:
@@ -212,32 +227,6 @@ class Binding:
             "destination": self.destination,
             "routing_key": self.routing_key,
             "arguments": dict(self.arguments),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """A policy of the vhost."""
-
-    kind: ClassVar[Kind] = Kind.POLICY
-
-    name: str
-    pattern: str
-    apply_to: str
-    definition: Mapping[str, Json] = field(hash=False)
-    priority: int = 0
-
-    @property
-    def address(self) -> Address:
-        return Address(f"policy:{self.name}")
-
-    @property
-    def attributes(self) -> Attributes:
-        return {
-            "pattern": self.pattern,
-            "apply-to": self.apply_to,
-            "definition": dict(self.definition),
-            "priority": self.priority,
         }
 
 
@@ -274,7 +263,7 @@ class TopicPermission:
 
     @property
     def address(self) -> Address:
-        return Address(f"topic-permission:{self.user}/{self.exchange}")
+        return pair_address(self.kind, self.user, self.exchange)
 
     @property
     def attributes(self) -> Attributes:
@@ -282,5 +271,57 @@ class TopicPermission:
 
 
 BrokerObject: TypeAlias = (
-    Vhost | VhostLimit | User | UserLimit | Exchange | Queue | Binding | Policy | Permission | TopicPermission
+    Vhost
+    | VhostLimit
+    | User
+    | UserLimit
+    | Exchange
+    | Queue
+    | Binding
+    | Policy
+    | OperatorPolicy
+    | Permission
+    | TopicPermission
+    | Parameter
+    | GlobalParameter
 )
+
+
+def old_address(thing: BrokerObject) -> Address:
+    """The address of an object as 0.1.0 spelled it: two objects may have one; ownership records may hold it."""
+    match thing:
+        case Binding():
+            return old_binding_address(
+                thing.source, thing.destination_type, thing.destination, thing.routing_key, thing.arguments
+            )
+        case TopicPermission():
+            return old_pair_address(thing.kind, thing.user, thing.exchange)
+        case UserLimit():
+            return old_pair_address(thing.kind, thing.user, thing.name)
+        case _:
+            return thing.address
+
+
+__all__ = [
+    "CLUSTER_KINDS",
+    "IMMUTABLE_KINDS",
+    "OF_OTHERS_KINDS",
+    "Address",
+    "Attributes",
+    "Binding",
+    "BrokerObject",
+    "Exchange",
+    "GlobalParameter",
+    "Kind",
+    "OperatorPolicy",
+    "Parameter",
+    "Permission",
+    "Policy",
+    "Queue",
+    "TopicPermission",
+    "User",
+    "UserLimit",
+    "Vhost",
+    "VhostLimit",
+    "old_address",
+]

@@ -2,6 +2,7 @@
 
     vhost ─┬─ users ── limits
            └─ exchanges ── policies ── queues ── dead-letter wiring ── bindings ── topic permissions ── permissions
+                                                                        └─ parameters
 
 Objects of one stage do not depend on each other and run in parallel; a stage begins when the one before
 it has ended without a failure.
@@ -16,6 +17,9 @@ from letrade_topo.broker.objects import (
     Binding,
     BrokerObject,
     Exchange,
+    GlobalParameter,
+    OperatorPolicy,
+    Parameter,
     Permission,
     Policy,
     Queue,
@@ -47,7 +51,9 @@ class Stage(IntEnum):
     TOPIC_PERMISSIONS = 8
     """Before the permissions: an exchange without a topic permission is open to every routing key."""
     PERMISSIONS = 9
-    """Last: nobody may publish before every queue that should receive is bound."""
+    """Nobody may publish before every queue that should receive is bound."""
+    PARAMETERS = 10
+    """Last: a shovel moves messages as soon as it is there."""
 
     @property
     def title(self) -> str:
@@ -71,7 +77,7 @@ def stage_of(thing: BrokerObject, dead_letter_exchanges: Collection[str]) -> Sta
             return Stage.LIMITS
         case Exchange():
             return Stage.EXCHANGES
-        case Policy():
+        case Policy() | OperatorPolicy():
             return Stage.POLICIES
         case Queue():
             return Stage.QUEUES
@@ -81,3 +87,5 @@ def stage_of(thing: BrokerObject, dead_letter_exchanges: Collection[str]) -> Sta
             return Stage.TOPIC_PERMISSIONS
         case Permission():
             return Stage.PERMISSIONS
+        case Parameter() | GlobalParameter():
+            return Stage.PARAMETERS

@@ -23,6 +23,54 @@ _DIGESTS: Mapping[str, str] = {
 }
 
 
+_MODULE_PREFIX = "rabbit_password_hashing_"
+
+
+def parse_hash(text: str, algorithm: str) -> tuple[str, str]:
+    """A hash and RabbitMQ's name of its algorithm, of a text as people keep it.
+
+    Args:
+        text: `rabbit_password_hashing_sha256:BASE64`, or the base64 alone.
+        algorithm: of the latter, for example `sha256`.
+
+    Raises:
+        ValueError: it is none; says why without quoting it.
+    """
+    module, colon, encoded = text.strip().rpartition(":")
+    if not colon:
+        module = f"{_MODULE_PREFIX}{algorithm}"
+    if module not in _DIGESTS:
+        raise ValueError(f"what stands before its colon is none of {', '.join(_DIGESTS)}")
+    if not is_base64(encoded):
+        raise ValueError("it is not base64, as RabbitMQ exports hashes")
+    return encoded, module
+
+
+def can_match(password_hash: str, algorithm: str) -> bool:
+    """Whether any password has this hash: it is as long as a salt and a digest of that algorithm.
+
+    Args:
+        password_hash: as a broker or a file has it; what is not base64 is none.
+        algorithm: RabbitMQ's module name; the default one if empty.
+    """
+    if not is_base64(password_hash):
+        return False
+    name = _DIGESTS.get(algorithm or HASHING_ALGORITHM)
+    if name is None:
+        return True  # of a plug-in
+    size = hashlib.new(name, usedforsecurity=False).digest_size
+    return len(base64.b64decode(password_hash)) == SALT_BYTES + size
+
+
+def is_base64(text: str) -> bool:
+    """Whether a broker could store a text as a hash."""
+    try:
+        base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True
+
+
 def hash_password(plain: str, salt: bytes) -> str:
     """The hash that RabbitMQ stores, to be sent along with `HASHING_ALGORITHM`.
 

@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from letrade_topo.broker.objects import Address, BrokerObject
+from letrade_topo.broker.objects import Address, BrokerObject, Parameter
+from letrade_topo.broker.reach import EVERYTHING, LoginReach
+from letrade_topo.broker.records import RecordPlaces
 from letrade_topo.model.messages import Json
+from letrade_topo.model.pcre import matcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +24,20 @@ class QueueStatus:
     Args:
         messages: ready and unacknowledged, as of the broker's last statistics (up to 5 s old).
         exclusive: belongs to one connection and goes with it.
-        policy: the name of the policy in effect, or None.
+        policy: the name of the policy in effect, or None: the broker's word.
         operator_policy: likewise, of the operator policy.
+        state: the broker's word for how it is; `running` when all is well.
     """
 
     messages: int = 0
     exclusive: bool = False
     policy: str | None = None
     operator_policy: str | None = None
+    state: str = "running"
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class LiveListener:
     """A network listener of some node."""
 
     protocol: str
@@ -51,13 +56,18 @@ class BrokerInfo:
         username: the user that asked.
         user_tags: its management tags.
         listeners: None where the user may not see them.
+        plugins: names of those that are enabled on any node; None where the broker does not say, as in the first
+            seconds after its start.
+        exchange_types: that it knows, plug-ins' among them; None where it does not say.
     """
 
     version: str
     cluster: str
     username: str
     user_tags: tuple[str, ...] = ()
-    listeners: tuple[Listener, ...] | None = None
+    listeners: tuple[LiveListener, ...] | None = None
+    plugins: frozenset[str] | None = None
+    exchange_types: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +79,15 @@ class LiveState:
         vhost: the vhost in scope.
         objects: every object in scope by address.
         queues: status by queue name.
-        records: ownership records of all topologies, by global parameter name, as stored.
-        operator_policies: as listed; the tool never changes them.
+        records: ownership records of all topologies that can be seen, by global parameter name, wherever they are.
+        record_places: where each of them is.
+        operator_policies: as listed.
+        exchange_policies: the policy in effect by exchange name, where there is one: the broker's word.
+        matched: names of queues and exchanges that match a policy's pattern, by pattern, as the broker says; only of
+            patterns that cannot be judged here.
+        parameters: of the vhost, but its limits and policies.
+        is_traced: every message of the vhost is copied to `amq.rabbitmq.trace`.
+        reach: which kinds were looked at, and which may be written; of the others nothing is in `objects`.
     """
 
     broker: BrokerInfo
@@ -78,7 +95,20 @@ class LiveState:
     objects: Mapping[Address, BrokerObject] = field(default_factory=dict)
     queues: Mapping[str, QueueStatus] = field(default_factory=dict)
     records: Mapping[str, Json] = field(default_factory=dict)
+    record_places: Mapping[str, RecordPlaces] = field(default_factory=dict)
     operator_policies: tuple[Mapping[str, Json], ...] = ()
+    exchange_policies: Mapping[str, str] = field(default_factory=dict)
+    matched: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    parameters: tuple[Parameter, ...] = ()
+    is_traced: bool = False
+    reach: LoginReach = EVERYTHING
+
+    def matches(self, pattern: str, name: str) -> bool | None:
+        """Whether a policy's pattern matches the name of a live queue or exchange; None when nobody could tell."""
+        matches = matcher(pattern)
+        if matches is not None:
+            return matches(name)
+        return name in self.matched[pattern] if pattern in self.matched else None
 
     @property
     def vhost_exists(self) -> bool:

@@ -28,6 +28,7 @@ class Answer:
     content_type: str
     body: bytes
     location: str = ""
+    tag: str = ""
 
     @property
     def is_json(self) -> bool:
@@ -44,7 +45,7 @@ def _reason(body: bytes) -> str:
     text = body.decode("utf-8", "replace")
     try:
         parsed = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return " ".join(html.unescape(_MARKUP.sub(" ", text)).split())
     if not isinstance(parsed, dict):
         return text.strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -41,6 +42,9 @@ class Call:
         vhost: the vhost it is about, if any.
         name: the object that it makes or changes, if any; RabbitMQ reserves some.
         body: what is sent as JSON.
+        unless_tag: the answer is 304 when what is asked for still has this tag.
+        reason: what the clients that it concerns are told.
+        answers: statuses of 300 and more that are an answer to what was asked, and no refusal.
     """
 
     method: str
@@ -50,6 +54,14 @@ class Call:
     vhost: str | None = None
     name: str = ""
     body: Any = field(default=None, repr=False)
+    unless_tag: str = ""
+    reason: str = ""
+    answers: frozenset[int] = frozenset()
+
+
+def encoded(body: Any) -> bytes:
+    """A body as it is sent."""
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def path(*segments: str, **query: str) -> str:

@@ -1,19 +1,22 @@
 """One method for each call to the management API; its paths are spelled here and nowhere else.
 
 Speaks JSON in the API's own shapes; `reading` and `perform` turn them into values and back. Every
-method raises a `ManagementError` when the broker does not answer or says no.
+method raises a `BrokerError` when the broker does not answer or says no.
 """
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+from letrade_topo.broker.reach import LoginReach, Tag, Width
 from letrade_topo.management.answers import JsonObject
 from letrade_topo.management.calls import Call, Right, path
-from letrade_topo.management.endpoint import Endpoint
-from letrade_topo.management.errors import NoManagementApi, NotFound
-from letrade_topo.management.refusals import Caller
+from letrade_topo.management.endpoint import ManagementEndpoint
+from letrade_topo.management.errors import BrokerRefused, NoManagementApi, NotFound
+from letrade_topo.management.refusals import Caller, missing_tag
 from letrade_topo.management.transport import Observer, Transport, unobserved
 from letrade_topo.model.messages import Json
 
@@ -22,6 +25,13 @@ TIMEOUT_SECONDS = 60.0
 
 POOL_SIZE = 8
 """Kept-alive connections. On two cores 8 threads created queues twice as fast as one; more gained nothing."""
+
+MOST_ON_PAGE = 500
+"""The broker's own limit."""
+
+_ELECTION_SECONDS = 5.0
+
+_VERBS = re.compile(r"(?:\(\*[A-Z0-9_=]+\))+")
 
 
 class ManagementClient:
@@ -32,6 +42,7 @@ class ManagementClient:
         timeout_seconds: how long to wait for an answer.
         pool_size: connections kept open; more threads than that wait for each other.
         observe: told of every HTTP request.
+        width: how wide to look; None: as wide as the user's tags let it.
 
     Raises:
         InvalidEndpoint: the CA file cannot be used.
@@ -39,13 +50,15 @@ class ManagementClient:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: ManagementEndpoint,
         *,
         timeout_seconds: float = TIMEOUT_SECONDS,
         pool_size: int = POOL_SIZE,
         observe: Observer = unobserved,
+        width: Width | None = None,
     ) -> None:
         self.endpoint = endpoint
+        self._width = width
         self._transport = Transport(endpoint, timeout_seconds=timeout_seconds, pool_size=pool_size, observe=observe)
 
     def __enter__(self) -> Self:
@@ -74,11 +87,45 @@ class ManagementClient:
         """As whom the broker knows us; asked once."""
         return self._transport.whoami()
 
+    def reach(self) -> LoginReach:
+        """How far this user reaches.
+
+        Raises:
+            MissingRight: the whole cluster was asked for, and the user is no administrator.
+        """
+        caller = self.whoami()
+        if self._width is Width.CLUSTER and Tag.ADMINISTRATOR not in caller.tags:
+            raise missing_tag("look at the whole cluster (--scope cluster)", caller, Right.ADMINISTRATOR)
+        return LoginReach.of(caller.tags, self._width)
+
+    def check_paths(self) -> None:
+        """Make sure that nothing rewrites paths on the way; asked once, and before anything whose name matters."""
+        self._transport.check_paths()
+
+    def has_vhost(self, vhost: str) -> bool:
+        """Whether a vhost is there, told by the list of all: a 404 proves nothing. As an administrator."""
+        query = path("vhosts", columns="name", disable_stats="true")
+        names = self._array(Call("GET", query, "read the names of the vhosts", Right.ADMINISTRATOR))
+        return any(item.get("name") == vhost for item in names)
+
+    def has_user(self, user: str) -> bool:
+        """Whether a user is there, told by the list of all."""
+        return any(item.get("name") == user for item in self.users())
+
     def overview(self) -> JsonObject:
         """Version, cluster name and (for monitors and administrators) listeners; without statistics of messages."""
         # `columns` is honoured everywhere from 3.10; disable_stats would leave the listeners out too.
-        query = path("overview", columns="rabbitmq_version,cluster_name,listeners")
+        query = path("overview", columns="rabbitmq_version,cluster_name,listeners,exchange_types.name")
         return self._object(Call("GET", query, "read the broker's overview"))
+
+    def nodes(self) -> Sequence[JsonObject]:
+        """`name`, `running` and (where statistics are known) `enabled_plugins` of all nodes."""
+        query = path("nodes", columns="name,running,enabled_plugins")
+        return self._array(Call("GET", query, "read the broker's nodes", Right.ADMINISTRATOR))
+
+    def vhosts(self) -> Sequence[JsonObject]:
+        """The vhosts that this user may see: for an administrator and for who monitors, all."""
+        return self._array(Call("GET", path("vhosts", disable_stats="true"), "read the vhosts"))
 
     # Lists of one vhost
 
@@ -88,20 +135,57 @@ class ManagementClient:
 
     def exchanges(self, vhost: str) -> Sequence[JsonObject]:
         """All exchanges, the broker's own too."""
-        columns = "name,type,durable,auto_delete,internal,arguments"
+        columns = "name,type,durable,auto_delete,internal,arguments,policy"
         return self._list(vhost, "the exchanges", path("exchanges", vhost, disable_stats="true", columns=columns))
 
     def queues(self, vhost: str) -> Sequence[JsonObject]:
         """All queues, with their number of messages but without statistics or consumers."""
-        columns = "name,durable,auto_delete,exclusive,arguments,type,policy,messages"
+        columns = "name,durable,auto_delete,exclusive,arguments,type,policy,operator_policy,state,messages"
         query = path("queues", vhost, disable_stats="true", enable_queue_totals="true", columns=columns)
         return self._list(vhost, "the queues", query)
 
+    def queue(self, vhost: str, name: str) -> JsonObject:
+        """`GET /queues/{vhost}/{name}`: one queue, without statistics."""
+        query = path("queues", vhost, name, disable_stats="true")
+        return self._object(Call("GET", query, f"read queue {name!r}", vhost=vhost))
+
+    def exchange(self, vhost: str, name: str) -> JsonObject:
+        """`GET /exchanges/{vhost}/{name}`: one exchange, without statistics."""
+        query = path("exchanges", vhost, name, disable_stats="true")
+        return self._object(Call("GET", query, f"read exchange {name!r}", vhost=vhost))
+
+    def bindings_to(self, vhost: str, destination_type: str, name: str) -> Sequence[JsonObject]:
+        """`GET /queues/{vhost}/{name}/bindings` or `/exchanges/{vhost}/{name}/bindings/destination`."""
+        query = path("queues", vhost, name, "bindings")
+        if destination_type == "exchange":
+            query = path("exchanges", vhost, name, "bindings", "destination")
+        return self._array(Call("GET", query, f"read the bindings of {destination_type} {name!r}", vhost=vhost))
+
+    def taken_rates(self, vhost: str) -> Mapping[str, float]:
+        """How many messages a second consumers took of late, by queue name; nothing where the broker keeps no rates."""
+        column = "message_stats.deliver_get_details.rate"
+        call = Call("GET", path("queues", vhost, columns=f"name,{column}"), "read rates", vhost=vhost)
+        try:
+            items = self._array(call)
+        except BrokerRefused:
+            return {}
+        rates = {item["name"]: (item.get("message_stats") or {}).get("deliver_get_details") or {} for item in items}
+        return {name: float(found.get("rate") or 0.0) for name, found in rates.items()}
+
     def queue_totals(self, vhost: str) -> Sequence[JsonObject]:
-        """`name`, `messages`, `messages_ready` and `messages_unacknowledged` of all queues."""
-        columns = "name,messages,messages_ready,messages_unacknowledged"
+        """`name`, `state`, `messages`, `messages_ready` and `messages_unacknowledged` of all queues."""
+        columns = "name,state,messages,messages_ready,messages_unacknowledged"
         query = path("queues", vhost, disable_stats="true", enable_queue_totals="true", columns=columns)
         return self._list(vhost, "the message counts", query)
+
+    def queue_statistics(self, vhost: str) -> Sequence[JsonObject]:
+        """`name` and `message_stats` of all queues; refused where statistics are disabled."""
+        columns = "name,message_stats.publish_details.rate,message_stats.deliver_get_details.rate"
+        return self._list(vhost, "the statistics of queues", path("queues", vhost, columns=columns))
+
+    def consumer_counts(self, vhost: str) -> Sequence[JsonObject]:
+        """`name` and `consumers` of all queues, by the broker's statistics: of a new queue, nothing at first."""
+        return self._list(vhost, "the consumer counts", path("queues", vhost, columns="name,consumers"))
 
     def consumers(self, vhost: str) -> Sequence[JsonObject]:
         """`queue.name` of every consumer; of all users only for monitors and administrators."""
@@ -118,6 +202,39 @@ class ManagementClient:
         between = _between(vhost, source, destination_type, destination)
         return self._list(vhost, f"the bindings from {source!r} to {destination!r}", between)
 
+    def names_that_match(self, vhost: str, kind: str, expression: str) -> frozenset[str]:
+        """The queues or exchanges whose names a regular expression matches, by the broker's own engine.
+
+        Args:
+            vhost: where.
+            kind: `queues` or `exchanges`.
+            expression: as in a policy: found anywhere in the name, by its case.
+
+        Raises:
+            BrokerRefused: the expression does not compile.
+        """
+        # The filter of a listing ignores case unless the expression says otherwise, behind verbs like (*UTF8).
+        verbs = _VERBS.match(expression)
+        at = verbs.end() if verbs else 0
+        by_case = f"{expression[:at]}(?-i){expression[at:]}"
+        names: set[str] = set()
+        page, pages = 1, 1
+        while page <= pages:
+            query = path(
+                kind,
+                vhost,
+                disable_stats="true",
+                columns="name",
+                page=str(page),
+                page_size=str(MOST_ON_PAGE),
+                use_regex="true",
+                name=by_case,
+            )
+            found = self._object(Call("GET", query, f"find {kind} of vhost {vhost!r} by name", vhost=vhost))
+            names.update(item["name"] for item in found["items"])
+            page, pages = page + 1, int(found["page_count"])
+        return frozenset(names)
+
     def policies(self, vhost: str) -> Sequence[JsonObject]:
         """All policies."""
         return self._list(vhost, "the policies", path("policies", vhost))
@@ -131,6 +248,10 @@ class ManagementClient:
         query = path("vhosts", vhost, "permissions")
         return self._list(vhost, "the permissions", query, Right.ADMINISTRATOR)
 
+    def all_permissions(self) -> Sequence[JsonObject]:
+        """All permissions of all vhosts."""
+        return self._array(Call("GET", path("permissions"), "read the permissions of all vhosts", Right.ADMINISTRATOR))
+
     def topic_permissions(self, vhost: str) -> Sequence[JsonObject]:
         """All topic permissions."""
         query = path("vhosts", vhost, "topic-permissions")
@@ -140,7 +261,70 @@ class ManagementClient:
         """The limits of the vhost: at most one item."""
         return self._list(vhost, "the limits", path("vhost-limits", vhost))
 
+    def leaderless_queues(self, vhost: str) -> Sequence[JsonObject]:
+        """`name` of every quorum queue that has had no leader for five seconds; from 4.1 on, NotFound before.
+
+        One that is being made, or that elects another leader, has none for a moment.
+        """
+        lasting, until = self._leaderless_now(vhost), time.monotonic() + _ELECTION_SECONDS
+        while lasting and time.monotonic() < until:
+            time.sleep(_ELECTION_SECONDS / 20)
+            still = {str(one["name"]) for one in self._leaderless_now(vhost)}
+            lasting = [one for one in lasting if str(one["name"]) in still]
+        return lasting
+
+    def _leaderless_now(self, vhost: str) -> Sequence[JsonObject]:
+        query = path("health", "checks", "quorum-queues-without-elected-leaders", "vhost", vhost)
+        doing = f"check the leaders of the queues of vhost {vhost!r}"
+        call = Call("GET", query, doing, vhost=vhost, answers=frozenset({503}))
+        match self._object(call):
+            case {"status": "ok"}:
+                return ()
+            case {"status": "failed", "queues": list(queues)}:
+                return queues
+            case _:
+                raise _other_shape(call)
+
+    def alarms(self) -> Sequence[JsonObject]:
+        """`node` and `resource` (`memory`, `disk`) of every alarm, because of which publishers are held."""
+        call = Call("GET", path("health", "checks", "alarms"), "ask for alarms", answers=frozenset({503}))
+        match self._object(call):
+            case {"status": "ok"}:
+                return ()
+            case {"status": "failed", "alarms": list(alarms)}:
+                return alarms
+            case _:
+                raise _other_shape(call)
+
     # Lists of the cluster
+
+    def feature_flags(self) -> Sequence[JsonObject]:
+        """`name`, `state` and `stability` of every feature flag."""
+        query = path("feature-flags", columns="name,state,stability")
+        return self._array(Call("GET", query, "read the feature flags", Right.ADMINISTRATOR))
+
+    def definitions_tag(self, known: str = "") -> str:
+        """A tag that is another whenever any metadata of the cluster are others; empty before 4.3.5.
+
+        Args:
+            known: an earlier tag; the broker then need not build what it does not send, if nothing has changed.
+        """
+        doing = "ask whether the definitions have changed"
+        answers = frozenset({304})
+        call = Call("HEAD", path("definitions"), doing, Right.ADMINISTRATOR, unless_tag=known, answers=answers)
+        answer = self._transport.send(call)
+        return known if answer.status in answers else answer.tag
+
+    def definitions(self) -> JsonObject:
+        """All that is declared in the cluster, as the broker exports it, in one answer."""
+        return self._object(Call("GET", path("definitions"), "export the definitions", Right.ADMINISTRATOR))
+
+    def deprecated_features(self) -> Sequence[JsonObject]:
+        """`name` and (from 4.1 on) `state`, `permitted` or `denied`, of what RabbitMQ gives up; none before 3.13."""
+        try:
+            return self._array(Call("GET", path("deprecated-features"), "read the deprecated features"))
+        except NotFound:
+            return ()
 
     def users(self) -> Sequence[JsonObject]:
         """All users, with hashes and limits."""
@@ -149,6 +333,10 @@ class ManagementClient:
     def global_parameters(self) -> Sequence[JsonObject]:
         """All global parameters."""
         return self._array(Call("GET", path("global-parameters"), "read the global parameters", Right.POLICYMAKER))
+
+    def parameters(self) -> Sequence[JsonObject]:
+        """All runtime parameters of all vhosts: limits, shovels, upstreams; policies are none of them."""
+        return self._array(Call("GET", path("parameters"), "read the parameters", Right.POLICYMAKER))
 
     # Global parameters
 
@@ -181,6 +369,17 @@ class ManagementClient:
         """Delete a vhost with all that is in it."""
         self._delete(Call("DELETE", path("vhosts", vhost), f"delete vhost {vhost!r}", Right.ADMINISTRATOR, vhost))
 
+    def protect_vhost(self, vhost: str) -> None:
+        """From now on the broker refuses to delete the vhost (4.0.6)."""
+        doing = f"protect vhost {vhost!r} from deletion"
+        query = path("vhosts", vhost, "deletion", "protection")
+        self._send(Call("POST", query, doing, Right.ADMINISTRATOR, vhost))
+
+    def unprotect_vhost(self, vhost: str) -> None:
+        """The vhost may be deleted again."""
+        doing = f"lift the protection of vhost {vhost!r} from deletion"
+        self._delete(Call("DELETE", path("vhosts", vhost, "deletion", "protection"), doing, Right.ADMINISTRATOR, vhost))
+
     def put_vhost_limit(self, vhost: str, name: str, value: int) -> None:
         """Set one limit of a vhost and leave the others."""
         doing = f"set limit {name!r} of vhost {vhost!r}"
@@ -203,6 +402,16 @@ class ManagementClient:
     def delete_user(self, user: str) -> None:
         """Delete a user with its permissions and limits."""
         self._delete(Call("DELETE", path("users", user), f"delete user {user!r}", Right.ADMINISTRATOR))
+
+    def connections_of(self, user: str) -> Sequence[JsonObject]:
+        """The open connections of a user in all vhosts, told by the broker's own list, not by its statistics."""
+        query = path("connections", "username", user)
+        return self._array(Call("GET", query, f"read the connections of user {user!r}", Right.ADMINISTRATOR))
+
+    def close_connections_of(self, user: str, reason: str) -> None:
+        """Close all open connections of a user; its clients get 320 with the reason."""
+        query, doing = path("connections", "username", user), f"close the connections of user {user!r}"
+        self._delete(Call("DELETE", query, doing, Right.ADMINISTRATOR, reason=reason))
 
     def put_user_limit(self, user: str, name: str, value: int) -> None:
         """Set one limit of a user and leave the others."""
@@ -254,6 +463,26 @@ class ManagementClient:
         """Delete a policy."""
         self._delete_in_vhost(vhost, "policy", name, path("policies", vhost, name), Right.POLICYMAKER)
 
+    def put_operator_policy(self, vhost: str, name: str, body: JsonObject) -> None:
+        """Make or overwrite an operator policy."""
+        query = path("operator-policies", vhost, name)
+        self._put_in_vhost(vhost, "operator policy", name, query, body, Right.ADMINISTRATOR)
+
+    def delete_operator_policy(self, vhost: str, name: str) -> None:
+        """Delete an operator policy."""
+        query = path("operator-policies", vhost, name)
+        self._delete_in_vhost(vhost, "operator policy", name, query, Right.ADMINISTRATOR)
+
+    def put_parameter(self, vhost: str, component: str, name: str, value: Json) -> None:
+        """Make or overwrite a runtime parameter; what its plug-in makes of the value comes later."""
+        query = path("parameters", component, vhost, name)
+        self._put_in_vhost(vhost, f"the {component}", name, query, {"value": value}, Right.POLICYMAKER)
+
+    def delete_parameter(self, vhost: str, component: str, name: str) -> None:
+        """Delete a runtime parameter."""
+        query = path("parameters", component, vhost, name)
+        self._delete_in_vhost(vhost, f"the {component}", name, query, Right.POLICYMAKER)
+
     def put_permission(self, vhost: str, user: str, body: JsonObject) -> None:
         """Make or overwrite a user's permission."""
         query = path("permissions", vhost, user)
@@ -273,6 +502,11 @@ class ManagementClient:
         """Delete a user's topic permission on one exchange; those on others stay."""
         query = path("topic-permissions", vhost, user, exchange)
         self._delete_in_vhost(vhost, "a topic permission of user", user, query, Right.ADMINISTRATOR)
+
+    def delete_topic_permissions(self, vhost: str, user: str) -> None:
+        """Delete all topic permissions of a user in a vhost, that on the default exchange, too."""
+        query = path("topic-permissions", vhost, user)
+        self._delete_in_vhost(vhost, "the topic permissions of user", user, query, Right.ADMINISTRATOR)
 
     # In bulk
 
@@ -322,6 +556,8 @@ class ManagementClient:
     def _array(self, call: Call) -> Sequence[JsonObject]:
         found: Any = self._transport.fetch(call)
         if isinstance(found, dict) and isinstance(found.get("items"), list):
+            if found.get("page_count", 1) > 1:
+                raise _other_shape(call)  # of the rest nothing would be known
             found = found["items"]  # a page: some lists come in one whether asked for or not
         if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
             raise _other_shape(call)

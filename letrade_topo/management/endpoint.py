@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import SplitResult, urlsplit
 
+from letrade_topo.broker_errors import InvalidEndpoint
+from letrade_topo.host_names import host_problem
 from letrade_topo.loopback import is_loopback
-from letrade_topo.management.errors import InvalidEndpoint
 
 _EXAMPLE = "for example https://broker.example:15671"
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class ManagementEndpoint:
     """A management API and a login; make one with `parse`.
 
     Args:
@@ -91,6 +92,8 @@ def _check_url(url: str, *, insecure_loopback: bool) -> SplitResult:
             why="it must begin with https:// and name a host",
             fix=_EXAMPLE,
         )
+    if problem := host_problem(host):
+        raise InvalidEndpoint("the management URL names no host", why=problem, fix=_EXAMPLE)
     if parts.query or parts.fragment:
         raise InvalidEndpoint(
             f"the management URL of {host} has a query or a fragment",

@@ -1,4 +1,4 @@
-"""What can go wrong between us and the management API, split by what a person does about it.
+"""What can go wrong between us and the management API beside the connection, split by what a person does about it.
 
 No text here ever holds a password or an Authorization header. How these errors come about is in
 `faults` (no answer) and `refusals` (an answer that says no).
@@ -6,34 +6,18 @@ No text here ever holds a password or an Authorization header. How these errors 
 
 from __future__ import annotations
 
-from letrade_topo.errors import TopoError
+from letrade_topo.broker_errors import BrokerError
 
 
-class ManagementError(TopoError):
-    """The management API could not be asked, or said no."""
-
-
-class InvalidEndpoint(ManagementError):
-    """The URL, the CA file or the login cannot be used: a usage error, found before anything is sent."""
-
-
-class BrokerUnreachable(ManagementError):
-    """No answer: refused, unknown host, time-out, connection lost."""
-
-
-class TlsRefused(ManagementError):
-    """The other side cannot be trusted, or one side speaks TLS and the other does not."""
-
-
-class LoginRefused(ManagementError):
-    """User or password is wrong, or this user may not log in from here."""
-
-
-class NoManagementApi(ManagementError):
+class NoManagementApi(BrokerError):
     """Something answers, but it is not RabbitMQ's management API."""
 
 
-class MissingRight(ManagementError):
+class PathsRewritten(NoManagementApi):
+    """Paths do not reach the broker as they are sent, so no answer about a name can be trusted."""
+
+
+class MissingRight(BrokerError):
     """Logged in, but not allowed.
 
     Args:
@@ -50,11 +34,11 @@ class MissingRight(ManagementError):
         self.needed = needed
 
 
-class ReservedName(ManagementError):
+class ReservedName(BrokerError):
     """A name that RabbitMQ keeps for itself, or that its HTTP API cannot address."""
 
 
-class BrokerRefused(ManagementError):
+class BrokerRefused(BrokerError):
     """The broker understood and said no.
 
     Args:

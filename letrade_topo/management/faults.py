@@ -9,40 +9,41 @@ import http.client
 import socket
 import ssl
 from collections.abc import Iterator
+from typing import Final
 
 import requests
 import urllib3.exceptions
 
+from letrade_topo.broker_errors import BrokerError, BrokerUnreachable, InvalidEndpoint, TlsRefused
 from letrade_topo.management.calls import Call
-from letrade_topo.management.endpoint import Endpoint
-from letrade_topo.management.errors import (
-    BrokerUnreachable,
-    InvalidEndpoint,
-    ManagementError,
-    NoManagementApi,
-    TlsRefused,
-)
+from letrade_topo.management.endpoint import ManagementEndpoint
+from letrade_topo.management.errors import NoManagementApi
+
+_TIMEOUTS: Final = requests.Timeout | urllib3.exceptions.TimeoutError
 
 # X509_V_ERR_* of OpenSSL, which Python's ssl module passes through as numbers.
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _HOST_MISMATCHES = frozenset({62, 64})  # host name, IP address
 # What OpenSSL reports when the other side does not speak TLS at all, by version and platform.
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
+FOREIGN: Final = (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError)
+"""What a call can raise: requests wraps most of what urllib3 raises, and which of it differs by version."""
+
 _TLS_ALERT_RECORD = "\x15\x03"
 
 
-def is_worth_repeating(error: requests.RequestException) -> bool:
+def is_worth_repeating(error: Exception) -> bool:
     """Whether the same call may well succeed in a moment: the connection was refused, or broke.
 
     A kept-alive connection that the broker closed in the same instant looks like this too. Never
     after a time-out (the limit is long; thrice that helps nobody) nor after a TLS failure.
     """
-    if isinstance(error, requests.exceptions.SSLError | requests.Timeout) or _speaks_tls_to_http(error):
+    if isinstance(error, requests.exceptions.SSLError | _TIMEOUTS) or _speaks_tls_to_http(error):
         return False
     return any(isinstance(cause, ConnectionError | http.client.IncompleteRead) for cause in _causes(error))
 
 
-def explain(error: requests.RequestException, endpoint: Endpoint, call: Call, tried: int) -> ManagementError:
+def explain(error: Exception, endpoint: ManagementEndpoint, call: Call, tried: int) -> BrokerError:
     """What happened, for the person who runs the tool.
 
     Args:
@@ -51,7 +52,7 @@ def explain(error: requests.RequestException, endpoint: Endpoint, call: Call, tr
         call: for what.
         tried: how often it was sent.
     """
-    if isinstance(error, requests.exceptions.InvalidURL):
+    if isinstance(error, requests.exceptions.InvalidURL | urllib3.exceptions.LocationValueError | UnicodeError):
         return InvalidEndpoint(f"the management URL {endpoint.url} cannot be used", why=str(error))
     if _speaks_tls_to_http(error):
         return TlsRefused(
@@ -61,7 +62,7 @@ def explain(error: requests.RequestException, endpoint: Endpoint, call: Call, tr
         )
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError):
-            return _tls(cause, endpoint)
+            return tls_refused(cause, endpoint)
         if isinstance(cause, http.client.BadStatusLine) and not isinstance(cause, ConnectionError):
             return NoManagementApi(
                 f"what answers at {endpoint.host_and_port} does not speak HTTP",
@@ -71,7 +72,8 @@ def explain(error: requests.RequestException, endpoint: Endpoint, call: Call, tr
     return _unreachable(error, endpoint, call, tried)
 
 
-def _tls(error: ssl.SSLError, endpoint: Endpoint) -> TlsRefused:
+def tls_refused(error: ssl.SSLError, endpoint: ManagementEndpoint) -> TlsRefused:
+    """What went wrong while TLS was agreed on, for the person who runs the tool."""
     where = endpoint.host_and_port
     if isinstance(error, ssl.SSLCertVerificationError):
         return _certificate(error, where, endpoint)
@@ -90,7 +92,7 @@ def _tls(error: ssl.SSLError, endpoint: Endpoint) -> TlsRefused:
     )
 
 
-def _certificate(error: ssl.SSLCertVerificationError, where: str, endpoint: Endpoint) -> TlsRefused:
+def _certificate(error: ssl.SSLCertVerificationError, where: str, endpoint: ManagementEndpoint) -> TlsRefused:
     if error.verify_code in _HOST_MISMATCHES:
         return TlsRefused(
             f"the certificate of {where} is not for this host name",
@@ -112,7 +114,7 @@ def _certificate(error: ssl.SSLCertVerificationError, where: str, endpoint: Endp
     )
 
 
-def _unreachable(error: requests.RequestException, endpoint: Endpoint, call: Call, tried: int) -> BrokerUnreachable:
+def _unreachable(error: Exception, endpoint: ManagementEndpoint, call: Call, tried: int) -> BrokerUnreachable:
     times = "" if tried == 1 else f", {tried} times"
     what = f"the broker at {endpoint.host_and_port} does not answer"
     attempt = f"tried to {call.doing} ({call.method}{times})"
@@ -129,7 +131,7 @@ def _unreachable(error: requests.RequestException, endpoint: Endpoint, call: Cal
                     fix="check that the broker runs, that rabbitmq_management is enabled"
                     " (rabbitmq-plugins enable rabbitmq_management) and the port in --management",
                 )
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, _TIMEOUTS):
         return BrokerUnreachable(
             what,
             why=f"{attempt}: no answer in time",

@@ -56,7 +56,7 @@ class Lease:
         """Take the lease, or renew it when it is ours already; False when another holds it.
 
         Raises:
-            ManagementError: the broker did not answer, or refused for another reason.
+            BrokerError: the broker did not answer, or refused for another reason.
         """
         try:
             self._client.put_queue(self._vhost, self._queue_name, self._declaration)
@@ -74,7 +74,7 @@ class Lease:
         stop when that failed for as long as a lease.)
 
         Raises:
-            ManagementError: as `try_acquire`; whether the lease still runs is then not known.
+            BrokerError: as `try_acquire`; whether the lease still runs is then not known.
         """
         return self.try_acquire()
 
@@ -85,7 +85,7 @@ class Lease:
         program of a whole lease between the two calls would delete another's lock.
 
         Raises:
-            ManagementError: the broker did not answer; the lease then ends by itself.
+            BrokerError: the broker did not answer; the lease then ends by itself.
         """
         if self.renew():
             self._client.delete_queue(self._vhost, self._queue_name)

@@ -6,33 +6,60 @@ spelling, so that two equal objects are equal values.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 from letrade_topo.broker.objects import (
     Binding,
     Exchange,
+    GlobalParameter,
+    OperatorPolicy,
+    Parameter,
     Permission,
     Policy,
     Queue,
     TopicPermission,
     User,
     UserLimit,
+    Vhost,
     VhostLimit,
 )
-from letrade_topo.broker.state import Listener, QueueStatus
+from letrade_topo.broker.state import LiveListener, QueueStatus
 from letrade_topo.management.answers import JsonObject
 from letrade_topo.management.transport import tags
 from letrade_topo.model.messages import Json
-from letrade_topo.model.names import ARGUMENT_QUEUE_TYPE, LOCK_QUEUE_PREFIX, RESERVED_PREFIX
+from letrade_topo.model.names import (
+    ARGUMENT_QUEUE_TYPE,
+    INTERNAL_PREFIX,
+    LOCK_QUEUE_PREFIX,
+    OWNERSHIP_RECORD_PREFIX,
+    RESERVED_PREFIX,
+    VHOST_RECORD_PREFIX,
+)
+from letrade_topo.model.policy_keys import keys_that_keep_off, targets_queues
+
+Matches: TypeAlias = Callable[[str, str], bool | None]
+"""Whether a policy's pattern matches a name; None when nobody could tell."""
+
+
+def vhost(item: JsonObject) -> Vhost:
+    """A vhost; before 4.0.6 the broker knows no protection."""
+    protected, queue_type = item.get("protected_from_deletion"), item.get("default_queue_type")
+    return Vhost(
+        item["name"],
+        None if protected is None else _is_true(protected),
+        description=str(item.get("description") or ""),
+        tags=tags(item.get("tags")),
+        default_queue_type=None if queue_type in {None, "undefined"} else str(queue_type),
+        tracing=_is_true(item.get("tracing")),
+    )
 
 
 def exchanges(items: Iterable[JsonObject]) -> Iterator[Exchange]:
-    """All but the default exchange and RabbitMQ's own `amq.…`."""
+    """All but the default exchange, RabbitMQ's own `amq.…`, and the tool's own records."""
     for item in items:
         name = item["name"]
-        if name and not name.startswith(RESERVED_PREFIX):
+        if name and not name.startswith((RESERVED_PREFIX, VHOST_RECORD_PREFIX)):
             yield Exchange(
                 name,
                 item["type"],
@@ -43,13 +70,25 @@ def exchanges(items: Iterable[JsonObject]) -> Iterator[Exchange]:
             )
 
 
-def queues(items: Iterable[JsonObject], operator_policies: Iterable[JsonObject]) -> Iterator[tuple[Queue, QueueStatus]]:
+def exchange_policies(items: Iterable[JsonObject]) -> Iterator[tuple[str, str]]:
+    """Exchanges, RabbitMQ's own too, that are under a policy, with its name."""
+    return ((item["name"], item["policy"]) for item in items if item.get("policy"))
+
+
+def queues(
+    items: Iterable[JsonObject], operator_policies: Iterable[JsonObject], matches: Matches
+) -> Iterator[tuple[Queue, QueueStatus]]:
     """All but the tool's own locks, each with its status.
 
     Every queue gets `x-queue-type` as an argument: 4.0 writes the default type into the arguments
     where the declarer sent none, 3.10 does not, and either may say `undefined` (rabbitmq-server#12776).
+
+    Args:
+        items: of the listing.
+        operator_policies: likewise.
+        matches: whether a pattern matches a queue's name.
     """
-    operators = list(_operator_policies(operator_policies))
+    operators = sorted(policies(operator_policies), key=lambda policy: policy.priority, reverse=True)
     for item in items:
         name = item["name"]
         if name.startswith(LOCK_QUEUE_PREFIX):
@@ -69,7 +108,8 @@ def queues(items: Iterable[JsonObject], operator_policies: Iterable[JsonObject])
                 messages=item.get("messages") or 0,
                 exclusive=_is_true(item.get("exclusive")),
                 policy=item.get("policy") or None,
-                operator_policy=_operator_policy_of(name, str(arguments[ARGUMENT_QUEUE_TYPE]), operators),
+                operator_policy=item.get("operator_policy") or _operator_policy_of(queue, operators, matches),
+                state=str(item.get("state") or "running"),
             ),
         )
 
@@ -101,6 +141,19 @@ def policies(items: Iterable[JsonObject]) -> Iterator[Policy]:
         )
 
 
+def operator_policies(items: Iterable[JsonObject]) -> Iterator[OperatorPolicy]:
+    """All operator policies."""
+    for one in policies(items):
+        yield OperatorPolicy(one.name, one.pattern, one.apply_to, one.definition, one.priority)
+
+
+def global_parameters(items: Iterable[JsonObject]) -> Iterator[GlobalParameter]:
+    """All but the tool's own records, and what the broker keeps for itself."""
+    for item in items:
+        if not item["name"].startswith((OWNERSHIP_RECORD_PREFIX, INTERNAL_PREFIX)):
+            yield GlobalParameter(item["name"], item["value"])
+
+
 def permissions(items: Iterable[JsonObject]) -> Iterator[Permission]:
     """All permissions."""
     return (Permission(item["user"], item["configure"], item["write"], item["read"]) for item in items)
@@ -129,31 +182,47 @@ def vhost_limits(items: Iterable[JsonObject]) -> Iterator[VhostLimit]:
             yield VhostLimit(name, _integer(value))
 
 
-def listeners(items: Iterable[JsonObject]) -> Iterator[Listener]:
+def parameters(items: Iterable[JsonObject], vhost: str) -> Iterator[Parameter]:
+    """The parameters of one vhost, but its limits and policies, which have listings of their own."""
+    for item in items:
+        if item.get("vhost") == vhost and item["component"] not in {"vhost-limits", "policy", "operator_policy"}:
+            yield Parameter(item["component"], item["name"], item.get("value"))
+
+
+def listeners(items: Iterable[JsonObject]) -> Iterator[LiveListener]:
     """The listeners of all nodes."""
     for item in items:
         # The management plugin's listeners say `::` on 3.10 (and those with TLS on 4.0) wherever they
         # really listen; that stands in the socket's options.
         options = _mapping(item.get("socket_opts"))
         real = options.get("ip") or _mapping(options.get("ssl_opts")).get("ip") or item.get("ip_address")
-        yield Listener(item["protocol"], str(real or ""), int(item["port"]), item.get("node") or "")
+        yield LiveListener(item["protocol"], str(real or ""), int(item["port"]), item.get("node") or "")
 
 
-def _operator_policies(items: Iterable[JsonObject]) -> Iterator[tuple[re.Pattern[str], str, str]]:
-    """Pattern, what it applies to, and name; the highest priority first."""
-    for item in sorted(items, key=lambda item: item.get("priority") or 0, reverse=True):
-        try:
-            yield re.compile(item["pattern"]), item.get("apply-to") or "all", item["name"]
-        except re.error:
-            continue  # the broker's PCRE knows more than Python; such a pattern is left to people
+def exchange_types(items: Any) -> frozenset[str] | None:
+    """The exchange types that the broker knows; None where it does not say."""
+    return frozenset(str(item["name"]) for item in items) if isinstance(items, list) and items else None
 
 
-def _operator_policy_of(
-    queue: str, queue_type: str, policies: Iterable[tuple[re.Pattern[str], str, str]]
-) -> str | None:
-    # Found here as the broker finds it (rabbit_policy:match): its listing without statistics has no such field.
-    own = "streams" if queue_type == "stream" else f"{queue_type}_queues"
-    fitting = (name for pattern, target, name in policies if target in {"all", "queues", own} and pattern.search(queue))
+def plugins(items: Iterable[JsonObject]) -> frozenset[str] | None:
+    """The plug-ins that are enabled on any running node; None when one of them does not say."""
+    running = [item for item in items if item.get("running")]
+    if not running or any(not isinstance(item.get("enabled_plugins"), list) for item in running):
+        return None
+    return frozenset(str(name) for item in running for name in item["enabled_plugins"])
+
+
+def _operator_policy_of(queue: Queue, operators: Iterable[Policy], matches: Matches) -> str | None:
+    # Found as the broker finds it (rabbit_policy:match): its listing without statistics has the field on newer versions
+    # and of quorum queues alone, and the one with statistics says it up to 7.8 s late (3.10.8, 4.0.5 and 4.3.6).
+    own = str(queue.arguments[ARGUMENT_QUEUE_TYPE])
+    fitting = (
+        policy.name
+        for policy in operators
+        if targets_queues(policy.apply_to, own)
+        and not keys_that_keep_off(own, policy.definition)
+        and matches(policy.pattern, queue.name)
+    )
     return next(fitting, None)
 
 

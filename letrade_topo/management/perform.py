@@ -7,13 +7,19 @@ repeated: what is already so is no error.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeAlias, assert_never
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import assert_never
 
+from letrade_topo.broker.capabilities import TABLE
 from letrade_topo.broker.objects import (
+    Attributes,
     Binding,
     BrokerObject,
     Exchange,
+    GlobalParameter,
+    OperatorPolicy,
+    Parameter,
     Permission,
     Policy,
     Queue,
@@ -23,15 +29,17 @@ from letrade_topo.broker.objects import (
     Vhost,
     VhostLimit,
 )
-from letrade_topo.broker.passwords import HASHING_ALGORITHM
 from letrade_topo.management import parsing
 from letrade_topo.management.answers import JsonObject
+from letrade_topo.management.calls import encoded
 from letrade_topo.management.client import ManagementClient
-from letrade_topo.management.errors import BrokerRefused, NotFound
+from letrade_topo.management.definition import body_of, category_of, definition_of
+from letrade_topo.management.errors import BrokerRefused, NotFound, ReservedName
 from letrade_topo.model.messages import Json
+from letrade_topo.model.names import why_never_unbound
 
-_Imported: TypeAlias = User | Exchange | Queue | Binding | Policy | Permission | TopicPermission
-"""What a definitions import makes just as single calls do."""
+_MOST_BINDING_BYTES = min(row.max_binding_body_bytes for _, row in TABLE if row.max_binding_body_bytes is not None)
+"""A longer body of a call about one binding some version refuses; an import of definitions has no such limit."""
 
 
 def create(client: ManagementClient, vhost: str, thing: BrokerObject) -> None:
@@ -39,16 +47,22 @@ def create(client: ManagementClient, vhost: str, thing: BrokerObject) -> None:
 
     Raises:
         BrokerRefused: among others when an exchange or queue of this name is different.
-        ManagementError: the broker did not answer, or does not allow it.
+        BrokerError: the broker did not answer, or does not allow it.
     """
     match thing:
         case Exchange(name=name):
-            client.put_exchange(vhost, name, _body(thing))
+            client.put_exchange(vhost, name, body_of(thing))
         case Queue(name=name):
-            client.put_queue(vhost, name, _body(thing))
+            client.put_queue(vhost, name, body_of(thing))
         case Binding():
-            client.post_binding(vhost, thing.source, thing.destination_type, thing.destination, _body(thing))
+            body = body_of(thing)
+            if len(encoded(body)) > _MOST_BINDING_BYTES:
+                bulk_create(client, vhost, [thing])
+            else:
+                client.post_binding(vhost, thing.source, thing.destination_type, thing.destination, body)
         case Vhost() | VhostLimit() | User() | UserLimit() | Policy() | Permission() | TopicPermission():
+            update(client, vhost, thing)
+        case OperatorPolicy() | Parameter() | GlobalParameter():
             update(client, vhost, thing)
         case _:
             assert_never(thing)
@@ -58,24 +72,31 @@ def update(client: ManagementClient, vhost: str, thing: BrokerObject) -> None:
     """Overwrite an object in place.
 
     Raises:
-        ManagementError: the broker did not answer, does not allow it, or refused.
+        BrokerError: the broker did not answer, does not allow it, or refused.
         TypeError: exchanges, queues and bindings cannot be changed; that is the caller's mistake.
     """
     match thing:
-        case Vhost(name=name):
-            client.put_vhost(name, {})
+        case Vhost(name=name, protected=protected):
+            client.put_vhost(name, _vhost_body(thing))
+            _protect(client, name, protected)
         case VhostLimit(name=name, value=value):
             client.put_vhost_limit(vhost, name, value)
         case User(name=name):
-            client.put_user(name, _body(thing))
+            client.put_user(name, body_of(thing))
         case UserLimit(user=user, name=name, value=value):
             client.put_user_limit(user, name, value)
         case Policy(name=name):
-            client.put_policy(vhost, name, _body(thing))
+            client.put_policy(vhost, name, body_of(thing))
         case Permission(user=user):
-            client.put_permission(vhost, user, _body(thing))
+            client.put_permission(vhost, user, body_of(thing))
         case TopicPermission(user=user):
-            client.put_topic_permission(vhost, user, _body(thing))
+            client.put_topic_permission(vhost, user, body_of(thing))
+        case OperatorPolicy(name=name):
+            client.put_operator_policy(vhost, name, thing.attributes)
+        case Parameter(component=component, name=name, value=value):
+            client.put_parameter(vhost, component, name, value)
+        case GlobalParameter(name=name, value=value):
+            client.put_global_parameter(name, value)
         case Exchange() | Queue() | Binding():
             raise TypeError(f"{thing.address} cannot be changed in place")
         case _:
@@ -95,7 +116,7 @@ def delete(
 
     Raises:
         BrokerRefused: a condition does not hold (400), or the queue is a quorum queue and a condition was given.
-        ManagementError: the broker did not answer, or does not allow it.
+        BrokerError: the broker did not answer, or does not allow it.
     """
     match thing:
         case Vhost(name=name):
@@ -116,8 +137,16 @@ def delete(
             client.delete_policy(vhost, name)
         case Permission(user=user):
             client.delete_permission(vhost, user)
+        case TopicPermission(user=user, exchange=""):
+            _delete_on_default_exchange(client, vhost, user)
         case TopicPermission(user=user, exchange=exchange):
             client.delete_topic_permission(vhost, user, exchange)
+        case OperatorPolicy(name=name):
+            client.delete_operator_policy(vhost, name)
+        case Parameter(component=component, name=name):
+            client.delete_parameter(vhost, component, name)
+        case GlobalParameter(name=name):
+            client.delete_global_parameter(name)
         case _:
             assert_never(thing)
 
@@ -133,71 +162,26 @@ def bulk_create(client: ManagementClient, vhost: str, things: Iterable[BrokerObj
     Raises:
         BrokerRefused: the first error that the broker met; part of the objects are made.
         MissingRight: the caller is no administrator.
-        ManagementError: the broker did not answer.
+        BrokerError: the broker did not answer.
     """
     categories: dict[str, list[JsonObject]] = {}
     for thing in things:
         match thing:
-            case Vhost() | VhostLimit() | UserLimit():
+            case Vhost() | VhostLimit() | UserLimit() | OperatorPolicy() | Parameter() | GlobalParameter():
                 create(client, vhost, thing)
             case _:
-                categories.setdefault(_category(thing), []).append(_definition(thing, vhost))
+                categories.setdefault(category_of(thing), []).append(definition_of(thing, vhost))
     if categories:
         client.import_definitions(categories, vhost)
 
 
-def _body(thing: _Imported) -> dict[str, Json]:
-    """An object without its name, in the management API's spelling; every field written."""
-    match thing:
-        case User():
-            # Both always: a user written without a hash loses the password, and with an empty one has none.
-            algorithm = thing.hashing_algorithm or HASHING_ALGORITHM
-            tags: list[Json] = list(thing.tags)
-            return {"password_hash": thing.password_hash, "hashing_algorithm": algorithm, "tags": tags}
-        case Binding():
-            return {"routing_key": thing.routing_key, "arguments": dict(thing.arguments)}
-        case TopicPermission():
-            return {"exchange": thing.exchange, **thing.attributes}
-        case _:
-            return thing.attributes
-
-
-def _category(thing: _Imported) -> str:
-    match thing:
-        case User():
-            return "users"
-        case Exchange():
-            return "exchanges"
-        case Queue():
-            return "queues"
-        case Binding():
-            return "bindings"
-        case Policy():
-            return "policies"
-        case Permission():
-            return "permissions"
-        case TopicPermission():
-            return "topic_permissions"
-        case _:
-            assert_never(thing)
-
-
-def _definition(thing: _Imported, vhost: str) -> dict[str, Json]:
-    """An object as definitions files spell it."""
-    match thing:
-        case User(name=name):
-            return {"name": name, **_body(thing)}
-        case Exchange(name=name) | Queue(name=name) | Policy(name=name):
-            return {"vhost": vhost, "name": name, **_body(thing)}
-        case Binding():
-            return {"vhost": vhost, **thing.attributes}
-        case Permission(user=user) | TopicPermission(user=user):
-            return {"vhost": vhost, "user": user, **_body(thing)}
-        case _:
-            assert_never(thing)
-
-
 def _unbind(client: ManagementClient, vhost: str, binding: Binding) -> None:
+    if why := why_never_unbound(binding.routing_key, has_arguments=bool(binding.arguments)):
+        raise ReservedName(
+            f"the management API cannot delete {binding.address}",
+            why=why,
+            fix="unbind it with an AMQP client (queue.unbind, exchange.unbind), or delete its queue",
+        )
     key = binding.properties_key
     if key is None:
         # The broker's key of a binding with arguments is a hash of Erlang's own: it must be looked up.
@@ -222,12 +206,49 @@ def _is_same(one: Mapping[str, Json], other: Mapping[str, Json]) -> bool:
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
+def _vhost_body(vhost: Vhost) -> dict[str, Json]:
+    body: Attributes = {name: value for name, value in vhost.attributes.items() if name != "protected"}
+    if vhost.default_queue_type is not None:
+        body["defaultqueuetype"] = vhost.default_queue_type  # 3.10 and early 3.11 know it by this name
+    return body
+
+
+def _protect(client: ManagementClient, vhost: str, protected: bool | None) -> None:
+    match protected:
+        case True:
+            client.protect_vhost(vhost)
+        case False:
+            client.unprotect_vhost(vhost)
+        case None:
+            return
+
+
+def _delete_on_default_exchange(client: ManagementClient, vhost: str, user: str) -> None:
+    """A topic permission on the exchange without a name, which no path can address: all of the user's go with it.
+
+    So the others are made again, and until they are, the user may neither write nor read: without a topic permission
+    every key would be allowed.
+    """
+    others = [one for one in parsing.topic_permissions(client.topic_permissions(vhost)) if one.user == user]
+    kept = [one for one in others if one.exchange]
+    if len(kept) == len(others):
+        return
+    held = [one for one in parsing.permissions(client.permissions(vhost)) if one.user == user] if kept else []
+    for permission in held:
+        update(client, vhost, replace(permission, write="", read=""))
+    client.delete_topic_permissions(vhost, user)
+    for one in kept:
+        update(client, vhost, one)
+    for permission in held:
+        update(client, vhost, permission)
+
+
 def _lift_vhost_limit(client: ManagementClient, vhost: str, name: str) -> None:
     try:
         client.delete_vhost_limit(vhost, name)
     except BrokerRefused as refused:
         # 3.10 answers 500, not 404, when the vhost is gone.
-        if refused.status != 500 or _exists(client.vhost, vhost):
+        if refused.status != 500 or client.has_vhost(vhost):
             raise
 
 
@@ -235,13 +256,5 @@ def _lift_user_limit(client: ManagementClient, user: str, name: str) -> None:
     try:
         client.delete_user_limit(user, name)
     except BrokerRefused as refused:
-        if refused.status != 500 or _exists(client.user, user):
+        if refused.status != 500 or client.has_user(user):
             raise
-
-
-def _exists(read: Callable[[str], object], name: str) -> bool:
-    try:
-        read(name)
-    except NotFound:
-        return False
-    return True

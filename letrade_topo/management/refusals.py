@@ -8,18 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from letrade_topo.broker_errors import BrokerError, LoginRefused
 from letrade_topo.management.answers import Answer
 from letrade_topo.management.calls import INCLUDED_TAGS, Call, Right
-from letrade_topo.management.endpoint import Endpoint
-from letrade_topo.management.errors import (
-    BrokerRefused,
-    LoginRefused,
-    ManagementError,
-    MissingRight,
-    NoManagementApi,
-    NotFound,
-    ReservedName,
-)
+from letrade_topo.management.endpoint import ManagementEndpoint
+from letrade_topo.management.errors import BrokerRefused, MissingRight, NoManagementApi, NotFound, ReservedName
+from letrade_topo.management.listings import advice
 from letrade_topo.model.names import RESERVED_PREFIX
 
 # rabbit_mgmt_util:is_authorized: the user is known, but has none of the management plugin's tags.
@@ -45,7 +39,7 @@ class Caller:
     tags: tuple[str, ...]
 
 
-def no_management_api(answer: Answer, endpoint: Endpoint) -> NoManagementApi | None:
+def no_management_api(answer: Answer, endpoint: ManagementEndpoint) -> NoManagementApi | None:
     """Whether an answer cannot have come from the management API, and why."""
     what = f"what answers at {endpoint.url} is not RabbitMQ's management API"
     if answer.status in range(300, 400):
@@ -57,7 +51,7 @@ def no_management_api(answer: Answer, endpoint: Endpoint) -> NoManagementApi | N
     return NoManagementApi(what, why=f"it answered HTTP {answer.status} with {kind}, not JSON", fix=_PLUGIN_FIX)
 
 
-def login_refusal(answer: Answer, endpoint: Endpoint) -> ManagementError:
+def login_refusal(answer: Answer, endpoint: ManagementEndpoint) -> BrokerError:
     """What `GET /api/whoami` means when it did not succeed."""
     user = endpoint.username
     what = f"the broker refused to log in user {user!r}"
@@ -70,7 +64,7 @@ def login_refusal(answer: Answer, endpoint: Endpoint) -> ManagementError:
             fix=_PLUGIN_FIX,
         )
     if _NOT_MANAGEMENT_USER in answer.reason:
-        return _missing_tag("use the management API", Caller(user, ()), Right.MANAGEMENT, answer.reason)
+        return missing_tag("use the management API", Caller(user, ()), Right.MANAGEMENT, answer.reason)
     only_local = "; 'guest' may log in only from the broker's own machine" if user == "guest" else ""
     return LoginRefused(
         what,
@@ -79,26 +73,38 @@ def login_refusal(answer: Answer, endpoint: Endpoint) -> ManagementError:
     )
 
 
-def refusal(answer: Answer, call: Call, caller: Caller) -> ManagementError:
+def refusal(answer: Answer, call: Call, caller: Caller) -> BrokerError:
     """What a status of 400 or more means, for a caller who is logged in."""
     what = f"the broker refused to {call.doing}"
     match answer.status:
         case 401 | 403:
             return _not_allowed(answer, call, caller)
+        case 404 if _may_be_hidden(call, caller):
+            return _hidden(answer, call, caller)
         case 404:
             return NotFound(what, status=404, reason=answer.reason)
         case 412:
             fix = "lift the protection first: rabbitmqctl disable_vhost_deletion_protection NAME"
             return BrokerRefused(what, status=412, reason=answer.reason, fix=fix)
         case status if status >= 500:
-            return BrokerRefused(what, status=status, reason=answer.reason, fix="the broker's log says more")
+            return breakdown(answer, call)
         case status:
             return BrokerRefused(what, status=status, reason=answer.reason)
 
 
-def _not_allowed(answer: Answer, call: Call, caller: Caller) -> ManagementError:
+def breakdown(answer: Answer, call: Call) -> BrokerRefused:
+    """The broker itself failed: over a listing there are few reasons for it."""
+    found = advice(call)
+    what = f"the broker refused to {call.doing}"
+    if found is None:
+        return BrokerRefused(what, status=answer.status, reason=answer.reason, fix="the broker's log says more")
+    reason = f"{answer.reason}; {found.why}" if answer.reason else found.why
+    return BrokerRefused(what, status=answer.status, reason=reason, fix=found.fix)
+
+
+def _not_allowed(answer: Answer, call: Call, caller: Caller) -> BrokerError:
     if not INCLUDED_TAGS[call.needs] & set(caller.tags):
-        return _missing_tag(call.doing, caller, call.needs, answer.reason)
+        return missing_tag(call.doing, caller, call.needs, answer.reason)
     if call.name.startswith(RESERVED_PREFIX):
         return ReservedName(
             f"the broker refused to {call.doing}",
@@ -121,12 +127,42 @@ def _not_allowed(answer: Answer, call: Call, caller: Caller) -> ManagementError:
     )
 
 
-def _missing_tag(doing: str, caller: Caller, right: Right, reason: str) -> MissingRight:
+def _may_be_hidden(call: Call, caller: Caller) -> bool:
+    """Whether 404 may mean "not for you": from 4.2.9 and 4.3.3 on so for who may not see the vhost.
+
+    Never for an administrator, who sees every vhost.
+    """
+    is_blind = not INCLUDED_TAGS[Right.ADMINISTRATOR] & set(caller.tags)
+    return call.method == "GET" and call.vhost is not None and is_blind
+
+
+def _hidden(answer: Answer, call: Call, caller: Caller) -> MissingRight:
+    needed = f"a permission in vhost {call.vhost!r}, or the vhost to be there"
+    return MissingRight(
+        f"user {caller.name!r} may not {call.doing}",
+        why=f"it needs {needed}: RabbitMQ answers both with 404; it said: {answer.reason}",
+        fix="use an administrator, who sees every vhost, or grant it:"
+        f" rabbitmqctl set_permissions -p {call.vhost!r} {caller.name} '.*' '.*' '.*'",
+        user=caller.name,
+        tags=caller.tags,
+        needed=needed,
+    )
+
+
+def missing_tag(doing: str, caller: Caller, right: Right, reason: str = "") -> MissingRight:
+    """The refusal of a call for want of a tag.
+
+    Args:
+        doing: completes "may not …".
+        caller: who.
+        right: the tag that is needed.
+        reason: the broker's words; empty when it was not even asked.
+    """
     has = ", ".join(caller.tags) or "none that counts"
     wanted = " ".join((*caller.tags, right))
     return MissingRight(
         f"user {caller.name!r} may not {doing}",
-        why=f"it needs the tag '{right}' and has {has}; the broker said: {reason}",
+        why=f"it needs the tag '{right}' and has {has}" + (f"; the broker said: {reason}" if reason else ""),
         fix=f"use a user that has it, or add it: rabbitmqctl set_user_tags {caller.name} {wanted}",
         user=caller.name,
         tags=caller.tags,

@@ -74,5 +74,5 @@ def _missing(root: Path | None) -> RabbitMQMissing:
         f"RabbitMQ is not installed in the root folder {root}",
         why=f"{root}{BIN}/rabbitmq-server is not there",
         fix=f"make the folder: script/rabbitmq-root trixie {root}"
-        " (or bookworm; it debootstraps that Debian with its package rabbitmq-server)",
+        " (or bookworm, or testing; it debootstraps that Debian with its package rabbitmq-server)",
     )

@@ -6,17 +6,20 @@ Knows no process and no socket, but for choosing free ports.
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
+from random import SystemRandom
 from types import MappingProxyType
 from typing import Self
 
 from letrade_topo.node.installation import Installation
 
 LOOPBACK = "127.0.0.1"
+_CHOICE = range(10_000, 20_000)
 ADMINISTRATOR = "admin"
 
 
@@ -60,12 +63,18 @@ class Ports:
 
     @classmethod
     def free(cls, listeners: frozenset[Listener]) -> Self:
-        """Ports that are free at this moment: nothing keeps them so until the node binds them."""
-        with ExitStack() as stack:  # all held at once, so that they differ
-            sockets = [stack.enter_context(socket.socket()) for _ in range(len(listeners) + 3)]
-            for each in sockets:
-                each.bind((LOOPBACK, 0))
-            epmd, distribution, cli, *rest = (each.getsockname()[1] for each in sockets)
+        """Ports that are free at this moment: nothing keeps them so until the node binds them.
+
+        They lie below those that Linux gives to outgoing connections (`ip_local_port_range`): a node
+        that is down for a moment would lose one of those to whoever connects to anything meanwhile.
+        """
+        candidates = SystemRandom().sample(_CHOICE, len(_CHOICE))
+        return cls.of(listeners, list(islice(filter(_is_free, candidates), len(listeners) + 3)))
+
+    @classmethod
+    def of(cls, listeners: frozenset[Listener], ports: Sequence[int]) -> Self:
+        """These ports, which are three more than there are listeners."""
+        epmd, distribution, cli, *rest = ports
         return cls(MappingProxyType(dict(zip(sorted(listeners), rest, strict=True))), epmd, distribution, cli)
 
     def are_free(self) -> bool:
@@ -80,6 +89,15 @@ class Ports:
                 except OSError:
                     return False
         return True
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as one:
+        try:
+            one.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

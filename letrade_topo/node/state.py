@@ -6,12 +6,12 @@ One JSON file. It also marks the folder as one that this program made and may de
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from letrade_topo import files
 from letrade_topo.node.errors import NodeError
 from letrade_topo.node.node import NodeProcesses
 from letrade_topo.node.processes import ProcessIdentity
@@ -79,9 +79,7 @@ def write_state(folder: Path, state: BrokerState) -> None:
         "processes": asdict(state.processes) if state.processes else None,
         "started_at": state.started_at,
     }
-    partial = folder / f"{STATE_FILE}.partial"
-    partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, folder / STATE_FILE)
+    files.write(folder / STATE_FILE, (json.dumps(document, indent=2) + "\n").encode())
 
 
 def _from_json(document: dict[str, Any]) -> BrokerState:

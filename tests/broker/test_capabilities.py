@@ -17,8 +17,8 @@ from letrade_topo.broker.capabilities import TABLE, UnsupportedVersion, for_vers
         ("4.1.0-rc.1", "4.1"),
         ("4.2", "4.2"),
         ("4.3.9", "4.3"),
-        ("4.4.0", "4.3"),
-        ("5.0.0-beta.2", "4.3"),
+        ("4.4.0", "4.4"),
+        ("5.0.0-beta.2", "4.4"),
     ],
 )
 def test_a_version_has_the_newest_row_not_newer_than_itself(version: str, series: str) -> None:
@@ -48,6 +48,14 @@ def test_a_patch_release_can_have_a_row_of_its_own() -> None:
     """Delayed retry works by policy from 4.3.1 on, not in 4.3.0."""
     assert not for_version("4.3.0").delayed_retry
     assert for_version("4.3.1").delayed_retry
+
+
+@pytest.mark.parametrize(
+    ("version", "longest"), [("4.1.9", None), ("4.2.7", None), ("4.2.9", 1_024), ("4.3.1", None), ("4.3.2", 1_024)]
+)
+def test_what_came_to_two_series_at_once_is_not_in_between(version: str, longest: int | None) -> None:
+    """The limit on patterns came with patches of 4.2 and of 4.3; 4.3.0 and 4.3.1 do not have it."""
+    assert for_version(version).max_pattern_bytes == longest
 
 
 def test_the_table_is_in_order() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
-from letrade_topo.management.endpoint import Endpoint
+from letrade_topo.management.endpoint import ManagementEndpoint
 from tests.brokers import RunningBroker
 
 
@@ -24,9 +24,9 @@ def endpoint_of(
     username: str = "",
     password: str = "",
     ca_file: Path | None = None,
-) -> Endpoint:
+) -> ManagementEndpoint:
     """The management API of a broker, as its administrator where nothing else is said."""
-    return Endpoint.parse(
+    return ManagementEndpoint.parse(
         url or broker.management_url,
         username=username or broker.username,
         password=password or broker.password,
@@ -126,8 +126,8 @@ def serving(*answers: tuple[int, str, str] | None, tls: ssl.SSLContext | None = 
         scripted.server.server_close()
 
 
-def plain_endpoint(port: int) -> Endpoint:
+def plain_endpoint(port: int) -> ManagementEndpoint:
     """Plain http to a port of this machine."""
-    return Endpoint.parse(
+    return ManagementEndpoint.parse(
         f"http://127.0.0.1:{port}", username="user", password="sesame-öffne-dich", insecure_loopback=True
     )

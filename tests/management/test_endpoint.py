@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from letrade_topo.management.endpoint import Endpoint
-from letrade_topo.management.errors import InvalidEndpoint
+from letrade_topo.broker_errors import InvalidEndpoint
+from letrade_topo.management.endpoint import ManagementEndpoint
 
 
-def parse(url: str, *, username: str = "ops", insecure_loopback: bool = False) -> Endpoint:
+def parse(url: str, *, username: str = "ops", insecure_loopback: bool = False) -> ManagementEndpoint:
     """Parse with a login that does not matter."""
-    return Endpoint.parse(url, username=username, password="hunter2", insecure_loopback=insecure_loopback)
+    return ManagementEndpoint.parse(url, username=username, password="hunter2", insecure_loopback=insecure_loopback)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_user_who_cannot_log_in_over_http_is_refused(username: str) -> None:
 def test_the_constructor_checks_too() -> None:
     """An endpoint that breaks the rules cannot exist, however it is made."""
     with pytest.raises(InvalidEndpoint):
-        Endpoint("http://broker.example", "ops", "hunter2", None, insecure_loopback=True)
+        ManagementEndpoint("http://broker.example", "ops", "hunter2", None, insecure_loopback=True)
 
 
 def test_the_password_is_not_shown() -> None:

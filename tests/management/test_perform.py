@@ -21,8 +21,9 @@ from letrade_topo.broker.objects import (
     VhostLimit,
 )
 from letrade_topo.broker.passwords import HASHING_ALGORITHM, hash_password
+from letrade_topo.broker_errors import LoginRefused
 from letrade_topo.management.client import ManagementClient
-from letrade_topo.management.errors import BrokerRefused, LoginRefused
+from letrade_topo.management.errors import BrokerRefused
 from letrade_topo.management.perform import bulk_create, create, delete, update
 from letrade_topo.management.reading import read_state
 from tests.brokers import RunningBroker
@@ -113,12 +114,44 @@ def test_a_topic_permission_is_deleted_alone(client: ManagementClient, vhost: st
     """Those of the same user on other exchanges stay."""
     user = make_user()
     one, other = TopicPermission(user, "e/1", "^a", ""), TopicPermission(user, "e/2", "^b", "")
-    for thing in (one, other):
+    for thing in (Exchange("e/1", "topic"), Exchange("e/2", "topic"), one, other):
         create(client, vhost, thing)
     delete(client, vhost, one)
 
     assert live(client, vhost, one) is None
     assert live(client, vhost, other) == other
+
+
+@pytest.mark.parametrize("has_others", [True, False])
+def test_a_topic_permission_on_the_default_exchange_is_deleted_alone(
+    client: ManagementClient, vhost: str, make_user: MakeUser, has_others: bool
+) -> None:
+    """No path can name it: the user's others go with it, and are there again, without a moment that is open."""
+    user = make_user()
+    nameless = TopicPermission(user, "", "^a$", "^b$")
+    others: list[BrokerObject] = []
+    if has_others:
+        others = [TopicPermission(user, "e/1", "^a", ""), Permission(user, "c", ".*", "r")]
+    create(client, vhost, Exchange("e/1", "topic"))
+    for thing in (nameless, *others):
+        create(client, vhost, thing)
+    assert live(client, vhost, nameless) == nameless
+    seen: list[tuple[bool, bool]] = []
+
+    def look(*_: object) -> None:
+        """After each call: may the user write, and are its topic permissions there?"""
+        with ManagementClient(client.endpoint) as watching:
+            rights = [one for one in watching.permissions(vhost) if one["user"] == user]
+            topics = {one["exchange"] for one in watching.topic_permissions(vhost) if one["user"] == user}
+        seen.append((any(one["write"] for one in rights), "e/1" in topics))
+
+    with ManagementClient(client.endpoint, observe=look) as observed:
+        delete(observed, vhost, nameless)
+        delete(observed, vhost, nameless)
+
+    assert live(client, vhost, nameless) is None
+    assert [live(client, vhost, one) for one in others] == others
+    assert all(topics for may_write, topics in seen if may_write)
 
 
 def test_a_user_without_a_password_cannot_log_in(client: ManagementClient, broker: RunningBroker, vhost: str) -> None:
