@@ -1,28 +1,35 @@
-"""A whole run: plan, review, lock, look again, do, read back, record.
+"""What a run does for one topology, under its lock: record the intent, do, read back, settle the record.
 
 The intent is recorded before the first write and settled after the last, so a run that dies at any point
-leaves nothing half-known: the next one finds what was made, owns it, and finishes.
+leaves nothing half-known: the next one finds what was made, owns it, and finishes. What comes before, and other
+topologies beside this one, are `fleet`'s.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from letrade_topo.apply.connections import DELETED, ClosedConnections, end_connections, outlived
 from letrade_topo.apply.execute import Execution
-from letrade_topo.apply.lock import CALL_SECONDS, BrokerLock
+from letrade_topo.apply.migrator import Migrator
+from letrade_topo.apply.moves import Means
 from letrade_topo.apply.outcome import Outcome, Progress, Status
+from letrade_topo.apply.record import RecordKeeper
 from letrade_topo.broker.objects import Address, Kind, Vhost
 from letrade_topo.errors import TopoError
 from letrade_topo.management.client import ManagementClient
 from letrade_topo.management.perform import create, delete
 from letrade_topo.model import names
 from letrade_topo.plan.change import Action, Change
+from letrade_topo.plan.finding import Finding
 from letrade_topo.plan.guards import UnsafePlan
+from letrade_topo.plan.migrating import intents_of
+from letrade_topo.plan.ownership import OwnershipRecord
 from letrade_topo.plan.plan import Plan
-from letrade_topo.plan.prepare import Request, prepare
+from letrade_topo.plan.prepare import PlanRequest, prepare
 
 
 class StalePlan(UnsafePlan):
@@ -33,7 +40,7 @@ class Declined(UnsafePlan):
     """The person who was asked said no."""
 
 
-class Phase(StrEnum):
+class RunPhase(StrEnum):
     """The parts of a run that take time."""
 
     LOCK = "lock"
@@ -41,8 +48,12 @@ class Phase(StrEnum):
     VERIFY = "verify"
 
 
-def _untimed(phase: Phase, seconds: float) -> None:
+def _untimed(phase: RunPhase, seconds: float) -> None:
     """Nobody is told."""
+
+
+def _no_means(_: Plan) -> Means:
+    raise UnsafePlan("this run cannot migrate queues; nothing was changed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +61,22 @@ class Run:
     """How a run is done.
 
     Args:
-        review: shows the plan; False means that a person declined it.
-        reviewed: a person saw the plan, so it must still be the same under the lock.
-        fingerprint: of a saved plan; the broker must still have it.
+        review: shows the plans; False means that a person declined them.
+        reviewed: a person saw the plans, so they must still be the same under the locks.
         lock_timeout_seconds: how long to wait for another run.
         progress: who is told how far it is.
         timed: who is told how long a phase took, in seconds.
+        closes_connections: of users whose password, tags or rights have changed.
+        means: makes what messages are moved with, where a plan migrates queues.
     """
 
-    review: Callable[[Plan], bool]
+    review: Callable[[Sequence[Plan]], bool]
     progress: Progress
     reviewed: bool = False
-    fingerprint: str | None = None
     lock_timeout_seconds: float = 30.0
-    timed: Callable[[Phase, float], None] = _untimed
+    timed: Callable[[RunPhase, float], None] = _untimed
+    closes_connections: bool = False
+    means: Callable[[Plan], Means] = _no_means
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +87,27 @@ class Result:
         plan: what was to be done.
         outcomes: one for each change.
         after: what was left when it was read back; None when nothing was written.
+        ended: connections that were closed.
     """
 
     plan: Plan
     outcomes: tuple[Outcome, ...] = ()
     after: Plan | None = None
+    ended: tuple[ClosedConnections, ...] = ()
+
+    @property
+    def outlived(self) -> Mapping[str, str]:
+        """The users whose open connections go on as before this run, each with the reason."""
+        ended = {one.user for one in self.ended if not one.failure}
+        done = [outcome.change for outcome in self.outcomes if outcome.status is Status.DONE]
+        return {user: why for user, why in outlived(done).items() if user not in ended and why != DELETED}
+
+    @property
+    def new_findings(self) -> tuple[Finding, ...]:
+        """What only reading back showed: that something is on the broker as declared, and not in effect."""
+        if self.after is None:
+            return ()
+        return tuple(finding for finding in self.after.findings if finding not in self.plan.findings)
 
     def count(self, status: Status) -> int:
         """How many changes ended so."""
@@ -106,39 +135,6 @@ class Broken(TopoError):
         self.result = result
 
 
-def apply(client: ManagementClient, request: Request, run: Run) -> Result:
-    """Make the broker match, or say what kept it from matching.
-
-    Raises:
-        UnsafePlan: a guard refuses, the plan is stale, or the person declined; nothing was written.
-        LockHeld: another run goes on; nothing was written.
-        Interrupted: Ctrl-C; the lock is released.
-        TopoError: the broker cannot be reached or read.
-    """
-    plan = prepare(client, request)
-    if run.fingerprint is not None and plan.fingerprint != run.fingerprint:
-        raise _stale("the plan was saved")
-    if plan.is_empty and plan.record_is_current:
-        run.review(plan)
-        return Result(plan)
-    if not run.review(plan):
-        raise Declined("nothing was changed", why="the plan was declined")
-    refuse(plan)
-    if plan.destroys and not plan.vhost_exists:
-        # Only users are left, and no place for the lock; to delete them twice does no harm.
-        return _perform(client, request, run, plan, lambda: None, ())
-    made = _make_vhost(client, plan)
-    with (
-        ManagementClient(
-            client.endpoint, timeout_seconds=CALL_SECONDS, pool_size=1, observe=client.observe
-        ) as lock_client,
-        BrokerLock(lock_client, plan.scope.vhost, plan.scope.topology, run.lock_timeout_seconds) as lock,
-    ):
-        run.timed(Phase.LOCK, lock.waited_seconds)
-        result = _locked(client, request, run, plan, lock, made)
-    return _remove_vhost(client, result)
-
-
 def refuse(plan: Plan) -> None:
     """Raise when a guard stands against a plan."""
     if plan.lock_hazards:
@@ -154,48 +150,95 @@ def refuse(plan: Plan) -> None:
         )
 
 
-def _locked(
-    client: ManagementClient, request: Request, run: Run, first: Plan, lock: BrokerLock, made: tuple[Outcome, ...]
-) -> Result:
-    plan = prepare(client, request)
-    plan = replace(plan, changes=(*(outcome.change for outcome in made), *plan.changes))
-    if plan.fingerprint != first.fingerprint and (run.reviewed or run.fingerprint is not None):
-        raise _stale("the plan was reviewed")
-    refuse(plan)  # again: messages may have come while a person was asked, and no fingerprint shows them
+def means_of(plan: Plan, run: Run) -> Means | None:
+    """What messages are moved with, where a plan migrates queues.
+
+    Before anything is written: a login that is refused, or a key that is not there, is said then.
+
+    Raises:
+        TopoError: there are no such means.
+    """
+    return run.means(plan) if plan.counts[Action.MIGRATE] else None
+
+
+def record_intent(keeper: RecordKeeper, request: PlanRequest, plan: Plan, made: tuple[Outcome, ...]) -> OwnershipRecord:
+    """Say on the broker what a run is about to make.
+
+    Args:
+        keeper: writes the record.
+        request: that the plan was made for.
+        plan: made under the lock.
+        made: the vhost, if this run made it.
+
+    Returns:
+        The record as it was written.
+
+    Raises:
+        TopoError: it could not be written.
+    """
     intent = plan.record.intending(_ours_to_be(plan), plan.broker.username)
     intent = replace(intent, vhost_created=intent.vhost_created or bool(made))
-    lock.check()
-    client.put_global_parameter(plan.scope.record_name, intent.to_json())
-    return _perform(client, request, run, plan, lock.check, made)
+    if not request.aborts:
+        intent = intent.migrating(intents_of(plan.changes))
+    keeper.write(intent)
+    return intent
 
 
-def _perform(
+def perform(
     client: ManagementClient,
-    request: Request,
+    request: PlanRequest,
     run: Run,
     plan: Plan,
     check_lock: Callable[[], None],
     made: tuple[Outcome, ...],
+    migrator: Migrator | None,
 ) -> Result:
+    """Do what a plan says, read back, and settle the record.
+
+    Args:
+        client: to the broker.
+        request: that the plan was made for.
+        run: how.
+        plan: made under the lock.
+        check_lock: raises LockLost when it is not ours any more.
+        made: the vhost, if this run made it.
+        migrator: migrates queues, where the plan does.
+
+    Raises:
+        Interrupted: Ctrl-C.
+        Broken: it ended before its end.
+    """
     changes = _inside(plan)
-    execution = Execution(client, plan.scope.vhost, plan.allowances, check_lock, run.progress)
+    execution = Execution(
+        client,
+        plan.scope.vhost,
+        plan.allowances,
+        check_lock,
+        run.progress,
+        plan.closing,
+        plan.desired.policies,
+        migrator,
+        reach=plan.reach,
+    )
     began = time.monotonic()
     try:
         try:
             execution.run(changes)
         finally:
-            run.timed(Phase.WRITE, time.monotonic() - began)
+            run.timed(RunPhase.WRITE, time.monotonic() - began)
         check_lock()
         run.progress.say("reading back")
         began = time.monotonic()
         after = prepare(client, request)
-        _settle(client, plan, after)
+        if not request.aborts:
+            _settle(client, plan, after)
     except KeyboardInterrupt:
         raise Interrupted(Result(plan, (*made, *execution.outcomes.values()))) from None
     except TopoError as error:
         raise Broken(error, Result(plan, (*made, *execution.outcomes.values()))) from error
-    run.timed(Phase.VERIFY, time.monotonic() - began)
-    return Result(plan, (*made, *_verified(plan, changes, execution.outcomes, after)), after)
+    run.timed(RunPhase.VERIFY, time.monotonic() - began)
+    outcomes = (*made, *_verified(plan, changes, execution.outcomes, after))
+    return Result(plan, outcomes, after, end_connections(client, outcomes) if run.closes_connections else ())
 
 
 def _ours_to_be(plan: Plan) -> list[Address]:
@@ -209,8 +252,8 @@ def _ours_to_be(plan: Plan) -> list[Address]:
 
 
 def _inside(plan: Plan) -> tuple[Change, ...]:
-    """All changes but those of the vhost, which is made before the lock and deleted after it."""
-    return tuple(change for change in plan.changes if change.kind is not Kind.VHOST)
+    """All changes but those that the vhost is made or deleted by, before and after the lock that lives in it."""
+    return tuple(change for change in plan.changes if change.kind is not Kind.VHOST or change.action is Action.UPDATE)
 
 
 def _verified(plan: Plan, changes: tuple[Change, ...], outcomes: dict[Address, Outcome], after: Plan) -> list[Outcome]:
@@ -236,23 +279,22 @@ def _verified(plan: Plan, changes: tuple[Change, ...], outcomes: dict[Address, O
 
 def _settle(client: ManagementClient, plan: Plan, after: Plan) -> None:
     """Record what is ours now: everything declared that is there, and what could not be deleted."""
-    record = after.record
-    present = set(after.comparison.in_sync)
-    for change in after.changes:
-        if change.before is not None and (change.after is not None or record.owns(change.address)):
-            present.add(change.address)
-    present |= {one.change.address for one in after.blocked if record.owns(one.change.address)}
-    owned = {address for address in present if not address.startswith("vhost:")}
+    record, owned = after.record, after.owned_afterwards
+    unseen = [address for address in record.pending if not after.reach.writes_address(address)]
     # A vhost that this tool made and that has to stay, as somebody's queue is in it, goes with a later `destroy`.
     keeps_vhost = record.vhost_created and after.vhost_exists and _vhost_deletion(after) is None
-    if plan.destroys and not owned and not keeps_vhost:
-        client.delete_global_parameter(plan.scope.record_name)
+    if plan.destroys and not owned and not unseen and not keeps_vhost:
+        RecordKeeper(client, after).remove()
     else:
-        client.put_global_parameter(plan.scope.record_name, record.settled(owned).to_json())
+        RecordKeeper(client, after).write(record.settled(owned, unseen))
 
 
-def _make_vhost(client: ManagementClient, plan: Plan) -> tuple[Outcome, ...]:
-    """Before the lock, because the lock lives in it; making it twice does no harm."""
+def make_vhost(client: ManagementClient, plan: Plan) -> tuple[Outcome, ...]:
+    """Make the vhost where a plan does, before the lock, because the lock lives in it; making it twice does no harm.
+
+    Raises:
+        TopoError: it could not be made.
+    """
     for change in plan.changes:
         if change.kind is Kind.VHOST and change.action is Action.CREATE:
             create(client, plan.scope.vhost, change.object)
@@ -260,8 +302,14 @@ def _make_vhost(client: ManagementClient, plan: Plan) -> tuple[Outcome, ...]:
     return ()
 
 
-def _remove_vhost(client: ManagementClient, result: Result) -> Result:
-    """After the lock, which lies in it; only when everything of ours is gone and, read back, nothing else is in it."""
+def remove_vhost(client: ManagementClient, result: Result) -> Result:
+    """Delete the vhost where a plan does, after the lock, which lies in it.
+
+    Only when everything of ours is gone and, read back, nothing else is in it.
+
+    Raises:
+        TopoError: the broker cannot be reached any more, or does not allow it.
+    """
     deletion = _vhost_deletion(result.plan)
     if deletion is None:
         return result
@@ -269,8 +317,11 @@ def _remove_vhost(client: ManagementClient, result: Result) -> Result:
     if not is_free or result.count(Status.DONE) < len(result.outcomes):
         outcome = Outcome(deletion, Status.SKIPPED, "objects are left in it")
     else:
-        delete(client, result.plan.scope.vhost, Vhost(result.plan.scope.vhost))
+        vhost = result.plan.scope.vhost
+        delete(client, vhost, Vhost(vhost))
         outcome = Outcome(deletion, Status.DONE)
+        if client.has_vhost(vhost):  # a 404 of the deletion proves nothing
+            outcome = Outcome(deletion, Status.FAILED, "read back, it is still there")
     return replace(result, outcomes=(*result.outcomes, outcome))
 
 
@@ -279,9 +330,10 @@ def _vhost_deletion(plan: Plan) -> Change | None:
     return next(deletions, None)
 
 
-def _stale(since: str) -> StalePlan:
+def stale(since: str) -> StalePlan:
+    """The error of a plan that does not fit any more."""
     return StalePlan(
         f"the broker has changed since {since}; nothing was changed",
-        why="what was reviewed is not what would be done now",
+        why="what was reviewed is not what would be done now, or this login reaches another part of it",
         fix="make the plan again and review it",
     )

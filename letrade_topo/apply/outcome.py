@@ -19,11 +19,12 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One change and its result; `why` says the broker's reason when it is not done."""
+    """One change and its result; `why` says the broker's reason when it is not done, `note` what doing it took."""
 
     change: Change
     status: Status
     why: str = ""
+    note: str = ""
 
 
 class Progress(Protocol):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from letrade_topo.broker.objects import Address, Binding
-from letrade_topo.plan.change import Change, Reason
-from letrade_topo.plan.compare import ends_of
-from letrade_topo.plan.guards import TOPOLOGY, Refusal
+from letrade_topo.broker.addresses import Address
+from letrade_topo.plan.change import Change, ChangeReason
+from letrade_topo.plan.guards import TOPOLOGY, GuardRefusal
+from letrade_topo.plan.holders import holders_of
 
 
 @dataclass(frozen=True, slots=True)
-class Blocked:
+class BlockedChange:
     """A change that is left out.
 
     Args:
@@ -25,9 +25,9 @@ class Blocked:
 
 
 def separate(
-    changes: Iterable[Change], assess: Callable[[list[Change]], Iterable[Refusal]]
-) -> tuple[list[Change], tuple[Blocked, ...]]:
-    """Take out what guards refuse, and the bindings that go with it, until they refuse nothing of what is left.
+    changes: Iterable[Change], assess: Callable[[list[Change]], Iterable[GuardRefusal]]
+) -> tuple[list[Change], tuple[BlockedChange, ...]]:
+    """Take out what guards refuse, and what goes with it, until they refuse nothing of what is left.
 
     More than once, as a guard may rely on a change that is left out: a queue that stays needs where it dead-letters to.
 
@@ -38,10 +38,10 @@ def separate(
     Returns:
         What may be done, in the same order, and what is left out.
     """
-    left, blocked = list(changes), list[Blocked]()
+    left, blocked = list(changes), list[BlockedChange]()
     while refusals := {refusal.address: refusal.text for refusal in assess(left)}:
         reasons = [(change, _why(change, refusals)) for change in left]
-        blocked += [Blocked(change, why) for change, why in reasons if why]
+        blocked += [BlockedChange(change, why) for change, why in reasons if why]
         left = [change for change, why in reasons if not why]
     return left, tuple(blocked)
 
@@ -49,9 +49,7 @@ def separate(
 def _why(change: Change, refusals: Mapping[Address, str]) -> str:
     if change.address in refusals:
         return refusals[change.address]
-    if TOPOLOGY in refusals and change.reason is Reason.REMOVED:
+    if TOPOLOGY in refusals and change.reason is ChangeReason.REMOVED:
         return refusals[TOPOLOGY]
-    if isinstance(change.object, Binding):
-        ends = sorted(ends_of(change.object) & refusals.keys())
-        return f"it goes with {ends[0]}, which is refused" if ends else ""
-    return ""
+    holders = sorted(holders_of(change.object) & refusals.keys())
+    return f"it goes with {holders[0]}, which is refused" if holders else ""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 
-from letrade_topo.broker.objects import Address, Policy, Queue
+from letrade_topo.broker.objects import Address, OperatorPolicy, Policy
 from letrade_topo.broker.state import LiveState
 from letrade_topo.expand.desired import DesiredState
 from letrade_topo.model import names
 from letrade_topo.model.messages import Json
+from letrade_topo.model.pcre import matcher
+from letrade_topo.plan.cycle_findings import cycle_findings
+from letrade_topo.plan.finding import Finding
+from letrade_topo.plan.policy_findings import policy_findings
 from letrade_topo.plan.scope import Scope
+from letrade_topo.plan.state_findings import state_findings
 
 PLAIN_PROTOCOLS = frozenset(
     {"amqp", "mqtt", "stomp", "stream", "http", "http/web-mqtt", "http/web-stomp"},
@@ -23,60 +26,26 @@ APPLY_TO_CLASSIC = frozenset({"all", "queues", "classic_queues"})
 """Policies that apply to the lock's queue, which is a classic one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One such difference.
+def find(
+    desired: DesiredState, live: LiveState, scope: Scope, changing: Collection[Address] = (), *, tls_required: bool
+) -> tuple[Finding, ...]:
+    """Look for what the comparison of objects does not show.
 
     Args:
-        name: the kind of finding.
-        address: what it is about.
-        text: what was found.
-        fix: what to do about it.
+        desired: what should be there.
+        live: what is there.
+        scope: what counts.
+        changing: what the plan changes; that a policy is in force which goes is no finding besides.
+        tls_required: plain-text listeners count.
     """
-
-    name: str
-    address: Address
-    text: str
-    fix: str
-
-
-def find(desired: DesiredState, live: LiveState, scope: Scope, *, tls_required: bool) -> tuple[Finding, ...]:
-    """Look for plain-text listeners where TLS is required, and for queues under a policy that is not theirs."""
-    found = [*_policy_effects(desired, live)]
+    found = [
+        *policy_findings(desired, live, scope, changing),
+        *cycle_findings(desired, live),
+        *state_findings(desired, live, scope),
+    ]
     if tls_required:
         found += _plain_listeners(live)
     return tuple(finding for finding in found if not scope.ignores(finding.address))
-
-
-def _policy_effects(desired: DesiredState, live: LiveState) -> Iterator[Finding]:
-    for queue, expected in desired.policies.items():
-        status = live.queues.get(queue)
-        if status is None:
-            continue
-        if status.operator_policy is not None:
-            yield Finding(
-                "operator-policy",
-                Address(f"operator-policy:{status.operator_policy}"),
-                f"the operator policy {status.operator_policy!r} changes the limits of queue {queue!r}",
-                "ask the broker's operator to narrow it, or list it under `ignore`",
-            )
-        if status.policy == expected:
-            continue
-        policy = live.objects.get(Address(f"policy:{expected}"))
-        wanted = desired.objects.get(Address(f"policy:{expected}"))
-        if expected is not None and (policy is None or wanted is None or policy.attributes != wanted.object.attributes):
-            continue  # the policy itself is a change of the plan
-        if status.policy is not None and _is_declared(desired, status.policy):
-            continue
-        effective = f"policy {status.policy!r}" if status.policy else "no policy"
-        yield Finding(
-            "policy-effect",
-            Queue(queue).address,
-            f"{effective} is in effect on the queue instead of {expected!r}"
-            if expected
-            else f"{effective} is in effect",
-            "a policy of higher priority also matches the queue: narrow its pattern or remove it",
-        )
 
 
 def lock_hazards(live: LiveState, desired: DesiredState, topology: str) -> tuple[str, ...]:
@@ -86,9 +55,13 @@ def lock_hazards(live: LiveState, desired: DesiredState, topology: str) -> tuple
     """
     things = chain(live.objects.values(), (one.object for one in desired.objects.values()))
     policies = ((f"policy {thing.name!r}", thing.attributes) for thing in things if isinstance(thing, Policy))
+    declared = (one.object for one in desired.objects.values() if isinstance(one.object, OperatorPolicy))
+    ours = ((f"operator policy {one.name!r}", one.attributes) for one in declared)
     operators = ((f"operator policy {one.get('name')!r}", one) for one in live.operator_policies)
     lock = names.lock_queue(topology)
-    return tuple(dict.fromkeys(name for name, attributes in chain(policies, operators) if _expires(attributes, lock)))
+    return tuple(
+        dict.fromkeys(name for name, attributes in chain(policies, operators, ours) if _expires(attributes, lock))
+    )
 
 
 def _expires(policy: Mapping[str, Json], queue: str) -> bool:
@@ -97,15 +70,8 @@ def _expires(policy: Mapping[str, Json], queue: str) -> bool:
         return False
     if policy.get("apply-to") not in APPLY_TO_CLASSIC:
         return False
-    try:
-        return re.search(str(policy.get("pattern")), queue) is not None
-    except re.error:
-        return True  # PCRE that Python cannot read: rather refuse than lose the lock half-way
-
-
-def _is_declared(desired: DesiredState, name: str) -> bool:
-    one = desired.objects.get(Address(f"policy:{name}"))
-    return one is not None and isinstance(one.object, Policy)
+    matches = matcher(str(policy.get("pattern")))
+    return matches is None or matches(queue)  # where Python cannot tell, rather refuse than lose the lock half-way
 
 
 def _plain_listeners(live: LiveState) -> Iterator[Finding]:
@@ -118,3 +84,6 @@ def _plain_listeners(live: LiveState) -> Iterator[Finding]:
                 f"{listener.protocol} is listening without TLS on {where} of {listener.node or 'the broker'}",
                 "set `listeners.tcp = none` (or the plugin's equivalent) in rabbitmq.conf; TLS is required",
             )
+
+
+__all__ = ["Finding", "find", "lock_hazards"]

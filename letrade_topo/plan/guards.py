@@ -7,21 +7,38 @@ refusal is never applied, not even in part.
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from letrade_topo.broker.objects import Address
+from letrade_topo.broker.objects import (
+    Address,
+    Binding,
+    BrokerObject,
+    Exchange,
+    Kind,
+    Queue,
+    TopicPermission,
+    Vhost,
+)
 from letrade_topo.broker.state import LiveState
 from letrade_topo.errors import TopoError
-from letrade_topo.plan.change import Action, Change, Reason
+from letrade_topo.model import names
+from letrade_topo.model.rules.references import PREDEFINED_EXCHANGES
+from letrade_topo.plan.acceptance import reasons_to_refuse
+from letrade_topo.plan.change import Action, Change, ChangeReason
 from letrade_topo.plan.dead_letters import dead_letter_users
+from letrade_topo.plan.migrating import obstacles, without_room
 from letrade_topo.plan.ownership import OwnershipRecord
 
-MANY_SHARE = 0.3
-MANY_COUNT = 20
-"""More deletions than both of these at once are more likely a wrong file than a wish (octoDNS: 30 %)."""
+MANY_SHARE = 3
+"""One in this many of a kind, or of everything, deleted at once is more likely a wrong file than a wish: a merge that
+left a section empty, an overlay of another environment. However few they are: a small topology is somebody's, too."""
+
+COUNTED_KINDS = (Kind.QUEUE, Kind.EXCHANGE, Kind.BINDING, Kind.USER, Kind.POLICY)
+"""Whose deletion loses something; permissions and limits go with what they are for."""
 
 
 TOPOLOGY = Address("topology")
@@ -35,8 +52,10 @@ class Allowance(StrEnum):
     DELETE_UNMANAGED = "delete-unmanaged"
     DELETE_MANY = "delete-many"
     REPLACE = "replace"
+    MIGRATE = "migrate"
     DELETE_MESSAGES = "delete-messages"
     DELETE_CONSUMED = "delete-consumed"
+    LEADERLESS = "leaderless"
 
     @property
     def needs_address(self) -> bool:
@@ -78,7 +97,7 @@ class Allowances:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class GuardRefusal:
     """Why a change is refused, and what would allow it.
 
     Args:
@@ -94,7 +113,7 @@ class Refusal:
     @property
     def text(self) -> str:
         """The refusal in one line."""
-        how = f"allow it with --allow {shlex.quote(self.allow)}" if self.allow else "nothing allows it in this version"
+        how = f"allow it with --allow {shlex.quote(self.allow)}" if self.allow else "nothing allows it"
         return f"{self.address}: {self.why}; {how}"
 
 
@@ -104,8 +123,9 @@ def assess(
     record: OwnershipRecord,
     allowances: Allowances,
     *,
+    topology: str = "",
     destroys: bool = False,
-) -> tuple[Refusal, ...]:
+) -> tuple[GuardRefusal, ...]:
     """Judge every change.
 
     Args:
@@ -113,20 +133,98 @@ def assess(
         live: as read.
         record: what this topology owns.
         allowances: what the caller allowed.
+        topology: its name, which derived policies begin with: they come and go with versions.
         destroys: the caller asked for everything to go, so the number of deletions is no surprise.
     """
     changes = tuple(changes)
-    refusals: list[Refusal] = []
+    refusals: list[GuardRefusal] = []
     gone = {change.address for change in changes if change.action in {Action.DELETE, Action.REPLACE}}
     used = dead_letter_users(live, gone) if gone else {}
+    types = _exchange_types(changes, live)
+    refusals += [GuardRefusal(address, why, "") for address, why in without_room(changes, live)]
     for change in changes:
         refusals += _judge(change, allowances, used)
-    removed = sum(change.reason is Reason.REMOVED for change in changes)
-    many = removed > MANY_COUNT and removed > MANY_SHARE * len(record.owned)
-    if many and not destroys and not allowances.permit(Allowance.DELETE_MANY, ""):
-        why = f"{removed} of {len(record.owned)} owned objects would be deleted at once"
-        refusals.append(Refusal(TOPOLOGY, why, str(Allowance.DELETE_MANY)))
+        if change.action is Action.MIGRATE:
+            refusals += [GuardRefusal(change.address, why, "") for why in obstacles(change, live)]
+        if change.after is not None:
+            reasons = reasons_to_refuse(change.after, live.broker, types.get(_exchange_of(change.after), ""))
+            refusals += [GuardRefusal(change.address, why, "") for why in reasons]
+    if not destroys and not allowances.permit(Allowance.DELETE_MANY, ""):
+        many = tuple(_many(changes, record, topology))
+        if many:
+            why = f"{' and '.join(many)} would be deleted at once"
+            refusals.append(GuardRefusal(TOPOLOGY, why, str(Allowance.DELETE_MANY)))
     return tuple(refusals)
+
+
+def _exchange_of(thing: BrokerObject) -> str:
+    """The exchange that a binding leaves from, or that a topic permission is for."""
+    match thing:
+        case Binding(source=exchange) | TopicPermission(exchange=exchange):
+            return exchange
+        case _:
+            return ""
+
+
+def _exchange_types(changes: Iterable[Change], live: LiveState) -> Mapping[str, str]:
+    """The type of every exchange, by name, as it will be."""
+    found = {name: name.removeprefix("amq.") for name in PREDEFINED_EXCHANGES}
+    found |= {thing.name: thing.type for thing in live.objects.values() if isinstance(thing, Exchange)}
+    return found | {change.after.name: change.after.type for change in changes if isinstance(change.after, Exchange)}
+
+
+def _many(changes: Iterable[Change], record: OwnershipRecord, topology: str) -> Iterator[str]:
+    """Of what a great part of all that is owned would go, in words."""
+    beginning = f"{Kind.POLICY}:"
+    owned = {
+        address
+        for address in record.owned | record.pending
+        if not (address.startswith(beginning) and names.is_derived_policy(topology, address.removeprefix(beginning)))
+    }
+    removed = {one.address for one in changes if one.reason is ChangeReason.REMOVED} & owned
+    of_all, of_removed = (Counter(address.partition(":")[0] for address in some) for some in (owned, removed))
+    for kind in COUNTED_KINDS:
+        if of_removed[kind] and of_removed[kind] * MANY_SHARE >= of_all[kind]:
+            plural = "policies" if kind is Kind.POLICY else f"{kind}s"
+            yield f"{of_removed[kind]:,} of {of_all[kind]:,} owned {kind if of_all[kind] == 1 else plural}"
+    if removed and len(removed) * MANY_SHARE >= len(owned):
+        yield f"{len(removed):,} of {len(owned):,} owned objects"
+
+
+def protected_vhost(live: LiveState, declared: bool) -> tuple[GuardRefusal, ...]:
+    """Refuse to destroy what lies in a vhost that is protected from deletion.
+
+    Args:
+        live: as read.
+        declared: the topology wants it protected, also where the broker knows no protection.
+    """
+    found = live.objects.get(Vhost(live.vhost).address)
+    if not (isinstance(found, Vhost) and (found.protected or declared)):
+        return ()
+    why = (
+        "it is protected from deletion; take that back first (`vhost_protected: false` and `letrade-topo apply`, or "
+        "rabbitmqctl disable_vhost_deletion_protection)"
+    )
+    return (GuardRefusal(found.address, why, ""),)
+
+
+def without_leaders(queues: Iterable[str], allowances: Allowances) -> tuple[GuardRefusal, ...]:
+    """Refuse to write to a broker whose queues have lost their majority: what is written may hang, or be lost.
+
+    Args:
+        queues: those of the topology that have no leader.
+        allowances: what the caller allowed.
+    """
+    why = (
+        "it has no elected leader: too few of its members are running, so nothing can be published to it or consumed "
+        "from it; bring its nodes back first (rabbitmq-queues quorum_status tells which)"
+    )
+    addresses = sorted(Queue(name).address for name in queues)
+    return tuple(
+        GuardRefusal(address, why, str(Allowance.LEADERLESS))
+        for address in addresses
+        if not allowances.permit(Allowance.LEADERLESS, address)
+    )
 
 
 def _parse(text: str) -> tuple[Allowance, str | None]:
@@ -145,15 +243,15 @@ def _parse(text: str) -> tuple[Allowance, str | None]:
     return kind, address or None
 
 
-def _judge(change: Change, allowances: Allowances, used: Mapping[Address, Address]) -> Iterator[Refusal]:
+def _judge(change: Change, allowances: Allowances, used: Mapping[Address, Address]) -> Iterator[GuardRefusal]:
     address = change.address
 
-    def needs(kind: Allowance, why: str) -> Iterator[Refusal]:
+    def needs(kind: Allowance, why: str) -> Iterator[GuardRefusal]:
         if not allowances.permit(kind, address):
             by_name = f"{kind}={address}" if kind.needs_address else str(kind)
-            yield Refusal(address, why, by_name)
+            yield GuardRefusal(address, why, by_name)
 
-    if change.adopts and change.action in {Action.UPDATE, Action.REPLACE}:
+    if change.adopts and change.action in {Action.UPDATE, Action.REPLACE, Action.MIGRATE}:
         names = ", ".join(difference.attribute for difference in change.differences)
         yield from needs(Allowance.ADOPT, f"it was not made by this tool and differs from what is declared ({names})")
     if change.action is Action.REPLACE:
@@ -169,20 +267,21 @@ def _judge(change: Change, allowances: Allowances, used: Mapping[Address, Addres
         yield from needs(Allowance.DELETE_CONSUMED, f"{used[address]} dead-letters into it")
 
 
-def _judge_replace(change: Change, *, needs_replace: bool) -> Iterator[Refusal]:
+def _judge_replace(change: Change, *, needs_replace: bool) -> Iterator[GuardRefusal]:
     names = ", ".join(difference.attribute for difference in change.differences)
     if change.removes_queue and (change.messages, change.consumers) != (0, 0):
         held = f"{count(change.messages, 'message')} and {count(change.consumers, 'consumer')}"
         why = (
-            f"{names} cannot change on an existing queue, and it holds {held}: only an empty, unused queue is replaced"
+            f"{names} cannot change on an existing queue, and it holds {held}: only an empty, unused queue is "
+            "replaced; a migration keeps what it holds and what arrives meanwhile"
         )
-        yield Refusal(change.address, why, "")
+        yield GuardRefusal(change.address, why, str(Allowance.MIGRATE))
     elif needs_replace:
         why = (
             f"{names} cannot change on an existing {change.kind}, it would be deleted and made again, and what is "
             "published to it in that moment is not kept"
         )
-        yield Refusal(change.address, why, str(Allowance.REPLACE))
+        yield GuardRefusal(change.address, why, str(Allowance.REPLACE))
 
 
 def count(number: int | None, what: str) -> str:

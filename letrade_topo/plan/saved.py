@@ -10,16 +10,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from letrade_topo import files
 from letrade_topo.broker.objects import (
     Binding,
     BrokerObject,
     Exchange,
+    GlobalParameter,
     Kind,
+    OperatorPolicy,
+    Parameter,
     Permission,
     Policy,
     Queue,
@@ -37,9 +41,12 @@ from letrade_topo.model.topology import BrokerAccess, Ownership
 from letrade_topo.plan.guards import Allowances
 from letrade_topo.plan.plan import Plan
 from letrade_topo.plan.scope import Scope
+from letrade_topo.reading import CannotRead, Trust, read_file
 
 FORMAT_VERSION = "1.0"
 """A reader accepts every 1.x: minor versions only add."""
+FLEET_VERSION = "2.0"
+"""Of what holds several topologies, each under `topologies` as it would be alone."""
 
 CLASSES: dict[Kind, type[BrokerObject]] = {
     Kind.VHOST: Vhost,
@@ -52,9 +59,15 @@ CLASSES: dict[Kind, type[BrokerObject]] = {
     Kind.BINDING: Binding,
     Kind.TOPIC_PERMISSION: TopicPermission,
     Kind.PERMISSION: Permission,
+    Kind.OPERATOR_POLICY: OperatorPolicy,
+    Kind.PARAMETER: Parameter,
+    Kind.GLOBAL_PARAMETER: GlobalParameter,
 }
 _BEGINNING = re.compile(rb'\s*\{\s*"format_version"')
 SECRET_FIELDS = frozenset({"password_hash", "hashing_algorithm", "properties_key"})
+
+
+LARGEST_PLAN_BYTES = 256 * 2**20
 
 
 class InvalidPlanFile(TopoError):
@@ -81,6 +94,17 @@ class SavedPlan:
     tls_required: bool
     access: BrokerAccess
 
+    @classmethod
+    def of(cls, plan: Plan, *, tls_required: bool, access: BrokerAccess) -> Self:
+        """Of a plan, what is saved.
+
+        Args:
+            plan: the plan.
+            tls_required: as planned.
+            access: where and as whom, as far as the topology says so; the URL of the management API as it was used.
+        """
+        return cls(plan.scope, plan.desired, plan.allowances, plan.fingerprint, tls_required, access)
+
 
 def is_saved_plan(path: Path) -> bool:
     """Whether a file is a saved plan rather than a topology."""
@@ -91,65 +115,43 @@ def is_saved_plan(path: Path) -> bool:
         return False
 
 
-def save(path: Path, plan: Plan, report: Mapping[str, Json], *, tls_required: bool, access: BrokerAccess) -> None:
-    """Write a plan, whole or not at all.
+def save(path: Path, plans: Sequence[SavedPlan], report: Mapping[str, Json]) -> None:
+    """Write plans, whole or not at all, for this user alone: they hold no secret, but the broker's whole layout.
 
     Args:
-        path: the file.
-        plan: the plan.
-        report: what `plan --format json` shows of it; begins with `format_version`.
-        tls_required: as planned.
-        access: where and as whom, as far as the topology says so; the URL of the management API as it was used.
+        path: the file, a pipe, or a device.
+        plans: of one or more topologies.
+        report: what `plan --format json` shows of them; begins with `format_version`.
+
+    Raises:
+        CannotWrite: says why; a plan that was there before still is.
     """
-    content: dict[str, Json] = dict(report)
-    content["apply"] = {
-        "scope": _scope_to_json(plan.scope),
-        "desired": [_desired_to_json(one) for one in plan.desired.objects.values()],
-        "policies": dict(plan.desired.policies),
-        "dead_letter_exchanges": list[Json](sorted(plan.desired.dead_letter_exchanges)),
-        "notices": [{"name": one.name, "text": one.text, "path": list(one.path)} for one in plan.desired.notices],
-        "allowances": list[Json](plan.allowances.texts),
-        "fingerprint": plan.fingerprint,
-        "tls_required": tls_required,
-        "access": {
-            "management": access.management,
-            "username": access.username,
-            "password": _reference_to_json(access.password),
-            "ca_file": access.ca_file,
-        },
-    }
+    stored = [_to_json(plan) for plan in plans]
+    content: dict[str, Json] = {**report, "apply": stored[0] if len(stored) == 1 else list[Json](stored)}
     content["digest"] = _digest(content)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(_text(content), encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise TopoError(f"cannot write the plan to {path}", why=error.strerror or str(error)) from error
+    files.write(path, _text(content).encode())
 
 
-def load(path: Path) -> SavedPlan:
-    """Read a saved plan.
+def load(path: Path) -> tuple[SavedPlan, ...]:
+    """Read what was saved, of one or more topologies.
 
     Raises:
         InvalidPlanFile: it was edited or damaged, or is of another format.
     """
     again = "make it again with `letrade-topo plan -o FILE`"
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = read_file(path, trust=Trust.DECIDES, most=LARGEST_PLAN_BYTES, streams=True).decode("utf-8")
         content = json.loads(text)
-    except OSError as error:
-        raise InvalidPlanFile(f"cannot read {path}", why=error.strerror or str(error)) from error
+    except CannotRead as error:
+        raise InvalidPlanFile(error.what, why=error.why, fix=error.fix) from error
     except (ValueError, RecursionError) as error:
         raise InvalidPlanFile(
             f"{path} is not a whole saved plan", why=f"its JSON breaks off: {error}", fix=again
         ) from error
-    if (
-        not isinstance(content, dict)
-        or str(content.get("format_version")).split(".")[0] != FORMAT_VERSION.split(".")[0]
-    ):
-        raise InvalidPlanFile(
-            f"{path} is a plan of another format", why=f"this version reads format {FORMAT_VERSION}", fix=again
-        )
+    known = {version.split(".")[0] for version in (FORMAT_VERSION, FLEET_VERSION)}
+    if not isinstance(content, dict) or str(content.get("format_version")).split(".")[0] not in known:
+        why = f"this version reads format {FORMAT_VERSION}, and {FLEET_VERSION} of several topologies"
+        raise InvalidPlanFile(f"{path} is a plan of another format", why=why, fix=again)
     # The whole text, too: of a name that stands there twice, a person reads the first and JSON keeps the last.
     is_as_written = text == _text(content)
     digest = content.pop("digest", None)
@@ -158,6 +160,30 @@ def load(path: Path) -> SavedPlan:
             f"{path} was changed after it was saved", why="its digest does not fit its content", fix=again
         )
     stored = content["apply"]
+    return tuple(map(_from_json, stored if isinstance(stored, list) else [stored]))
+
+
+def _to_json(plan: SavedPlan) -> Json:
+    return {
+        "scope": _scope_to_json(plan.scope),
+        "desired": [_desired_to_json(one) for one in plan.desired.objects.values()],
+        "policies": dict(plan.desired.policies),
+        "keeping": list[Json](sorted(plan.desired.keeping)),
+        "dead_letter_exchanges": list[Json](sorted(plan.desired.dead_letter_exchanges)),
+        "notices": [{"name": one.name, "text": one.text, "path": list(one.path)} for one in plan.desired.notices],
+        "allowances": list[Json](plan.allowances.texts),
+        "fingerprint": plan.fingerprint,
+        "tls_required": plan.tls_required,
+        "access": {
+            "management": plan.access.management,
+            "username": plan.access.username,
+            "password": _reference_to_json(plan.access.password),
+            "ca_file": plan.access.ca_file,
+        },
+    }
+
+
+def _from_json(stored: dict[str, Any]) -> SavedPlan:
     return SavedPlan(
         scope=_scope_from_json(stored["scope"]),
         desired=DesiredState(
@@ -165,6 +191,7 @@ def load(path: Path) -> SavedPlan:
             stored["policies"],
             frozenset(stored["dead_letter_exchanges"]),
             tuple(Notice(one["name"], one["text"], tuple(one["path"])) for one in stored["notices"]),
+            frozenset(stored.get("keeping", ())),
         ),
         allowances=Allowances.parse(stored["allowances"]),
         fingerprint=stored["fingerprint"],
@@ -194,6 +221,7 @@ def _scope_to_json(scope: Scope) -> Json:
         "ownership": str(scope.ownership),
         "ignore": list[Json](scope.ignore),
         "run_time_queues": list[Json](scope.run_time_queues),
+        "vhost_protected": scope.vhost_protected,
     }
 
 
@@ -204,11 +232,12 @@ def _scope_from_json(stored: dict[str, Any]) -> Scope:
         Ownership(stored["ownership"]),
         tuple(stored["ignore"]),
         tuple(stored["run_time_queues"]),
+        stored.get("vhost_protected", False),
     )
 
 
 def _desired_to_json(one: Desired) -> Json:
-    thing = one.object
+    thing = one.object.blanked() if isinstance(one.object, Parameter) else one.object
     values: dict[str, Json] = {"kind": str(thing.kind)}
     for field in fields(thing):
         value = getattr(thing, field.name)
@@ -216,8 +245,10 @@ def _desired_to_json(one: Desired) -> Json:
             continue
         if isinstance(value, SecretReference):
             value = _reference_to_json(value)
+        if field.name == "references" and isinstance(thing, Parameter):
+            value = [[list(place), _reference_to_json(reference)] for place, reference in thing.references]
         values[field.name] = list(value) if isinstance(value, tuple) else value
-    return {"object": values, "path": list(one.path)}
+    return {"object": values, "path": list(one.path), "as_found": one.as_found}
 
 
 def _desired_from_json(stored: dict[str, Any]) -> Desired:
@@ -226,7 +257,12 @@ def _desired_from_json(stored: dict[str, Any]) -> Desired:
     if made is User:
         values["tags"] = tuple(values["tags"])
         values["password"] = _reference_from_json(values.get("password"))
-    return Desired(made(**values), tuple(stored["path"]))
+    if made is Parameter:
+        stored_references = ((place, _reference_from_json(found)) for place, found in values["references"])
+        values["references"] = tuple((tuple(place), found) for place, found in stored_references if found)
+    if made is Vhost and values.get("tags") is not None:
+        values["tags"] = tuple(values["tags"])
+    return Desired(made(**values), tuple(stored["path"]), bool(stored.get("as_found")))
 
 
 def _reference_to_json(reference: SecretReference | None) -> Json:

@@ -12,7 +12,7 @@ import asyncio
 from collections import deque
 from typing import Final
 
-from letrade_topo.queues.link import Delivery, Depth, Link
+from letrade_topo.queues.link import DeliveredLetter, Depth, QueueLink
 
 PREFETCH: Final = 500
 """Of the first consumer. Bodies of at most 128 KiB: 64 MB."""
@@ -36,12 +36,12 @@ class Browse:
         queue: the queue.
     """
 
-    def __init__(self, link: Link, queue: str) -> None:
+    def __init__(self, link: QueueLink, queue: str) -> None:
         self._link = link
         self._queue = queue
         self._prefetch = PREFETCH
         self._bytes = 0
-        self._fetched: deque[Delivery] = deque()
+        self._fetched: deque[DeliveredLetter] = deque()
         self._arrived = asyncio.Event()
         self._allowed = 0
         self._handed_out = 0
@@ -68,7 +68,7 @@ class Browse:
         self.depth = await self._link.depth(self._queue)
         return self.depth
 
-    async def next(self) -> Delivery | None:
+    async def next(self) -> DeliveredLetter | None:
         """The next message; None when all have been handed out.
 
         Raises:
@@ -119,6 +119,6 @@ class Browse:
             await self._link.consume(self._queue, self._prefetch, self._on_delivery)
             self._allowed += self._prefetch
 
-    def _on_delivery(self, delivery: Delivery) -> None:
+    def _on_delivery(self, delivery: DeliveredLetter) -> None:
         self._fetched.append(delivery)
         self._arrived.set()

@@ -26,7 +26,7 @@ from letrade_topo.keys.headers import (
     USER_HEADER,
     is_reserved,
 )
-from letrade_topo.keys.hop import sign_hop
+from letrade_topo.keys.hop import hop_tolerance, sign_hop
 from letrade_topo.keys.jws import SigningKey
 from letrade_topo.keys.policy import Route
 from letrade_topo.keys.replay import WINDOW_SECONDS
@@ -35,7 +35,7 @@ from letrade_topo.model.security import Enforcement
 from letrade_topo.model.topology import Topology
 from letrade_topo.queues.content import Properties
 from letrade_topo.queues.letter import Letter
-from letrade_topo.queues.link import Publish
+from letrade_topo.queues.link import LetterCopy
 from letrade_topo.queues.provenance import Provenance, Prover
 
 DEFAULT_EXCHANGE = ""
@@ -103,7 +103,7 @@ class Decider:
 
     def decide(
         self, letter: Letter, properties: Properties | None, body: bytes, now: float
-    ) -> tuple[Publish, ...] | Left:
+    ) -> tuple[LetterCopy, ...] | Left:
         """The copies of one letter; all of them have to arrive before it may go."""
         if properties is None:
             return Left("its properties cannot be read")
@@ -120,7 +120,7 @@ class Decider:
 
     def _proven(
         self, letter: Letter, properties: Properties, body: bytes, proof: Provenance, now: float
-    ) -> tuple[Publish, ...] | Left:
+    ) -> tuple[LetterCopy, ...] | Left:
         origin, route = proof.origin, proof.route
         assert isinstance(origin, Origin)  # noqa: S101  # there is no problem
         if route is None:
@@ -153,7 +153,7 @@ class Decider:
                 issuer=key.issuer,
                 audience=self._prover.audience,
                 issued_at=vouched,
-                expires_at=int(now + self._topology.security.jwt.outage_tolerance.seconds),
+                expires_at=int(now + hop_tolerance(self._topology.security.jwt.outage_tolerance.seconds)),
                 jti=self._random_bytes(16),
                 leaf=origin.leaf,
                 exchange=origin.destination.exchange.decode(),
@@ -166,7 +166,7 @@ class Decider:
             )
             added = [(ATTEMPT_HEADER, attempt), (HOP_HEADER, sign_hop(key, claims))]
             raw = properties.rewritten(is_dropped=_is_dropped, added=added, without=_GOING).encode()
-            copies.append(Publish(DEFAULT_EXCHANGE, queue, raw, body))
+            copies.append(LetterCopy(DEFAULT_EXCHANGE, queue, raw, body))
         return tuple(copies)
 
     def _failed_queue(self, letter: Letter, hop: HopClaims | None, route: Route) -> str | Left:
@@ -196,32 +196,30 @@ class Decider:
 
     def _is_taken_anew(self, letter: Letter, origin: Origin, route: Route, now: float) -> bool:
         """Whether every consumer takes it as it was published, without a hop."""
-        exchange = self._topology.exchanges.get(letter.exchange)
-        mode = (exchange.mode if exchange else None) or self._topology.security.jwt.mode
-        if mode is Enforcement.OFF:
+        if self._topology.mode_of(letter.exchange) is Enforcement.OFF:
             return True
         claims = origin.token.claims
         is_alive = now + _MARGIN_SECONDS < min(claims.expires_at, claims.issued_at + route.lifetime_seconds)
         age = letter.age(now)
         return is_alive and age is not None and age > WINDOW_SECONDS + _MARGIN_SECONDS
 
-    def _unproven(self, letter: Letter, properties: Properties, body: bytes) -> tuple[Publish, ...] | Left:
+    def _unproven(self, letter: Letter, properties: Properties, body: bytes) -> tuple[LetterCopy, ...] | Left:
         added = [(ATTEMPT_HEADER, letter.attempts + 1)]
         raw = properties.rewritten(is_dropped=_is_dropped, added=added, without=_GOING)
         if self._intent.fan_out:
             if letter.exchange not in self._topology.exchanges or letter.message_type is None:
                 return Left("nothing says to which declared exchange it was published")
-            return (Publish(letter.exchange, letter.routing_key, raw.encode(), body),)
+            return (LetterCopy(letter.exchange, letter.routing_key, raw.encode(), body),)
         if letter.queue not in self._topology.queues:
             return Left("nothing says which declared queue failed it", "--fan-out sends it to its exchange and key")
         assert letter.queue is not None  # noqa: S101  # it is one of the queues
-        return (Publish(DEFAULT_EXCHANGE, letter.queue, raw.encode(), body),)
+        return (LetterCopy(DEFAULT_EXCHANGE, letter.queue, raw.encode(), body),)
 
     @staticmethod
-    def _original(origin: Origin, properties: Properties, body: bytes) -> Publish:
+    def _original(origin: Origin, properties: Properties, body: bytes) -> LetterCopy:
         raw = properties.rewritten(is_dropped=_is_dropped, added=(), without=_GOING).encode()
         exchange, routing_key = origin.destination
-        return Publish(exchange.decode(), routing_key.decode(), raw, body)
+        return LetterCopy(exchange.decode(), routing_key.decode(), raw, body)
 
 
 def _is_dropped(name: bytes) -> bool:

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from letrade_topo.broker_errors import InvalidEndpoint
+from letrade_topo.host_names import host_problem
 from letrade_topo.loopback import is_loopback
 from letrade_topo.model.security import TlsVersion
-from letrade_topo.queues.errors import InvalidEndpoint
-from letrade_topo.secrets import no_passphrase
+from letrade_topo.reading import CannotRead
+from letrade_topo.tls_files import load_certificate, trusting
 
 _EXAMPLE = "for example amqps://broker.example:5671"
 _PORTS = {"amqps": 5671, "amqp": 5672}
@@ -38,7 +40,7 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class AmqpEndpoint:
     """A broker's AMQP port and a login; make one with `parse`."""
 
     host: str
@@ -81,6 +83,8 @@ class Endpoint:
             raise InvalidEndpoint(
                 f"the AMQP URL {shown!r} is not an amqps URL", why="it must begin with amqps://", fix=_EXAMPLE
             )
+        if problem := host_problem(host):
+            raise InvalidEndpoint("the AMQP URL names no host", why=problem, fix=_EXAMPLE)
         if parts.path.strip("/") or parts.query or parts.fragment:
             raise InvalidEndpoint(
                 f"the AMQP URL of {host} has more than host and port",
@@ -109,19 +113,21 @@ class Endpoint:
         if not self.is_tls:
             return None
         try:
-            context = ssl.create_default_context(cafile=self.ca_file)
-        except OSError as error:
+            context = ssl.create_default_context() if self.ca_file is None else trusting(self.ca_file)
+        except (OSError, CannotRead) as error:
             raise _unusable(self.ca_file, error) from None
         context.minimum_version = _VERSIONS[self.minimum_version]
         if self.login.cert_file is not None:
             try:
-                context.load_cert_chain(self.login.cert_file, self.login.key_file, password=no_passphrase)
-            except (OSError, ValueError) as error:
+                load_certificate(context, self.login.cert_file, self.login.key_file)
+            except (OSError, ValueError, CannotRead) as error:
                 raise _unusable(self.login.cert_file, error) from None
         return context
 
 
 def _unusable(file: Path | None, error: Exception) -> InvalidEndpoint:
+    if isinstance(error, CannotRead):
+        return InvalidEndpoint(error.what, why=error.why, fix=error.fix)
     why = "it is not what it should be in PEM form" if isinstance(error, ssl.SSLError) else ""
     why = why or getattr(error, "strerror", None) or str(error)
     return InvalidEndpoint(f"the certificate file {file} cannot be used", why=why)

@@ -8,15 +8,16 @@ from collections.abc import Iterator
 
 from pika import exceptions
 
+from letrade_topo.broker_errors import BrokerUnreachable, LoginRefused, TlsRefused
 from letrade_topo.errors import TopoError
-from letrade_topo.queues.endpoint import Endpoint
-from letrade_topo.queues.errors import BrokerUnreachable, LoginRefused, QueueRefused, TlsRefused
+from letrade_topo.queues.endpoint import AmqpEndpoint
+from letrade_topo.queues.errors import QueueRefused
 
 _NOT_FOUND, _ACCESS_REFUSED, _NOT_ALLOWED = 404, 403, 530
 _HOST_MISMATCHES = frozenset({62, 64})  # X509_V_ERR_*: host name, IP address
 
 
-def explain_unreachable(endpoint: Endpoint, error: BaseException) -> TopoError:
+def explain_unreachable(endpoint: AmqpEndpoint, error: BaseException) -> TopoError:
     """Why no connection came about."""
     where = endpoint.host_and_port
     what = f"the broker at {where} does not answer"
@@ -50,7 +51,7 @@ def explain_unreachable(endpoint: Endpoint, error: BaseException) -> TopoError:
     return BrokerUnreachable(what, why=_words(last), fix="check that the broker runs, and --amqp")
 
 
-def explain_closed(endpoint: Endpoint, error: BaseException) -> TopoError:
+def explain_closed(endpoint: AmqpEndpoint, error: BaseException) -> TopoError:
     """Why an open connection ended."""
     for cause in _causes(error):
         if isinstance(cause, exceptions.ConnectionClosedByBroker):
@@ -58,7 +59,7 @@ def explain_closed(endpoint: Endpoint, error: BaseException) -> TopoError:
     return BrokerUnreachable(f"the connection to the broker at {endpoint.host_and_port} was lost", why=_words(error))
 
 
-def explain_refused(endpoint: Endpoint, error: BaseException) -> TopoError:
+def explain_refused(endpoint: AmqpEndpoint, error: BaseException) -> TopoError:
     """Why a channel ended: the broker refused what was asked for."""
     if not isinstance(error, exceptions.ChannelClosedByBroker):
         return explain_closed(endpoint, error)
@@ -78,7 +79,7 @@ def explain_refused(endpoint: Endpoint, error: BaseException) -> TopoError:
     return QueueRefused("the broker refused", why=said)
 
 
-def _closed_by_broker(endpoint: Endpoint, error: exceptions.ConnectionClosedByBroker) -> TopoError:
+def _closed_by_broker(endpoint: AmqpEndpoint, error: exceptions.ConnectionClosedByBroker) -> TopoError:
     said = f"the broker said ({error.reply_code}): {error.reply_text}"
     if error.reply_code == _ACCESS_REFUSED:
         return _login(endpoint, said)
@@ -91,7 +92,7 @@ def _closed_by_broker(endpoint: Endpoint, error: exceptions.ConnectionClosedByBr
     return BrokerUnreachable(f"the broker at {endpoint.host_and_port} ended the connection", why=said)
 
 
-def _login(endpoint: Endpoint, why: str) -> LoginRefused:
+def _login(endpoint: AmqpEndpoint, why: str) -> LoginRefused:
     who = f"the user {endpoint.login.username!r}" if endpoint.login.username else "this certificate"
     return LoginRefused(
         f"the broker at {endpoint.host_and_port} refused the login of {who}",
@@ -100,7 +101,7 @@ def _login(endpoint: Endpoint, why: str) -> LoginRefused:
     )
 
 
-def _tls(endpoint: Endpoint, error: ssl.SSLError) -> TlsRefused:
+def _tls(endpoint: AmqpEndpoint, error: ssl.SSLError) -> TlsRefused:
     where = endpoint.host_and_port
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code in _HOST_MISMATCHES:

@@ -12,6 +12,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
+from letrade_topo.amqp.faults import AmqpFault
 from letrade_topo.keys.claims import HopClaims, parse_hop_claims
 from letrade_topo.keys.headers import ATTEMPT_HEADER, REASON_HEADER, parse_to
 from letrade_topo.keys.jws import Malformed, parse_compact
@@ -20,8 +21,8 @@ from letrade_topo.model.messages import MessageType
 from letrade_topo.model.names import DEAD_KEY_SUFFIX, rejected_queue
 from letrade_topo.model.topology import Topology
 from letrade_topo.queues.claims import ClaimedBody, claimed_body
-from letrade_topo.queues.content import BadContent, Properties
-from letrade_topo.queues.link import Delivery
+from letrade_topo.queues.content import Properties
+from letrade_topo.queues.link import DeliveredLetter
 
 DEATHS_HEADER: Final = b"x-death"
 UNKNOWN: Final = "(unknown)"
@@ -78,7 +79,7 @@ class Letter:
         return None if self.died_at is None else max(0.0, now - self.died_at)
 
 
-class Reader:
+class LetterReader:
     """Reads dead letters of one topology.
 
     Args:
@@ -93,11 +94,11 @@ class Reader:
         for message in topology.messages.values():
             self._by_exchange.setdefault(message.exchange, TopicIndex()).add(message.key.binding_key, message)
 
-    def read(self, delivery: Delivery) -> tuple[Letter, Properties | None]:
+    def read(self, delivery: DeliveredLetter) -> tuple[Letter, Properties | None]:
         """A letter of any delivery, and its properties where they can be read."""
         try:
             properties = Properties.parse(delivery.raw)
-        except BadContent:
+        except AmqpFault:
             return self._unreadable(delivery), None
         tokens = properties.tokens
         hop = claimed_hop(tokens.hop)
@@ -140,7 +141,9 @@ class Reader:
             return None
         return next((message for message in types.matches(routing_key) if message.key.matches(routing_key)), None)
 
-    def _destination(self, delivery: Delivery, properties: Properties, death: Mapping[str, object]) -> tuple[str, str]:
+    def _destination(
+        self, delivery: DeliveredLetter, properties: Properties, death: Mapping[str, object]
+    ) -> tuple[str, str]:
         to = properties.tokens.to
         if len(to) == 1 and to[0] is not None:
             found = parse_to(to[0])
@@ -154,7 +157,7 @@ class Reader:
         exchanges = [name for name in self._by_exchange if self.message_type(name, key)]
         return (exchanges[0] if len(exchanges) == 1 else ""), key
 
-    def _unreadable(self, delivery: Delivery) -> Letter:
+    def _unreadable(self, delivery: DeliveredLetter) -> Letter:
         digest = sha256(delivery.raw + delivery.body).hexdigest()[:_ID_CHARACTERS]
         key = delivery.routing_key.removesuffix(_SUFFIX).decode(errors="replace")
         queue = self._waiting.failed_queue
@@ -166,7 +169,7 @@ def waiting_queue(topology: Topology, name: str | None) -> Waiting | None:
 
     Looking into any other queue would eat the delivery limit of what its service has yet to consume.
     """
-    if name is None or name == topology.dead_letter.queue:
+    if topology.has_dead_letters and name in (None, topology.dead_letter.queue):
         return Waiting(topology.dead_letter.queue)
     for queue in topology.queues.values():
         if queue.has_rejected_queue and name == rejected_queue(queue.name):

@@ -21,7 +21,7 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 
 from letrade_topo.errors import TopoError
 from letrade_topo.queues.content import Properties
-from letrade_topo.queues.endpoint import Endpoint
+from letrade_topo.queues.endpoint import AmqpEndpoint
 from letrade_topo.queues.faults import explain_closed, explain_refused, explain_unreachable
 
 CONNECT_SECONDS: Final = 15.0
@@ -63,7 +63,7 @@ class _Connection(AsyncioConnection):  # type: ignore[misc]  # pika has no type 
         return end, frame.Header(channel, body_size, _RawProperties(raw))
 
 
-class Delivery(NamedTuple):
+class DeliveredLetter(NamedTuple):
     """A message, as the broker delivered it; it stays unacknowledged until somebody says otherwise.
 
     Args:
@@ -95,7 +95,7 @@ class Depth:
 
 
 @dataclass(frozen=True, slots=True)
-class Publish:
+class LetterCopy:
     """What is to be published; mandatory always.
 
     Args:
@@ -111,18 +111,21 @@ class Publish:
     body: bytes
 
 
-class Link:
+class QueueLink:
     """An open connection; make one with `open_link`."""
 
-    def __init__(self, endpoint: Endpoint, connection: Any, channel: Any, lost: asyncio.Future[TopoError]) -> None:
+    def __init__(self, endpoint: AmqpEndpoint, connection: Any, channel: Any, lost: asyncio.Future[TopoError]) -> None:
         self._endpoint = endpoint
         self._connection = connection
         self._channel = channel
         self._lost = lost
         self._published = 0
-        self._unconfirmed: dict[int, tuple[_Mark, asyncio.Future[str]]] = {}
+        self._unconfirmed: dict[int, tuple[LetterCopy, asyncio.Future[str]]] = {}
         self._returned: dict[_Mark, str] = {}
         self.is_lost = False
+        self.cancelled = asyncio.Event()
+        """Set when the broker has cancelled a consumer of this link: its queue is gone."""
+        channel.add_on_cancel_callback(lambda _: self.cancelled.set())
         channel.add_on_close_callback(self._channel_closed)
         channel.add_on_return_callback(self._on_return)
         connection.add_on_close_callback(lambda _, error: self._lose(explain_closed(endpoint, error)))
@@ -141,35 +144,70 @@ class Link:
         found = await self._ask(lambda done: self._channel.queue_declare(queue, passive=True, callback=done))
         return Depth(found.method.message_count, found.method.consumer_count)
 
+    async def has_queue(self, queue: str) -> bool:
+        """Whether a queue is there, asked on a channel of its own: the broker closes that when it is not."""
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def opened(channel: Any) -> None:
+            def found(_: Any) -> None:
+                _resolve(answer, True)
+                channel.close()
+
+            channel.add_on_close_callback(lambda *_: _resolve(answer, False))
+            channel.queue_declare(queue, passive=True, callback=found)
+
+        self._connection.channel(on_open_callback=opened)
+        await asyncio.wait({answer, self._lost}, timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if self._lost.done():
+            raise self._lost.result()
+        return answer.done() and bool(answer.result())
+
     async def confirms(self) -> None:
         """From now on the broker confirms what is published."""
         await self._ask(lambda done: self._channel.confirm_delivery(self._on_confirm, done))
 
-    async def consume(self, queue: str, prefetch: int, on_delivery: Callable[[Delivery], None]) -> None:
+    async def consume(
+        self, queue: str, prefetch: int, on_delivery: Callable[[DeliveredLetter], None], *, priority: int = 0
+    ) -> None:
         """Have messages delivered, at most `prefetch` unacknowledged ones on top of what earlier calls allow.
+
+        Args:
+            queue: of which queue.
+            prefetch: how many.
+            on_delivery: gets each.
+            priority: while a consumer of higher priority can take messages, none of lower priority gets any (RabbitMQ:
+                consumer priorities).
 
         Raises:
             QueueRefused: it may not be read.
         """
 
         def on_message(_channel: Any, method: Any, properties: _RawProperties, body: bytes) -> None:
-            delivery = Delivery(
+            delivery = DeliveredLetter(
                 method.delivery_tag, _bytes(method.exchange), _bytes(method.routing_key), properties.raw, body
             )
             on_delivery(delivery)
 
         await self._ask(lambda done: self._channel.basic_qos(prefetch_count=prefetch, callback=done))
-        await self._ask(lambda done: self._channel.basic_consume(queue, on_message, callback=done))
+        arguments = {"x-priority": priority} if priority else None
+        await self._ask(lambda done: self._channel.basic_consume(queue, on_message, arguments=arguments, callback=done))
 
-    def publish(self, publish: Publish) -> asyncio.Future[str]:
+    async def bind(self, queue: str, exchange: str) -> None:
+        """Bind a queue to a fanout exchange.
+
+        Raises:
+            QueueRefused: one of them is not there, or it is not allowed.
+        """
+        await self._ask(lambda done: self._channel.queue_bind(queue, exchange, routing_key="", callback=done))
+
+    def publish(self, publish: LetterCopy) -> asyncio.Future[str]:
         """Publish; the future's result is empty when the broker has it, else why it has not."""
         future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        if self.is_lost:
+        if self.is_lost or not self._channel.is_open:
             future.set_result("the connection is lost")
             return future
         self._published += 1
-        mark = _mark(publish.exchange.encode(), publish.routing_key.encode(), publish.raw)
-        self._unconfirmed[self._published] = mark, future
+        self._unconfirmed[self._published] = publish, future
         self._channel.basic_publish(
             publish.exchange, publish.routing_key, publish.body, _RawProperties(publish.raw), mandatory=True
         )
@@ -221,8 +259,8 @@ class Link:
             found = self._unconfirmed.pop(tag, None)
             if found is None:
                 continue
-            mark, future = found
-            problem = self._returned.pop(mark, "")
+            publish, future = found
+            problem = self._returned.pop(_mark_of(publish), "") if self._returned else ""
             if isinstance(method, spec.Basic.Nack):
                 problem = "a queue refused it: it is full"
             if not future.done():
@@ -245,7 +283,7 @@ class Link:
         self._unconfirmed.clear()
 
 
-async def open_link(endpoint: Endpoint, name: str) -> Link:
+async def open_link(endpoint: AmqpEndpoint, name: str) -> QueueLink:
     """Connect, log in, open the channel.
 
     Args:
@@ -282,7 +320,7 @@ async def open_link(endpoint: Endpoint, name: str) -> Link:
         found = explain_unreachable(endpoint, TimeoutError("no answer"))
     if isinstance(found, TopoError):
         raise found
-    return Link(endpoint, connection, found, loop.create_future())
+    return QueueLink(endpoint, connection, found, loop.create_future())
 
 
 def _resolve(future: asyncio.Future[Any], value: object) -> None:
@@ -290,7 +328,7 @@ def _resolve(future: asyncio.Future[Any], value: object) -> None:
         future.set_result(value)
 
 
-def _parameters(endpoint: Endpoint, name: str) -> Any:
+def _parameters(endpoint: AmqpEndpoint, name: str) -> Any:
     login, context = endpoint.login, endpoint.context()
     if login.username is None:
         credentials: Any = pika.credentials.ExternalCredentials()
@@ -313,6 +351,10 @@ def _mark(exchange: bytes, routing_key: bytes, raw: bytes) -> _Mark:
     """What tells one message in flight from another; the broker may write headers in another order."""
     properties = Properties.parse(raw)
     return exchange, routing_key, properties.text("message_id"), properties.tokens.hop
+
+
+def _mark_of(publish: LetterCopy) -> _Mark:
+    return _mark(publish.exchange.encode(), publish.routing_key.encode(), publish.raw)
 
 
 def _bytes(text: str | bytes) -> bytes:

@@ -84,7 +84,7 @@ class Prover:
         assert self._keys is not None  # noqa: S101  # `prove` asked
         claims = claimed_hop(values)
         issuer, queue = (claims.issuer, claims.queue) if claims else ("", "")
-        checked = verify_hop(values, HopRules(self._keys, self.audience, issuer, queue), self._now)
+        checked = verify_hop(values, HopRules(self._keys, self.audience, issuer, queue, self._policy.movers), self._now)
         if isinstance(checked, Refused):
             return str(checked)
         if checked.role is HopRole.SELF and not self._owns(checked.issuer, checked.queue):

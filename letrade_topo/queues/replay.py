@@ -14,15 +14,15 @@ from dataclasses import dataclass, field
 from letrade_topo.errors import TopoError
 from letrade_topo.queues.browse import Browse
 from letrade_topo.queues.decide import Decider, Left
-from letrade_topo.queues.letter import Letter, Reader
-from letrade_topo.queues.link import Link, Publish
+from letrade_topo.queues.letter import Letter, LetterReader
+from letrade_topo.queues.link import LetterCopy, QueueLink
 from letrade_topo.queues.selection import Selection
 
 DRAIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class ReplayPace:
     """How fast and how far.
 
     Args:
@@ -82,12 +82,12 @@ class Replaying:
 
     def __init__(
         self,
-        link: Link,
+        link: QueueLink,
         browse: Browse,
-        reader: Reader,
+        reader: LetterReader,
         decider: Decider,
         selection: Selection,
-        pace: Pace,
+        pace: ReplayPace,
         *,
         progress: Callable[[], None],
         clock: Callable[[], float],
@@ -138,7 +138,7 @@ class Replaying:
         limit = self._pace.limit
         return self.result.interrupted or (limit is not None and self.result.done + len(self._in_flight) >= limit)
 
-    async def _send(self, tag: int, letter: Letter, copies: tuple[Publish, ...]) -> None:
+    async def _send(self, tag: int, letter: Letter, copies: tuple[LetterCopy, ...]) -> None:
         if self._pace.dry:
             self._done(letter, copies)
             return
@@ -155,7 +155,7 @@ class Replaying:
             raise await self._link.lost()
 
     async def _settle(
-        self, tag: int, letter: Letter, copies: tuple[Publish, ...], confirms: list[asyncio.Future[str]]
+        self, tag: int, letter: Letter, copies: tuple[LetterCopy, ...], confirms: list[asyncio.Future[str]]
     ) -> None:
         problems = [problem for problem in await asyncio.gather(*confirms) if problem]
         if problems:
@@ -176,7 +176,7 @@ class Replaying:
         if self._in_flight:
             await asyncio.wait(self._in_flight, timeout=DRAIN_SECONDS)
 
-    def _done(self, letter: Letter, copies: tuple[Publish, ...]) -> None:
+    def _done(self, letter: Letter, copies: tuple[LetterCopy, ...]) -> None:
         self.result.done += 1
         self.result.oldest = max(self.result.oldest, letter.age(self._clock()) or 0.0)
         for copy in copies:

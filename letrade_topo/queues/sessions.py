@@ -12,21 +12,23 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from letrade_topo.model.names import side_queue
 from letrade_topo.queues.browse import Browse
 from letrade_topo.queues.content import Properties
 from letrade_topo.queues.decide import Decider
-from letrade_topo.queues.endpoint import Endpoint
-from letrade_topo.queues.letter import Letter, Reader
-from letrade_topo.queues.link import Delivery, Depth, Link, open_link
-from letrade_topo.queues.replay import Pace, Replayed, Replaying
+from letrade_topo.queues.endpoint import AmqpEndpoint
+from letrade_topo.queues.errors import NotForThis
+from letrade_topo.queues.letter import Letter, LetterReader
+from letrade_topo.queues.link import DeliveredLetter, Depth, QueueLink, open_link
+from letrade_topo.queues.replay import Replayed, Replaying, ReplayPace
 from letrade_topo.queues.selection import Selection
 
 _SETTLED_AT_ONCE = 500
 
-Visit = Callable[[Letter, Properties | None, Delivery], None]
+Visit = Callable[[Letter, Properties | None, DeliveredLetter], None]
 
 
-class Progress(Protocol):
+class PassProgress(Protocol):
     """Where people see that something goes on."""
 
     def begin(self, title: str, total: int) -> None:
@@ -40,7 +42,7 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LetterPlace:
     """Where letters are and how they are read.
 
     Args:
@@ -51,10 +53,10 @@ class Place:
         clock: seconds since the epoch.
     """
 
-    endpoint: Endpoint
-    reader: Reader
+    endpoint: AmqpEndpoint
+    reader: LetterReader
     queue: str
-    progress: Progress
+    progress: PassProgress
     clock: Callable[[], float]
 
 
@@ -73,14 +75,16 @@ class Looked:
     unseen: int
 
 
-async def look(place: Place, visit: Visit) -> Looked:
+async def look(place: LetterPlace, visit: Visit) -> Looked:
     """Look at every message; all of them stay."""
     async with _browsing(place, "looking into") as (_, browse):
         await _visit_all(place, browse, visit)
         return Looked(browse.depth, browse.seen, browse.unseen)
 
 
-async def replay(place: Place, selection: Selection, pace: Pace, make_decider: Callable[[int], Decider]) -> Replayed:
+async def replay(
+    place: LetterPlace, selection: Selection, pace: ReplayPace, make_decider: Callable[[int], Decider]
+) -> Replayed:
     """Send letters back. Ctrl-C and SIGTERM end it in order: what is on its way is waited for."""
     async with _browsing(place, "looking at" if pace.dry else "replaying from") as (link, browse):
         if not pace.dry:
@@ -103,7 +107,7 @@ async def replay(place: Place, selection: Selection, pace: Pace, make_decider: C
 
 
 async def purge(
-    place: Place, selection: Selection, agree: Callable[[int, Looked], Awaitable[bool]], visit: Visit
+    place: LetterPlace, selection: Selection, agree: Callable[[int, Looked], Awaitable[bool]], visit: Visit
 ) -> int:
     """Delete letters: exactly those that were counted, after somebody agreed to the count.
 
@@ -114,7 +118,7 @@ async def purge(
     """
     tags: list[int] = []
 
-    def collect(letter: Letter, properties: Properties | None, delivery: Delivery) -> None:
+    def collect(letter: Letter, properties: Properties | None, delivery: DeliveredLetter) -> None:
         if selection.matches(letter, place.clock()):
             tags.append(delivery.tag)
             visit(letter, properties, delivery)
@@ -134,9 +138,15 @@ async def purge(
 
 
 @asynccontextmanager
-async def _browsing(place: Place, doing: str) -> AsyncIterator[tuple[Link, Browse]]:
+async def _browsing(place: LetterPlace, doing: str) -> AsyncIterator[tuple[QueueLink, Browse]]:
     link = await open_link(place.endpoint, "letrade-topo dlq")
     try:
+        if await link.has_queue(side_queue(place.queue)):
+            raise NotForThis(
+                f"{place.queue} is being migrated",
+                why=f"its messages are on their way, and what arrives waits in {side_queue(place.queue)}",
+                fix="wait for that run of apply, or run apply again, which finishes it; drift names the step",
+            )
         browse = Browse(link, place.queue)
         depth = await browse.begin()
         place.progress.begin(f"{doing} {place.queue}", depth.ready)
@@ -148,7 +158,7 @@ async def _browsing(place: Place, doing: str) -> AsyncIterator[tuple[Link, Brows
         await link.close()
 
 
-async def _visit_all(place: Place, browse: Browse, visit: Visit) -> None:
+async def _visit_all(place: LetterPlace, browse: Browse, visit: Visit) -> None:
     while (delivery := await browse.next()) is not None:
         letter, properties = place.reader.read(delivery)
         visit(letter, properties, delivery)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from letrade_topo.apply.applying import Result, Run, apply
+from letrade_topo.apply.applying import Result, Run
+from letrade_topo.apply.fleet import apply
 from letrade_topo.apply.outcome import Status
 from letrade_topo.cli.session import request_of
 from letrade_topo.load.topology_file import load_topology

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from letrade_topo.management.client import ManagementClient
-from letrade_topo.management.endpoint import Endpoint
+from letrade_topo.management.endpoint import ManagementEndpoint
 from letrade_topo.management.lease import Lease
 from letrade_topo.model.names import lock_queue
 from tests.brokers import RunningBroker
@@ -236,7 +236,7 @@ def test_a_lock_that_another_run_holds(tool: Tool, broker: RunningBroker, vhost_
     """75 where --lock-timeout ends first, and nothing is written; a run that may wait goes on when it is free."""
     tool.run("apply", "--yes").check(0)
     broker.api("DELETE", f"/api/queues/{vhost_name}/clerk.orders.rejected")
-    endpoint = Endpoint.parse(
+    endpoint = ManagementEndpoint.parse(
         broker.management_url, username=broker.username, password=broker.password, ca_file=broker.ca_file
     )
     with ManagementClient(endpoint) as client:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from letrade_topo.broker.objects import Address, Queue
 from letrade_topo.management.reading import QueueCounts
-from letrade_topo.plan.blocked import Blocked
+from letrade_topo.plan.blocked import BlockedChange
 from letrade_topo.plan.change import Action
-from tests.plan.worlds import World, summary
+from tests.plan.worlds import PlanWorld, summary
 from tests.topologies import Document, orders
 
 QUEUE = Address("queue:clerk.orders")
@@ -23,14 +23,14 @@ def document(**queue: object) -> Document:
     )
 
 
-def whys(blocked: tuple[Blocked, ...]) -> dict[str, str]:
+def whys(blocked: tuple[BlockedChange, ...]) -> dict[str, str]:
     """Why each is left out."""
     return {one.change.address: one.why for one in blocked}
 
 
 def test_the_rest_is_done() -> None:
     """A queue that would have to be made again stays with its bindings; another that is missing is made."""
-    world = World.in_sync(document()).remove(OTHER).declare(document(single_active_consumer=True))
+    world = PlanWorld.in_sync(document()).remove(OTHER).declare(document(single_active_consumer=True))
     world.counts = {"clerk.orders": QueueCounts(7, 1)}
 
     plan = world.plan(leaves_blocked=True)
@@ -47,7 +47,7 @@ def test_the_rest_is_done() -> None:
 
 def test_the_record_stays_current() -> None:
     """What is left out stays ours, so nothing is left to write, pass after pass."""
-    world = World.in_sync(document()).declare(document(single_active_consumer=True))
+    world = PlanWorld.in_sync(document()).declare(document(single_active_consumer=True))
     world.counts = {"clerk.orders": QueueCounts(7, 1)}
 
     plan = world.plan(leaves_blocked=True)
@@ -58,7 +58,7 @@ def test_the_record_stays_current() -> None:
 
 def test_what_is_not_ours_stays_so() -> None:
     """A foreign object of the same name that differs is neither changed nor recorded."""
-    world = World.in_sync(document()).disown(QUEUE).declare(document(single_active_consumer=True))
+    world = PlanWorld.in_sync(document()).disown(QUEUE).declare(document(single_active_consumer=True))
     world.counts = {"clerk.orders": QueueCounts(0, 0)}
 
     plan = world.plan(leaves_blocked=True)
@@ -72,7 +72,7 @@ def test_a_queue_that_stays_keeps_what_it_dead_letters_into() -> None:
     """A guard that relied on a change which is left out is asked again."""
     smaller = document()
     del smaller["queues"]["clerk.orders"]
-    world = World.in_sync(document()).declare(smaller)
+    world = PlanWorld.in_sync(document()).declare(smaller)
     world.counts = {"clerk.orders": QueueCounts(3, 0)}
 
     plan = world.plan(leaves_blocked=True)
@@ -84,7 +84,7 @@ def test_a_queue_that_stays_keeps_what_it_dead_letters_into() -> None:
 def test_too_many_deletions_are_all_left_out() -> None:
     """They are more likely a wrong file than a wish."""
     many = {f"clerk.q{number}": {"service": "clerk", "messages": ["order.placed"]} for number in range(12)}
-    world = World.in_sync(orders(queues=many)).declare(orders(queues={}))
+    world = PlanWorld.in_sync(orders(queues=many)).declare(orders(queues={}))
     world.add(Queue("stranger"))
 
     plan = world.plan(leaves_blocked=True)
@@ -95,7 +95,7 @@ def test_too_many_deletions_are_all_left_out() -> None:
 
 def test_without_being_asked_one_refusal_stands_against_all() -> None:
     """`apply` does all or nothing."""
-    world = World.in_sync(document()).remove(OTHER).declare(document(single_active_consumer=True))
+    world = PlanWorld.in_sync(document()).remove(OTHER).declare(document(single_active_consumer=True))
     world.counts = {"clerk.orders": QueueCounts(7, 1)}
 
     plan = world.plan()

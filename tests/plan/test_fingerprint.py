@@ -21,11 +21,11 @@ from letrade_topo.broker.objects import (
 )
 from letrade_topo.broker.state import QueueStatus
 from letrade_topo.management.reading import QueueCounts
-from tests.plan.worlds import World
+from tests.plan.worlds import PlanWorld
 from tests.topologies import loaded, orders
 
 
-def fingerprint(world: World) -> str:
+def fingerprint(world: PlanWorld) -> str:
     """Of the broker as it is."""
     return world.plan().fingerprint
 
@@ -47,8 +47,8 @@ def fingerprint(world: World) -> str:
 )
 def test_what_the_plan_depends_on_changes_it(thing: BrokerObject) -> None:
     """Declared objects, limits of declared users, and in an exclusive vhost whatever else is there."""
-    before = fingerprint(World.in_sync(orders()))
-    assert fingerprint(World.in_sync(orders()).add(thing)) != before
+    before = fingerprint(PlanWorld.in_sync(orders()))
+    assert fingerprint(PlanWorld.in_sync(orders()).add(thing)) != before
 
 
 @pytest.mark.parametrize(
@@ -65,26 +65,26 @@ def test_what_the_plan_depends_on_changes_it(thing: BrokerObject) -> None:
 )
 def test_what_the_plan_does_not_depend_on_does_not(thing: BrokerObject) -> None:
     """Other users, clients' own queues, the operator's own permission: services come and go between plan and apply."""
-    before = fingerprint(World.in_sync(orders()))
-    assert fingerprint(World.in_sync(orders()).add(thing)) == before
+    before = fingerprint(PlanWorld.in_sync(orders()))
+    assert fingerprint(PlanWorld.in_sync(orders()).add(thing)) == before
 
 
 def test_in_a_shared_vhost_foreign_objects_do_not_change_it() -> None:
     """They are not seen."""
-    before = fingerprint(World.in_sync(orders(ownership="shared")))
-    assert fingerprint(World.in_sync(orders(ownership="shared")).add(Queue("by-hand"))) == before
+    before = fingerprint(PlanWorld.in_sync(orders(ownership="shared")))
+    assert fingerprint(PlanWorld.in_sync(orders(ownership="shared")).add(Queue("by-hand"))) == before
 
 
 @pytest.mark.parametrize("address", ["queue:clerk.orders", "user:orders-shop", "policy:orders.waiting"])
 def test_a_deleted_object_changes_it(address: str) -> None:
     """The plan would make it again."""
-    before = fingerprint(World.in_sync(orders()))
-    assert fingerprint(World.in_sync(orders()).remove(address)) != before
+    before = fingerprint(PlanWorld.in_sync(orders()))
+    assert fingerprint(PlanWorld.in_sync(orders()).remove(address)) != before
 
 
 def test_another_record_changes_it() -> None:
     """What is ours decides what is deleted; other topologies' records do not."""
-    world = World.in_sync(orders())
+    world = PlanWorld.in_sync(orders())
     before = fingerprint(world)
     world.other_records["letrade-topo.other.other"] = {"format": 1}
     assert fingerprint(world) == before
@@ -93,7 +93,7 @@ def test_another_record_changes_it() -> None:
 
 def test_messages_and_consumers_do_not_change_it() -> None:
     """They change all the time; the guards look at them again."""
-    world = World.in_sync(orders())
+    world = PlanWorld.in_sync(orders())
     before = fingerprint(world)
     world.status["clerk.orders"] = QueueStatus(messages=5, policy="orders.consumer")
     world.counts = {"clerk.orders": QueueCounts(5, 1)}
@@ -102,7 +102,7 @@ def test_messages_and_consumers_do_not_change_it() -> None:
 
 def test_making_the_vhost_does_not_change_it() -> None:
     """A run makes the vhost before it takes the lock, and compares after."""
-    world = World(loaded(orders()))
+    world = PlanWorld(loaded(orders()))
     before = fingerprint(world)
     world.add(Vhost("orders"), Permission("admin", ".*", ".*", ".*"))
     assert fingerprint(world) == before
@@ -110,7 +110,7 @@ def test_making_the_vhost_does_not_change_it() -> None:
 
 def test_another_broker_changes_it() -> None:
     """A plan for one broker does not fit another that looks the same."""
-    world = World.in_sync(orders())
+    world = PlanWorld.in_sync(orders())
     live = world.live
     plan = world.plan()
     from letrade_topo.plan.prepare import plan_for
@@ -129,7 +129,7 @@ def test_salts_do_not_change_it() -> None:
     """A password that has to be written gets a new salt each time the plan is made."""
     document = orders()
     document["services"]["shop"]["password"] = {"env": "SHOP"}
-    world = World.in_sync(orders()).declare(document)
+    world = PlanWorld.in_sync(orders()).declare(document)
     reference = world.topology.services["shop"].password
     assert reference is not None
     first, second = (world.plan(secrets={reference: "geheim"}) for _ in range(2))

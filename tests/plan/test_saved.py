@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,16 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from letrade_topo.broker.objects import Queue
-from letrade_topo.broker.state import Listener
+from letrade_topo.broker.state import LiveListener
 from letrade_topo.model.security import SecretReference, SecretSource
 from letrade_topo.model.topology import BrokerAccess
 from letrade_topo.plan import saved
 from letrade_topo.plan.plan import Plan
-from letrade_topo.plan.prepare import Request, plan_for
-from letrade_topo.plan.saved import InvalidPlanFile
+from letrade_topo.plan.prepare import PlanRequest, plan_for
+from letrade_topo.plan.saved import InvalidPlanFile, SavedPlan
 from letrade_topo.render.plan_json import plan_to_json
 from tests.examples_per_property import ordinary_examples
-from tests.plan.worlds import World
+from tests.plan.worlds import PlanWorld
 from tests.topologies import Document, orders
 
 ACCESS = BrokerAccess("https://broker:15671", "admin", SecretReference(SecretSource.FILE, "/run/password"), "ca.pem")
@@ -38,14 +41,14 @@ def busy() -> Document:
     return document
 
 
-def world() -> World:
+def world() -> PlanWorld:
     """A broker on which some of it is missing and something else is there."""
-    made = World.in_sync(busy()).remove("queue:clerk.orders", "policy:own").add(Queue("by-hand"))
-    made.listeners = (Listener("amqp", "::", 5672),)
+    made = PlanWorld.in_sync(busy()).remove("queue:clerk.orders", "policy:own").add(Queue("by-hand"))
+    made.listeners = (LiveListener("amqp", "::", 5672),)
     return made
 
 
-def planned(here: World) -> Plan:
+def planned(here: PlanWorld) -> Plan:
     """The plan for it, with the password at hand."""
     reference = here.topology.users["orders-eve"].password
     assert reference is not None
@@ -54,7 +57,7 @@ def planned(here: World) -> Plan:
 
 def save(file: Path, plan: Plan) -> Path:
     """Save a plan as the command line does."""
-    saved.save(file, plan, plan_to_json(plan), tls_required=True, access=ACCESS)
+    saved.save(file, [SavedPlan.of(plan, tls_required=True, access=ACCESS)], plan_to_json(plan))
     return file
 
 
@@ -72,10 +75,10 @@ def test_a_saved_plan_makes_the_same_plan_again(tmp_path: Path) -> None:
     """On the same broker: same changes, same findings, same fingerprint."""
     here = world()
     plan = planned(here)
-    back = saved.load(save(tmp_path / "plan", plan))
+    (back,) = saved.load(save(tmp_path / "plan", plan))
     reference = here.topology.users["orders-eve"].password
     assert reference is not None
-    request = Request(
+    request = PlanRequest(
         back.scope,
         lambda _: back.desired,
         here.request().locate,
@@ -169,6 +172,31 @@ def test_an_edit_that_a_person_would_not_see_is_found(whole: bytes, tmp_path: Pa
 
 def test_saving_is_all_or_nothing(tmp_path: Path) -> None:
     """Where it cannot be written there is an error, and no partial file."""
-    with pytest.raises(Exception, match="cannot write the plan"):
+    with pytest.raises(Exception, match="cannot write"):
         save(tmp_path / "no" / "such" / "folder", planned(world()))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_saved_plan_goes_where_the_name_leads(tmp_path: Path, kind: str) -> None:
+    """`-o` onto a link writes what it leads to, onto a pipe what it stands for; neither becomes a file."""
+    end, name = tmp_path / "end", tmp_path / kind
+    read: list[bytes] = []
+    if kind == "link":
+        end.write_text("old", encoding="utf-8")
+        name.symlink_to("end")
+    else:
+        os.mkfifo(name)
+        reader = threading.Thread(target=lambda: read.append(name.read_bytes()), daemon=True)
+        reader.start()
+
+    save(name, planned(world()))
+
+    if kind == "link":
+        assert name.is_symlink()
+        assert stat.S_IMODE(end.stat().st_mode) == 0o600
+    else:
+        assert name.is_fifo()
+        reader.join(30)
+        end.write_bytes(read[0])
+    assert saved.load(end)[0].scope == planned(world()).scope

@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from tests.queues.world import QUEUE, Dead, World
+from tests.queues.world import QUEUE, Dead, LetterWorld
 
 LIMIT_SECONDS = 300.0
 _POLL_SECONDS = 0.05
@@ -15,7 +15,7 @@ _FINISHED = 3
 """Runs that may end before they are killed."""
 
 
-def killed_replays(world: World, *, total: int, kills: int) -> int:
+def killed_replays(world: LetterWorld, *, total: int, kills: int) -> int:
     """Replay so many letters, kill the run so often, let the last one finish; how many arrived twice.
 
     A run that finished before it was killed, on a machine that stood still meanwhile, gets as many letters again.
@@ -47,19 +47,19 @@ def killed_replays(world: World, *, total: int, kills: int) -> int:
     return doubled
 
 
-def _bury(world: World, first: int, count: int) -> int:
+def _bury(world: LetterWorld, first: int, count: int) -> int:
     return len(world.bury([Dead(number) for number in range(first, first + count)]))
 
 
-def _until_in_queues(world: World, count: int) -> None:
+def _until_in_queues(world: LetterWorld, count: int) -> None:
     until(lambda: world.count(QUEUE) + world.count() >= count, "everything is in a queue again")
 
 
-def _until_replayed_or_ended(world: World, count: int, run: subprocess.Popen[str]) -> None:
+def _until_replayed_or_ended(world: LetterWorld, count: int, run: subprocess.Popen[str]) -> None:
     until(lambda: run.poll() is not None or world.count(QUEUE) >= count, f"{count} replayed")
 
 
-def until_replayed(world: World, count: int) -> None:
+def until_replayed(world: LetterWorld, count: int) -> None:
     """Wait until so many are back in their queue."""
     until(lambda: world.count(QUEUE) >= count, f"{count} replayed")
 

@@ -9,11 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pika.spec import BasicProperties
 
+from letrade_topo.amqp.faults import AmqpFault
+from letrade_topo.amqp.properties import POSITIONS
 from letrade_topo.model.messages import MessageType
 from letrade_topo.model.routing import KeyTemplate
 from letrade_topo.model.units import Duration
 from letrade_topo.queues.body import HIDDEN, readable
-from letrade_topo.queues.content import PROPERTIES, BadContent, Properties, decoded
+from letrade_topo.queues.content import Properties
+from letrade_topo.queues.values import decoded
 
 _NAMES = st.binary(max_size=20)
 _VALUES = st.one_of(
@@ -22,7 +25,7 @@ _VALUES = st.one_of(
     st.integers(-128, 127).map(lambda number: b"b" + struct.pack(">b", number)),
     st.integers(0, 2**63).map(lambda number: b"T" + struct.pack(">Q", number)),
     st.just(b"V"),
-    st.just(b"F\x00\x00\x00\x03\x01at\x01"[:5] + b"\x01at"),
+    st.just(b"F\x00\x00\x00\x04\x01at\x01"),
 )
 _HEADERS = st.lists(st.tuples(_NAMES, _VALUES), max_size=6)
 _TEXTS = st.binary(max_size=30)
@@ -30,11 +33,10 @@ _TEXTS = st.binary(max_size=30)
 
 def _raw(headers: list[tuple[bytes, bytes]], texts: dict[str, bytes]) -> bytes:
     content = b"".join(bytes((len(name),)) + name + value for name, value in headers)
-    fields: list[bytes | None] = [None] * len(PROPERTIES)
-    fields[PROPERTIES.index("headers")] = struct.pack(">I", len(content)) + content
-    for name, text in texts.items():
-        fields[PROPERTIES.index(name)] = bytes((len(text),)) + text
-    return Properties(tuple(fields), ()).encode()
+    fields = {"headers": struct.pack(">I", len(content)) + content}
+    fields |= {name: bytes((len(text),)) + text for name, text in texts.items()}
+    flags = sum(1 << (15 - POSITIONS[name]) for name in fields)
+    return struct.pack(">H", flags) + b"".join(fields[name] for name in sorted(fields, key=POSITIONS.__getitem__))
 
 
 @given(_HEADERS, st.dictionaries(st.sampled_from(["content_type", "message_id", "reply_to", "app_id"]), _TEXTS))
@@ -64,10 +66,10 @@ def test_cutting_and_adding(headers: list[tuple[bytes, bytes]]) -> None:
 
 @given(st.binary(max_size=60))
 def test_any_bytes(raw: bytes) -> None:
-    """Whatever it is: properties, or BadContent."""
+    """Whatever it is: properties, or a fault."""
     try:
         properties = Properties.parse(raw)
-    except BadContent:
+    except AmqpFault:
         return
     assert properties.encode() == raw
 

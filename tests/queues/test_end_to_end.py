@@ -13,14 +13,14 @@ import pika
 from pika.spec import BasicProperties
 
 from letrade_topo.queues.content import Properties
-from letrade_topo.queues.link import Publish
+from letrade_topo.queues.link import LetterCopy
 from tests.agents import AgentFactory, RunningAgent, login_of
-from tests.queues.world import AUDIT, EXCHANGE, PLACED, QUEUE, Dead, World
+from tests.queues.world import AUDIT, EXCHANGE, PLACED, QUEUE, Dead, LetterWorld
 
 LIMIT_SECONDS = 60.0
 
 
-def _agent(world: World, start_agent: AgentFactory, service: str) -> RunningAgent:
+def _agent(world: LetterWorld, start_agent: AgentFactory, service: str) -> RunningAgent:
     return start_agent(
         world.broker,
         service=service,
@@ -65,14 +65,14 @@ def _until(found: Sequence[object], count: int) -> None:
         time.sleep(0.05)
 
 
-def _until_dead(world: World, count: int) -> None:
+def _until_dead(world: LetterWorld, count: int) -> None:
     deadline = time.monotonic() + LIMIT_SECONDS
     while world.count() < count:
         assert time.monotonic() < deadline, f"{world.count()} of {count} dead letters"
         time.sleep(0.1)
 
 
-def test_the_agent_takes_a_replay(one_world: World, start_agent: AgentFactory) -> None:
+def test_the_agent_takes_a_replay(one_world: LetterWorld, start_agent: AgentFactory) -> None:
     """In its lifetime and hours after it, with the original exchange and key, and the attempt to read."""
     agent = _agent(one_world, start_agent, "clerk")
     one_world.bury([Dead(1), Dead(2, age=7200, attempt=4)])
@@ -88,7 +88,7 @@ def test_the_agent_takes_a_replay(one_world: World, start_agent: AgentFactory) -
     assert (one_world.count(), agent.metric("messages_rejected_total")) == (0, 0)
 
 
-def test_what_the_agent_refused(one_world: World, start_agent: AgentFactory) -> None:
+def test_what_the_agent_refused(one_world: LetterWorld, start_agent: AgentFactory) -> None:
     """A real agent's dead letters: one that came too late, one that nobody signed. Shown, proven, replayed or not."""
     agent = _agent(one_world, start_agent, "clerk")
     message_id, late = one_world.letter(Dead(7, age=120))
@@ -97,8 +97,8 @@ def test_what_the_agent_refused(one_world: World, start_agent: AgentFactory) -> 
     )
     _, forged = one_world.letter(Dead(8, signed=False))
     with _consuming(agent, QUEUE) as seen:
-        one_world.publish([Publish("", QUEUE, b"\x00\x00", forged.body)])
-        one_world.publish([Publish(EXCHANGE, PLACED, signed.encode(), late.body)])
+        one_world.publish([LetterCopy("", QUEUE, b"\x00\x00", forged.body)])
+        one_world.publish([LetterCopy(EXCHANGE, PLACED, signed.encode(), late.body)])
         _until_dead(one_world, 2)
         listed = json.loads(one_world.tool.run("dlq", "ls", "--format", "json", str(one_world.file)).check(0).out)
         assert listed["queues"] == {QUEUE: 2}
@@ -118,7 +118,7 @@ def test_what_the_agent_refused(one_world: World, start_agent: AgentFactory) -> 
     one_world.left(1)
 
 
-def test_agents_take_a_fan_out(one_world: World, start_agent: AgentFactory) -> None:
+def test_agents_take_a_fan_out(one_world: LetterWorld, start_agent: AgentFactory) -> None:
     """Hours after its lifetime, each queue that it was published for gets it, and each agent lets it through."""
     clerk, audit = (_agent(one_world, start_agent, service) for service in ("clerk", "audit"))
     one_world.bury([Dead(1, age=7200)])

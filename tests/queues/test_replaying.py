@@ -13,17 +13,19 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from letrade_topo.amqp.header_table import raw_entry
+from letrade_topo.amqp.properties import ContentHeader
 from letrade_topo.keys.base64url import decode
 from letrade_topo.model.names import rejected_queue
-from letrade_topo.queues.content import PROPERTIES, Properties
-from letrade_topo.queues.link import Publish
+from letrade_topo.queues.content import HEAD_SIZE, Properties, content_header
+from letrade_topo.queues.link import LetterCopy
 from tests.brokers import BrokerFactory
 from tests.queues.kills import killed_replays, until, until_replayed
-from tests.queues.world import AUDIT, DEAD, EXCHANGE, PLACED, QUEUE, Dead, World, body_of
+from tests.queues.world import AUDIT, DEAD, EXCHANGE, PLACED, QUEUE, Dead, LetterWorld, body_of
 from tests.tool import LONGEST_RUN_SECONDS, Tool
 
 
-def _replay(world: World, *arguments: str, code: int = 0) -> dict[str, Any]:
+def _replay(world: LetterWorld, *arguments: str, code: int = 0) -> dict[str, Any]:
     answer = world.tool.run("dlq", "replay", "--yes", "--format", "json", *arguments, str(world.file)).check(code)
     found = json.loads(answer.out)
     assert isinstance(found, dict)
@@ -38,7 +40,7 @@ def _claims(token: str) -> dict[str, object]:
     return found
 
 
-def test_back_to_the_queue_that_failed_it(world: World) -> None:
+def test_back_to_the_queue_that_failed_it(world: LetterWorld) -> None:
     """Through the default exchange, with body, properties and token as they were, one hop of the operator's."""
     (message_id,) = world.bury([Dead(1, attempt=4, age=20)])
     found = _replay(world)
@@ -58,7 +60,7 @@ def test_back_to_the_queue_that_failed_it(world: World) -> None:
     assert (hop["role"], hop["q"], hop["a"], hop["ex"], hop["rk"]) == ("replay", QUEUE, 5, EXCHANGE, PLACED)
 
 
-def test_what_was_published_leaves_as_it_came(world: World) -> None:
+def test_what_was_published_leaves_as_it_came(world: LetterWorld) -> None:
     """A double, a narrow integer, bytes that are no text, an empty property: what libraries change on the way stays."""
     _, publish = world.letter(Dead(1))
     properties = Properties.parse(publish.raw)
@@ -68,12 +70,11 @@ def test_what_was_published_leaves_as_it_came(world: World) -> None:
         (b"no-text", b"S\x00\x00\x00\x02\xff\xfe"),
         (b"moment", b"T" + struct.pack(">Q", 1_700_000_000_123)),
     ]
-    content = b"".join(bytes((len(name),)) + name + value for name, value in (*properties.headers, *own))
-    fields = list(properties.fields)
-    fields[PROPERTIES.index("headers")] = struct.pack(">I", len(content)) + content
-    fields[PROPERTIES.index("reply_to")] = b"\x00"
-    raw = Properties(tuple(fields), ()).encode()
-    world.publish([Publish(publish.exchange, publish.routing_key, raw, publish.body)])
+    header = ContentHeader.parse(content_header(publish.raw, 0))
+    assert header.headers is not None
+    table = header.headers.with_entries(*(raw_entry(*pair) for pair in own))
+    raw = header.rewrite(table.encode(), replace={"reply_to": b""})[HEAD_SIZE:]
+    world.publish([LetterCopy(publish.exchange, publish.routing_key, raw, publish.body)])
     _replay(world)
     (arrived,) = world.raw(QUEUE)
     assert set(own) <= set(arrived.headers)
@@ -81,7 +82,7 @@ def test_what_was_published_leaves_as_it_came(world: World) -> None:
     assert arrived.signed == properties.signed
 
 
-def test_dry_run_limit_and_rate(one_world: World) -> None:
+def test_dry_run_limit_and_rate(one_world: LetterWorld) -> None:
     """--dry-run says what would be and does nothing; --limit bounds it; --rate spreads it."""
     one_world.bury([Dead(number) for number in range(10)])
     found = _replay(one_world, "--dry-run", "--limit", "4")
@@ -94,7 +95,7 @@ def test_dry_run_limit_and_rate(one_world: World) -> None:
     one_world.left(6, QUEUE)
 
 
-def test_filters_choose(one_world: World) -> None:
+def test_filters_choose(one_world: LetterWorld) -> None:
     """Only what matches goes, each to the queue that failed it; the rest stays."""
     one_world.bury([Dead(1), Dead(2, queue=AUDIT), Dead(3, reason="schema"), Dead(4, queue=AUDIT)])
     assert _replay(one_world, "--queue", AUDIT)["replayed"] == 2
@@ -103,7 +104,7 @@ def test_filters_choose(one_world: World) -> None:
     assert sorted(one_world.numbers(DEAD)) == [1, 3]
 
 
-def test_many_that_do_not_match(one_world: World) -> None:
+def test_many_that_do_not_match(one_world: LetterWorld) -> None:
     """More kept messages than one consumer's prefetch do not hide what lies behind them."""
     one_world.bury([Dead(number) for number in range(1200)])
     one_world.bury([Dead(5000, queue=AUDIT)])
@@ -112,7 +113,7 @@ def test_many_that_do_not_match(one_world: World) -> None:
     one_world.left(1200)
 
 
-def test_what_is_not_proven_stays(one_world: World) -> None:
+def test_what_is_not_proven_stays(one_world: LetterWorld) -> None:
     """Without a valid token, or pointed at a queue that it was not published for, it needs --unproven."""
     one_world.bury([Dead(1, signed=False)])
     answer = one_world.tool.run("dlq", "replay", "--yes", str(one_world.file)).check(77)
@@ -123,7 +124,7 @@ def test_what_is_not_proven_stays(one_world: World) -> None:
     assert "letrade-hop" not in properties.headers
 
 
-def test_too_old_already_when_it_failed(one_world: World) -> None:
+def test_too_old_already_when_it_failed(one_world: LetterWorld) -> None:
     """A message that came late is replayed only where a person says so; one that failed in time always is."""
     one_world.bury([Dead(1, age=7200), Dead(2, age=3), Dead(3, age=7200, late=True)])
     found = _replay(one_world, code=3)
@@ -134,7 +135,7 @@ def test_too_old_already_when_it_failed(one_world: World) -> None:
     assert sorted(one_world.numbers(QUEUE)) == [1, 2, 3]
 
 
-def test_fan_out(one_world: World) -> None:
+def test_fan_out(one_world: LetterWorld) -> None:
     """Every queue that it was published for gets one, with a hop of its own where its consumer would refuse it else."""
     one_world.bury([Dead(1), Dead(2, age=7200)])
     found = _replay(one_world, "--fan-out")
@@ -146,7 +147,7 @@ def test_fan_out(one_world: World) -> None:
     assert one_world.count() == 0
 
 
-def test_a_target_that_is_gone(own_world: World) -> None:
+def test_a_target_that_is_gone(own_world: LetterWorld) -> None:
     """A queue that is not there: the message stays among the dead letters, and that is said."""
     own_world.bury([Dead(1)])
     assert own_world.broker.api("DELETE", f"/api/queues/{own_world.topology.vhost}/{QUEUE}").status_code == 204
@@ -155,12 +156,12 @@ def test_a_target_that_is_gone(own_world: World) -> None:
     own_world.left(1)
 
 
-def test_killed_three_times(one_world: World) -> None:
+def test_killed_three_times(one_world: LetterWorld) -> None:
     """kill -9 three times in the middle of many: the fourth run finishes; none lost, at most one twice a kill."""
     killed_replays(one_world, total=600, kills=3)
 
 
-def test_interrupted_in_order(one_world: World) -> None:
+def test_interrupted_in_order(one_world: LetterWorld) -> None:
     """Ctrl-C: what is on its way is waited for, exit code 130, a second run finishes, nothing twice."""
     one_world.bury([Dead(number) for number in range(300)])
     run = one_world.tool.start("dlq", "replay", "--yes", "--rate", "20", str(one_world.file))
@@ -174,7 +175,7 @@ def test_interrupted_in_order(one_world: World) -> None:
     assert one_world.numbers(QUEUE) == Counter(range(300))
 
 
-def test_a_window(one_world: World) -> None:
+def test_a_window(one_world: LetterWorld) -> None:
     """--window sends several at once; all arrive once."""
     one_world.bury([Dead(number) for number in range(500)])
     assert _replay(one_world, "--window", "50")["replayed"] == 500
@@ -184,7 +185,7 @@ def test_a_window(one_world: World) -> None:
 def test_the_broker_dies_meanwhile(start_broker: BrokerFactory, one_broker_version: str, tmp_path: Path) -> None:
     """kill -9 of the broker during a replay: one clear message; after its return a second run finishes."""
     broker = start_broker(one_broker_version)
-    world = World.make(broker, "own", tmp_path)
+    world = LetterWorld.make(broker, "own", tmp_path)
     broker.sync_metadata()
     world.bury([Dead(number) for number in range(400)])
     run = world.tool.start("dlq", "replay", "--yes", "--rate", "25", str(world.file))
@@ -204,7 +205,7 @@ def test_the_broker_dies_meanwhile(start_broker: BrokerFactory, one_broker_versi
     assert arrived.total() - len(arrived) <= 2
 
 
-def test_purge(one_world: World) -> None:
+def test_purge(one_world: LetterWorld) -> None:
     """Only with filters, only with the right number, exactly those that match."""
     file = str(one_world.file)
     one_world.bury([Dead(number) for number in range(5)])
@@ -220,7 +221,7 @@ def test_purge(one_world: World) -> None:
     assert sorted(one_world.numbers(DEAD)) == list(range(5))
 
 
-def test_a_person_types(one_world: World) -> None:
+def test_a_person_types(one_world: LetterWorld) -> None:
     """On a terminal, `replay` asks with the count and its age, and `purge` wants the number itself."""
     one_world.bury([Dead(number, age=3665) for number in range(3)])
     file = str(one_world.file)
@@ -236,7 +237,7 @@ def test_a_person_types(one_world: World) -> None:
     assert "Type 2 to delete these messages for good" in said
 
 
-def _at_terminal(world: World, arguments: list[str], typed: str) -> tuple[int, str]:
+def _at_terminal(world: LetterWorld, arguments: list[str], typed: str) -> tuple[int, str]:
     """Run it with a terminal, and type something when it asks."""
     pid, terminal = pty.fork()
     if pid == 0:
@@ -258,9 +259,9 @@ def _at_terminal(world: World, arguments: list[str], typed: str) -> tuple[int, s
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said.decode(errors="replace")
 
 
-def test_straight_from_the_rejected(one_world: World) -> None:
+def test_straight_from_the_rejected(one_world: LetterWorld) -> None:
     """`--from <queue>.rejected` replays what waits for a router that does not come."""
     _, publish = one_world.letter(Dead(1))
-    one_world.publish([Publish("", rejected_queue(QUEUE), publish.raw, publish.body)])
+    one_world.publish([LetterCopy("", rejected_queue(QUEUE), publish.raw, publish.body)])
     assert _replay(one_world, "--from", rejected_queue(QUEUE))["targets"] == {QUEUE: 1}
     assert one_world.count(rejected_queue(QUEUE)) == 0

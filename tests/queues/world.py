@@ -20,17 +20,17 @@ from letrade_topo.keys.claims import HopClaims, HopRole
 from letrade_topo.keys.hop import sign_hop
 from letrade_topo.keys.jws import SigningKey
 from letrade_topo.keys.keyset import load_keyset
-from letrade_topo.keys.leaf import Message, SignedProperties, leaf_hash
+from letrade_topo.keys.leaf import SignableMessage, SignedProperties, leaf_hash
 from letrade_topo.keys.policy import audience_of
 from letrade_topo.keys.signer import Signer
 from letrade_topo.load.topology_file import load_topology
 from letrade_topo.model.topology import Topology
 from letrade_topo.queues.browse import Browse
 from letrade_topo.queues.content import Properties
-from letrade_topo.queues.endpoint import Endpoint, Login
-from letrade_topo.queues.letter import Letter, Reader, waiting_queue
-from letrade_topo.queues.link import Publish, open_link
-from letrade_topo.queues.sessions import Looked, Place, Visit, look
+from letrade_topo.queues.endpoint import AmqpEndpoint, Login
+from letrade_topo.queues.letter import Letter, LetterReader, waiting_queue
+from letrade_topo.queues.link import LetterCopy, open_link
+from letrade_topo.queues.sessions import LetterPlace, Looked, Visit, look
 from tests.agents import make_key_folder
 from tests.brokers import RunningBroker
 from tests.tool import Tool
@@ -128,7 +128,7 @@ class _Silent:
 
 
 @dataclass(slots=True)
-class World:
+class LetterWorld:
     """A topology on a broker.
 
     Args:
@@ -147,12 +147,12 @@ class World:
     signing: dict[str, SigningKey] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, broker: RunningBroker, vhost: str, folder: Path, lifetime: str = "60s") -> World:
+    def make(cls, broker: RunningBroker, vhost: str, folder: Path, lifetime: str = "60s") -> LetterWorld:
         """Apply the topology, and make its keys."""
         return cls.of(broker, write(folder / "topology.yaml", document(vhost, lifetime)), folder)
 
     @classmethod
-    def of(cls, broker: RunningBroker, file: Path, folder: Path) -> World:
+    def of(cls, broker: RunningBroker, file: Path, folder: Path) -> LetterWorld:
         """Apply a topology file, and make its keys."""
         topology = load_topology(file).topology
         keys = make_key_folder(folder / "keys", topology)
@@ -181,9 +181,9 @@ class World:
         return self.signing[owner]
 
     @property
-    def endpoint(self) -> Endpoint:
+    def endpoint(self) -> AmqpEndpoint:
         """As the administrator."""
-        return Endpoint.parse(
+        return AmqpEndpoint.parse(
             self.broker.amqps_url,
             vhost=self.topology.vhost,
             login=Login(self.broker.username, self.broker.password),
@@ -196,7 +196,7 @@ class World:
         self.publish([publish for _, publish in made])
         return [message_id for message_id, _ in made]
 
-    def publish(self, publishes: list[Publish]) -> None:
+    def publish(self, publishes: list[LetterCopy]) -> None:
         """Publish as the administrator, confirmed."""
 
         async def run() -> None:
@@ -209,7 +209,7 @@ class World:
 
         asyncio.run(run())
 
-    def letter(self, dead: Dead) -> tuple[str, Publish]:
+    def letter(self, dead: Dead) -> tuple[str, LetterCopy]:
         """One dead letter as an agent writes it."""
         now = int(time.time())
         failed_at = now if dead.late else now - dead.age
@@ -217,7 +217,7 @@ class World:
         body = body_of(dead.number, message_id, dead.publisher, dead.payload)
         exchange = next(each.exchange for each in self.topology.messages.values() if each.key.matches(dead.key))
         signed = SignedProperties(message_id.encode(), None, b"application/json", None, None)
-        message = Message(exchange.encode(), dead.key.encode(), signed, body)
+        message = SignableMessage(exchange.encode(), dead.key.encode(), signed, body)
         headers: dict[str, Any] = {
             "letrade-reason": dead.reason,
             "letrade-attempt": dead.attempt if dead.attempt > 1 else 0,
@@ -254,7 +254,7 @@ class World:
             app_id=dead.publisher,
         )
         raw = b"".join(properties.encode())
-        return message_id, Publish(self.topology.dead_letter.exchange, f"{dead.key}.dead", raw, body)
+        return message_id, LetterCopy(self.topology.dead_letter.exchange, f"{dead.key}.dead", raw, body)
 
     def letters(self) -> list[Letter]:
         """The dead letters; all of them stay."""
@@ -266,7 +266,7 @@ class World:
         """One pass over a queue, as `dlq ls` makes it, without a process of its own."""
         waiting = waiting_queue(self.topology, queue)
         assert waiting is not None
-        place = Place(self.endpoint, Reader(self.topology, waiting), queue, _Silent(), time.time)
+        place = LetterPlace(self.endpoint, LetterReader(self.topology, waiting), queue, _Silent(), time.time)
         return asyncio.run(look(place, visit))
 
     def count(self, queue: str = DEAD) -> int:

@@ -1,0 +1,262 @@
+"""Performing a migration: step after step, each decided by what the broker holds just then.
+
+What moves messages is `letrade_topo.apply.moves`; here are the steps of the management API.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from letrade_topo.broker.capabilities import Capabilities
+from letrade_topo.broker.objects import Binding, BrokerObject, Queue
+from letrade_topo.errors import TopoError
+from letrade_topo.management import parsing
+from letrade_topo.management.client import ManagementClient
+from letrade_topo.management.errors import BrokerRefused, NotFound
+from letrade_topo.management.perform import create, delete
+from letrade_topo.migration.intent import MigrationIntent
+from letrade_topo.migration.layout import MigrationLayout, names_of
+from letrade_topo.migration.steps import MigrationStep, Situation, next_step, rebound
+from letrade_topo.model import names
+from letrade_topo.plan.migrating import is_as_wanted
+
+MOST_ROUNDS = 40
+"""A migration has nine steps; if it goes round much longer, somebody else undoes what it does."""
+
+READ_BACK_SECONDS = 10.0
+POLL_SECONDS = 0.05
+
+
+class MigrationStuck(TopoError):
+    """A migration cannot go on just now; what it has done stays, and a later run goes on."""
+
+
+@dataclass(slots=True)
+class Migrated:
+    """What a migration did, for the report.
+
+    Args:
+        taken: messages that consumers took from the old queue while the migration waited for them.
+        moved: messages that were moved away.
+        returned: messages that were brought back.
+        overtaken: of these, that came behind what was published after them: in the moment of the switch back.
+        seconds: how long it took.
+        pause_seconds: how long consumers had no queue, or an empty one.
+    """
+
+    taken: int = 0
+    moved: int = 0
+    returned: int = 0
+    overtaken: int = 0
+    seconds: float = 0.0
+    pause_seconds: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """In one line."""
+        parts = [f"{self.taken:,} taken by consumers first"] if self.taken else []
+        parts += [f"{self.moved:,} moved away", f"{self.returned:,} brought back"]
+        if self.overtaken:
+            parts.append(f"{self.overtaken:,} of them behind newer ones")
+        return f"{', '.join(parts)}; {self.seconds:.1f} s, {self.pause_seconds:.1f} s of them without the queue"
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationTools:
+    """What a migration acts with.
+
+    Args:
+        client: of the management API.
+        vhost: where.
+        capabilities: of the broker.
+        check_lock: raises when the lock is lost.
+        say: tells people.
+        forget: clears the record of one queue's migration.
+    """
+
+    client: ManagementClient
+    vhost: str
+    capabilities: Capabilities
+    check_lock: Callable[[], None]
+    say: Callable[[str], None]
+    forget: Callable[[str], None]
+
+
+class Moves(Protocol):
+    """The steps that move messages."""
+
+    def empty(self, migration: Migration) -> None:
+        """Take away what the old queue holds, delete it, make the new one."""
+
+    def bring_back(self, migration: Migration) -> None:
+        """Bring back what was kept, and switch back."""
+
+    def clear(self, migration: Migration) -> None:
+        """Move what is left, and delete the queues of the migration."""
+
+
+class Migration:
+    """One queue's migration, from whatever step it stands at to its end.
+
+    Args:
+        tools: what it acts with.
+        wanted: the queue as it is to be: as declared, or, going back, as it was.
+        intent: as recorded.
+        moves: moves messages.
+    """
+
+    def __init__(self, tools: MigrationTools, wanted: Queue, intent: MigrationIntent, moves: Moves) -> None:
+        self.tools = tools
+        self.wanted = wanted
+        self.layout = MigrationLayout.of(intent.after, tools.capabilities)
+        self.result = Migrated()
+        self._moves = moves
+        self.empty_since: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The queue's name."""
+        return self.wanted.name
+
+    def run(self) -> Migrated:
+        """Do all steps that are left.
+
+        Raises:
+            MigrationStuck: it cannot go on just now.
+            TopoError: the broker refuses, or cannot be reached; a later run goes on.
+        """
+        began = time.monotonic()
+        for _ in range(MOST_ROUNDS):
+            self.tools.check_lock()
+            situation = self.situation()
+            step = next_step(situation, is_as_wanted=is_as_wanted(self.wanted, situation.queue))
+            self.tools.say(f"{self.wanted.address}: {step.text(self.name)}")
+            self._perform(step, situation)
+            if step is MigrationStep.FORGET:
+                self.result.seconds = time.monotonic() - began
+                return self.result
+        raise MigrationStuck(
+            f"the migration of {self.name!r} does not get on",
+            why="somebody else makes or deletes its queue or bindings again and again",
+            fix="see who declares it otherwise, then run apply again",
+        )
+
+    def situation(self) -> Situation:
+        """What the broker holds of it now."""
+        return Situation.of(self.name, self._live())
+
+    def _live(self) -> Iterator[BrokerObject]:
+        client, vhost = self.tools.client, self.tools.vhost
+        made = sorted(names_of(self.name))
+        for name in (self.name, names.side_queue(self.name), names.kept_queue(self.name)):
+            with contextlib.suppress(NotFound):
+                yield from (queue for queue, _ in parsing.queues([client.queue(vhost, name)], (), lambda *_: None))
+        for name in made:
+            with contextlib.suppress(NotFound):
+                yield from parsing.exchanges([client.exchange(vhost, name)])
+        for kind, name in (("queue", self.name), ("exchange", self.layout.junction.name)):
+            with contextlib.suppress(NotFound):
+                yield from parsing.bindings(client.bindings_to(vhost, kind, name))
+
+    def _perform(self, step: MigrationStep, situation: Situation) -> None:
+        match step:
+            case MigrationStep.PREPARE:
+                self._prepare()
+            case MigrationStep.REROUTE:
+                self._reroute(situation)
+            case MigrationStep.DIVERT:
+                self._delete(self.layout.opening)
+            case MigrationStep.EMPTY:
+                self._moves.empty(self)
+            case MigrationStep.CREATE:
+                self.create_queue()
+            case MigrationStep.RETURN:
+                self._moves.bring_back(self)
+            case MigrationStep.REBIND:
+                self._bind(situation.unbound)
+            case MigrationStep.CLEAR:
+                self._clear(situation)
+            case MigrationStep.FORGET:
+                self.tools.forget(self.name)
+
+    def _prepare(self) -> None:
+        """The junction last: once it is there, everything behind it is."""
+        layout = self.layout
+        self.make_waiting(layout.side)
+        for thing in (layout.side_exchange, layout.to_side, layout.junction):
+            self.create(thing)
+
+    def _reroute(self, situation: Situation) -> None:
+        """A queue that is reached in two ways gets each message once: so both ways are there before one goes."""
+        if not situation.is_open and not situation.detoured:
+            self.create(self.layout.opening)
+        junction = self.layout.junction.name
+        known = {binding.address for binding in situation.detoured}
+        detours = [rebound(binding, "exchange", junction) for binding in situation.direct]
+        self._bind([binding for binding in detours if binding.address not in known])
+        for binding in situation.direct:
+            self._delete(binding)
+
+    def _bind(self, bindings: Iterable[Binding]) -> None:
+        """Make bindings, and read back that all are there."""
+        wanted = tuple(bindings)
+        if not wanted:
+            return
+        client, vhost = self.tools.client, self.tools.vhost
+        for binding in wanted:
+            self.create(binding)
+        until = time.monotonic() + READ_BACK_SECONDS
+        while True:
+            found = parsing.bindings(client.bindings_to(vhost, wanted[0].destination_type, wanted[0].destination))
+            missing = {binding.address for binding in wanted} - {binding.address for binding in found}
+            if not missing:
+                return
+            if time.monotonic() > until:
+                raise MigrationStuck(
+                    f"the migration of {self.name!r} cannot go on",
+                    why=f"read back, {min(missing)} is not there",
+                    fix="run apply again",
+                )
+            time.sleep(POLL_SECONDS)
+
+    def is_there(self, queue: str) -> bool:
+        """Whether a queue is there."""
+        try:
+            self.tools.client.queue(self.tools.vhost, queue)
+        except NotFound:
+            return False
+        return True
+
+    def make_waiting(self, queue: Queue) -> None:
+        """Make the side queue or the kept one; one that is there stays, whatever was declared when it was made."""
+        if not self.is_there(queue.name):
+            self.create(queue)
+
+    def create(self, thing: BrokerObject) -> None:
+        """Make one of its objects; one that is there is no error."""
+        create(self.tools.client, self.tools.vhost, thing)
+
+    def _delete(self, thing: BrokerObject) -> None:
+        delete(self.tools.client, self.tools.vhost, thing)
+
+    def create_queue(self) -> None:
+        """Make the queue as it is to be; whoever was quicker made another one, and then it goes on with that."""
+        try:
+            self.create(self.wanted)
+        except BrokerRefused as refused:
+            if self.situation().queue is None:
+                raise
+            self.tools.say(f"{self.wanted.address}: a client has made it anew in between ({refused.reason})")
+
+    def _clear(self, situation: Situation) -> None:
+        """Exchanges first, so that nothing arrives any more in the queues that go."""
+        layout = self.layout
+        for exchange in (layout.junction, layout.side_exchange, layout.kept_exchange):
+            self._delete(exchange)
+        if situation.rests & {layout.side.name, layout.kept.name}:
+            self._moves.clear(self)
+        self._delete(layout.return_exchange)

@@ -1,0 +1,1 @@
+"""What is installed: requirements.lock, and what the code imports."""

@@ -1,0 +1,1 @@
+"""What `enforce` would refuse."""

@@ -1,0 +1,1 @@
+"""Logins that are no administrators: what they reach, where the record is, and what they are told."""
