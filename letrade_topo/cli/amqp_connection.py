@@ -8,18 +8,19 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from letrade_topo.cli.connection import PASSWORD_FILE_VARIABLE, PASSWORD_VARIABLE, Usage
+from letrade_topo.cli.private_access import running_broker
 from letrade_topo.secrets import MissingSecret, read_secret_file, resolve
 
 if TYPE_CHECKING:
-    from letrade_topo.model.topology import Topology
-    from letrade_topo.queues.endpoint import Endpoint
+    from letrade_topo.model.topology import BrokerAccess, Topology
+    from letrade_topo.queues.endpoint import AmqpEndpoint
 
 DEFAULT_AMQP = "amqps://localhost:5671"
 """RabbitMQ's usual port for AMQP over TLS."""
@@ -37,23 +38,32 @@ class AmqpOptions:
     key_file: Path | None
     insecure_loopback: bool
 
-    def endpoint(self, topology: Topology, environment: Mapping[str, str] = os.environ) -> Endpoint:
+    def endpoint(self, topology: Topology, environment: Mapping[str, str] = os.environ) -> AmqpEndpoint:
         """The broker that these options and the file's `broker` section name, and the file's vhost.
 
         Raises:
             InvalidEndpoint: the URL cannot be used, or is plain AMQP where that is not allowed.
             MissingSecret: the password cannot be read.
         """
-        from letrade_topo.queues.endpoint import Endpoint, Login
+        from letrade_topo.queues.endpoint import AmqpEndpoint, Login
 
         if (self.cert_file is None) != (self.key_file is None):
             raise Usage("--cert-file and --key-file go together")
         access = topology.broker
+        if self._says_nothing(access, environment) and (private := running_broker(environment)) is not None:
+            found = replace(
+                self,
+                amqp=private.amqps_url,
+                username=private.username,
+                password_file=private.password_file,
+                ca_file=private.ca_file,
+            )
+            return found.endpoint(topology, environment)
         username = self.username or (None if self.cert_file else access.username)
         if username is None and self.cert_file is None:
             raise Usage("no user name for the broker: give --username or set LETRADE_TOPO_USERNAME")
         ca_file = self.ca_file or (Path(access.ca_file) if access.ca_file else None)
-        return Endpoint.parse(
+        return AmqpEndpoint.parse(
             self.amqp or DEFAULT_AMQP,
             vhost=topology.vhost,
             login=Login(
@@ -63,6 +73,12 @@ class AmqpOptions:
             insecure_loopback=self.insecure_loopback,
             minimum_version=topology.security.tls.minimum_version,
         )
+
+    def _says_nothing(self, access: BrokerAccess, environment: Mapping[str, str]) -> bool:
+        """Whether neither flag, environment nor file says which broker, or as whom."""
+        named = (self.amqp, self.username, self.password_file, self.ca_file, self.cert_file)
+        variables = environment.get(PASSWORD_VARIABLE) or environment.get(PASSWORD_FILE_VARIABLE)
+        return not (any(named) or access.username or access.password or access.ca_file or variables)
 
     def _password(self, topology: Topology, environment: Mapping[str, str]) -> str:
         if self.password_file is not None:

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from letrade_topo.exit_codes import ExitCode, epilog
+from letrade_topo.program import CommandGroup, print_document
+
 if TYPE_CHECKING:
     from letrade_topo.node.private_broker import BrokerReport, PrivateBroker
 
@@ -26,15 +29,20 @@ _folder_option = click.option(
 )
 
 
-@click.group()
+_CODES = (ExitCode.INVALID_FILE, ExitCode.UNREACHABLE)
+_CODES_OF_CTL = "\b\nExit codes: those of rabbitmqctl; 64 for wrong arguments, 130 for Ctrl-C."
+
+
+@click.group(cls=CommandGroup, epilog=epilog(_CODES))
 def broker() -> None:
     """Run a private RabbitMQ: loopback only, TLS only, throw-away.
 
     For demo, development and tests. It stays when the command ends, until `stop`.
+    Commands in the same folder that nobody has told of another broker, by flag, variable or file, take this one.
     """
 
 
-@broker.command()
+@broker.command(epilog=epilog(_CODES))
 @_folder_option
 @click.option(
     "--root",
@@ -66,7 +74,7 @@ def start(folder: Path, root: Path | None, services: tuple[str, ...], topology: 
     click.echo(_as_text(report))
 
 
-@broker.command()
+@broker.command(epilog=epilog())
 @_folder_option
 @click.option("--delete", is_flag=True, help="Delete its folder, with all data and certificates, as well.")
 def stop(folder: Path, delete: bool) -> None:
@@ -77,19 +85,22 @@ def stop(folder: Path, delete: bool) -> None:
         click.echo(f"no broker was running in {private_broker.folder}", err=True)
 
 
-@broker.command()
+@broker.command(epilog=epilog({ExitCode.OK: "it runs", ExitCode.FAILED: "it does not run"}))
 @_folder_option
 @click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
 def status(context: click.Context, folder: Path, output_format: str) -> None:
     """Print how the broker is and where everything is; exit code 1 when it does not run."""
     report = _private_broker(folder).report()
-    click.echo(_as_text(report) if output_format == "text" else json.dumps(_as_document(report), indent=2))
+    if output_format == "text":
+        click.echo(_as_text(report))
+    else:
+        print_document(json.dumps(_as_document(report), indent=2))
     if report.status != "running":
         context.exit(1)
 
 
-@broker.command(context_settings={"ignore_unknown_options": True})
+@broker.command(context_settings={"ignore_unknown_options": True}, epilog=_CODES_OF_CTL)
 @_folder_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context

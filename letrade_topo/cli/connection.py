@@ -1,6 +1,7 @@
 """Which broker, and as whom: options of every command that talks to one.
 
-Precedence: flag, environment, the `broker` section of the topology file, default. A password is never an
+Precedence: flag, environment, the `broker` section of the topology file, default; where none of them says anything, the
+private broker of this folder. A password is never an
 argument, because arguments are seen by everyone on the machine.
 """
 
@@ -9,17 +10,21 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from letrade_topo.cli.private_access import running_broker
+from letrade_topo.cli.terminal import say
 from letrade_topo.secrets import MissingSecret, read_secret_file, resolve
 
 if TYPE_CHECKING:  # imported when a command runs, not for `--help`
+    from letrade_topo.broker.reach import Width
     from letrade_topo.management.client import ManagementClient
-    from letrade_topo.management.transport import Observer
+    from letrade_topo.management.endpoint import ManagementEndpoint
+    from letrade_topo.management.transport import HttpRequest, Observer
     from letrade_topo.model.topology import BrokerAccess
 
 DEFAULT_MANAGEMENT = "https://localhost:15671"
@@ -42,6 +47,8 @@ class ConnectionOptions:
     password_file: Path | None
     ca_file: Path | None
     insecure_loopback: bool
+    verbose: bool = False
+    width: Width | None = None
 
     def connect(
         self,
@@ -61,21 +68,46 @@ class ConnectionOptions:
             MissingSecret: the password cannot be read.
         """
         from letrade_topo.management.client import ManagementClient
-        from letrade_topo.management.endpoint import Endpoint
-        from letrade_topo.management.transport import unobserved
 
+        observers = [one for one in (observe, say_request if self.verbose else None) if one is not None]
+
+        def told(request: HttpRequest) -> None:
+            for one in observers:
+                one(request)
+
+        return ManagementClient(self.endpoint(access, environment), observe=told, width=self.width)
+
+    def endpoint(self, access: BrokerAccess | None, environment: Mapping[str, str] = os.environ) -> ManagementEndpoint:
+        """Where that broker is, and as whom it is called; arguments and errors as of `connect`."""
+        from letrade_topo.management.endpoint import ManagementEndpoint
+
+        if self._says_nothing(access, environment) and (private := running_broker(environment)) is not None:
+            found = replace(
+                self,
+                management=private.management_url,
+                username=private.username,
+                password_file=private.password_file,
+                ca_file=private.ca_file,
+            )
+            return found.endpoint(access, environment)
         username = self.username or (access.username if access else None)
         if not username:
             raise Usage("no user name for the management API: give --username or set LETRADE_TOPO_USERNAME")
         ca_file = self.ca_file or (Path(access.ca_file) if access and access.ca_file else None)
-        endpoint = Endpoint.parse(
+        return ManagementEndpoint.parse(
             self.url(access),
             username=username,
             password=self._password(access, environment),
             ca_file=ca_file,
             insecure_loopback=self.insecure_loopback,
         )
-        return ManagementClient(endpoint, observe=observe or unobserved)
+
+    def _says_nothing(self, access: BrokerAccess | None, environment: Mapping[str, str]) -> bool:
+        """Whether neither flag, environment nor file says which broker, or as whom."""
+        named = (self.management, self.username, self.password_file, self.ca_file)
+        in_file = access is not None and (access.management or access.username or access.password or access.ca_file)
+        variables = environment.get(PASSWORD_VARIABLE) or environment.get(PASSWORD_FILE_VARIABLE)
+        return not (any(named) or in_file or variables)
 
     def url(self, access: BrokerAccess | None) -> str:
         """The URL of the management API."""
@@ -96,6 +128,12 @@ class ConnectionOptions:
         )
 
 
+def say_request(request: HttpRequest) -> None:
+    """One line on stderr for a call to the management API: method, path, status and time; bodies hold secrets."""
+    status = "no answer" if request.status is None else str(request.status)
+    say(f"{request.method} /api{request.path} → {status}, {request.seconds * 1000:.0f} ms")
+
+
 def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options; the command gets them as `connection`."""
 
@@ -111,7 +149,7 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="NAME",
         envvar="LETRADE_TOPO_USERNAME",
         show_envvar=True,
-        help="User of the management API, an administrator.",
+        help="User of the management API; what needs which tag: docs/reference/login-rights.md.",
     )
     @click.option(
         "--password-file",
@@ -135,6 +173,22 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         show_envvar=True,
         help="Allow plain http to this machine.",
     )
+    @click.option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        envvar="LETRADE_TOPO_VERBOSE",
+        show_envvar=True,
+        help="Say on stderr which calls the management API gets: method, path, status, time.",
+    )
+    @click.option(
+        "--scope",
+        type=click.Choice(["cluster", "vhost"]),
+        envvar="LETRADE_TOPO_SCOPE",
+        show_envvar=True,
+        help="Look at all that is declared, or only at what lives in the vhost and says nothing of who may do what: "
+        "exchanges, queues, bindings, policies, parameters.  [default: cluster for an administrator, vhost for others]",
+    )
     @functools.wraps(command)
     def wrapper(
         *args: Any,
@@ -143,9 +197,14 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         password_file: Path | None,
         ca_file: Path | None,
         insecure_loopback: bool,
+        verbose: bool,
+        scope: str | None,
         **options: Any,
     ) -> Any:
-        connection = ConnectionOptions(management, username, password_file, ca_file, insecure_loopback)
+        from letrade_topo.broker.reach import Width
+
+        width = Width(scope) if scope else None
+        connection = ConnectionOptions(management, username, password_file, ca_file, insecure_loopback, verbose, width)
         return command(*args, connection=connection, **options)
 
     return wrapper

@@ -28,14 +28,16 @@ from letrade_topo.cli.dlq_options import from_option, keys_option, selection_opt
 from letrade_topo.cli.options import format_option, yes_option
 from letrade_topo.cli.terminal import say
 from letrade_topo.cli.topology_options import TopologyOptions, topology_options
-from letrade_topo.exit_codes import ExitCode
+from letrade_topo.completion import queue_names
+from letrade_topo.exit_codes import ExitCode, epilog
+from letrade_topo.program import CommandGroup, print_document
 
 if TYPE_CHECKING:
     from letrade_topo.model.messages import Json
     from letrade_topo.queues.content import Properties
     from letrade_topo.queues.letter import Letter
-    from letrade_topo.queues.link import Delivery
-    from letrade_topo.queues.replay import Pace, Replayed
+    from letrade_topo.queues.link import DeliveredLetter
+    from letrade_topo.queues.replay import Replayed, ReplayPace
     from letrade_topo.queues.selection import Selection
     from letrade_topo.queues.sessions import Looked
 
@@ -43,7 +45,10 @@ MOST_SHOWN = 10
 """Messages of one id: one for each queue that failed it."""
 
 
-@click.group()
+_CODES = (ExitCode.PARTLY_APPLIED, ExitCode.INVALID_FILE, ExitCode.UNREACHABLE, ExitCode.REFUSED)
+
+
+@click.group(cls=CommandGroup, epilog=epilog(_CODES))
 def dlq() -> None:
     """Look at dead letters, send them back, delete them.
 
@@ -51,7 +56,7 @@ def dlq() -> None:
     """
 
 
-@dlq.command()
+@dlq.command(epilog=epilog(_CODES))
 @topology_options
 @amqp_options
 @from_option
@@ -100,7 +105,7 @@ def ls(
     now = place.clock()
     summary = Summary(limit)
 
-    def visit(letter: Letter, _properties: Properties | None, _delivery: Delivery) -> None:
+    def visit(letter: Letter, _properties: Properties | None, _delivery: DeliveredLetter) -> None:
         if selection.matches(letter, now):
             summary.add(letter, now)
 
@@ -108,18 +113,25 @@ def ls(
     if metrics_file is not None:
         write_metrics(metrics_file, model.name, place.queue, looked, summary, now)
     if output_format == "json":
-        click.echo(dumps(summary_to_json(place.queue, looked, summary, now)))
+        print_document(dumps(summary_to_json(place.queue, looked, summary, now)))
     else:
         click.echo(render_summary(place.queue, looked, summary, now, is_filtered=not selection.is_everything))
     return ExitCode.OK
 
 
-@dlq.command()
+@dlq.command(epilog=epilog(_CODES))
 @click.argument("message_id", metavar="ID")
 @topology_options
 @amqp_options
 @from_option
-@click.option("--queue", "queues", multiple=True, metavar="NAME", help="Only what failed in this queue. Repeatable.")
+@click.option(
+    "--queue",
+    "queues",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=queue_names,
+    help="Only what failed in this queue. Repeatable.",
+)
 @keys_option
 @click.option(
     "--reveal",
@@ -163,7 +175,7 @@ def show(
     selection = Selection(queues=frozenset(queues), ids=frozenset((message_id,)))
     found: list[tuple[Letter, Properties | None, bytes]] = []
 
-    def visit(letter: Letter, properties: Properties | None, delivery: Delivery) -> None:
+    def visit(letter: Letter, properties: Properties | None, delivery: DeliveredLetter) -> None:
         if selection.matches(letter, 0) and len(found) < MOST_SHOWN:
             found.append((letter, properties, delivery.body))
 
@@ -189,7 +201,7 @@ def show(
         else:
             click.echo(("\n" + "─" * 80 + "\n" if number else "") + render_letter(*particulars))
     if output_format == "json":
-        click.echo(dumps({"format_version": 1, "queue": place.queue, "messages": documents}))
+        print_document(dumps({"format_version": 1, "queue": place.queue, "messages": documents}))
     if len(found) > 1:
         say(f"{len(found)} messages have this id: one for each queue that failed it; --queue chooses one")
     if raw is not None:
@@ -197,7 +209,7 @@ def show(
     return ExitCode.OK
 
 
-@dlq.command()
+@dlq.command(epilog=epilog(_CODES))
 @topology_options
 @amqp_options
 @from_option
@@ -245,7 +257,7 @@ def replay(
     from letrade_topo.keys.folder import REPLAY_OWNER
     from letrade_topo.keys.keyset import load_keyset
     from letrade_topo.queues.decide import Intent
-    from letrade_topo.queues.replay import Pace
+    from letrade_topo.queues.replay import ReplayPace
     from letrade_topo.render.dead_letters import render_replayed
     from letrade_topo.render.dead_letters_json import replayed_to_json
     from letrade_topo.render.plan_json import dumps
@@ -259,32 +271,34 @@ def replay(
     keys = None if keys_folder is None else load_keyset(keys_folder, REPLAY_OWNER)
     intent = Intent(fan_out=fan_out, unproven=unproven, past_lifetime=past_lifetime)
 
-    def run(pace: Pace) -> Replayed:
+    def run(pace: ReplayPace) -> Replayed:
         return run_replay(place, model, keys, selection, intent, pace)
 
+    def show_result(result: Replayed, *, dry: bool) -> None:
+        if output_format == "json":
+            print_document(dumps(replayed_to_json(result, dry=dry)))
+        else:
+            click.echo(render_replayed(result, dry=dry))
+
     if dry_run or not yes:
-        result = run(Pace(limit=limit, dry=True))
+        result = run(ReplayPace(limit=limit, dry=True))
         if dry_run or result.error or result.interrupted or not result.done:
-            click.echo(
-                dumps(replayed_to_json(result, dry=True))
-                if output_format == "json"
-                else render_replayed(result, dry=True)
-            )
+            show_result(result, dry=True)
             return exit_code(result)
         say(render_replayed(result, dry=True))
         if not click.confirm(question(result), err=True):
+            if output_format == "json":
+                show_result(result, dry=True)
             return ExitCode.OK
         limit = result.done
-    result = run(Pace(window, rate, limit))
-    click.echo(
-        dumps(replayed_to_json(result, dry=False)) if output_format == "json" else render_replayed(result, dry=False)
-    )
+    result = run(ReplayPace(window, rate, limit))
+    show_result(result, dry=False)
     if result.interrupted:
         say("interrupted; run it again to finish")
     return exit_code(result)
 
 
-@dlq.command()
+@dlq.command(epilog=epilog(_CODES))
 @topology_options
 @amqp_options
 @from_option
@@ -311,7 +325,7 @@ def purge(
     place = place_of(topology.load().topology, connection, from_queue)
     summary = Summary(MOST_SHOWN)
 
-    def visit(letter: Letter, _properties: Properties | None, _delivery: Delivery) -> None:
+    def visit(letter: Letter, _properties: Properties | None, _delivery: DeliveredLetter) -> None:
         summary.add(letter, place.clock())
 
     async def agree(matched: int, looked: Looked) -> bool:

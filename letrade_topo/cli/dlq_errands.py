@@ -20,32 +20,37 @@ if TYPE_CHECKING:
     from letrade_topo.model.topology import Topology
     from letrade_topo.queues.decide import Intent
     from letrade_topo.queues.letter import Letter
-    from letrade_topo.queues.replay import Pace, Replayed
+    from letrade_topo.queues.replay import Replayed, ReplayPace
     from letrade_topo.queues.selection import Selection
-    from letrade_topo.queues.sessions import Place
+    from letrade_topo.queues.sessions import LetterPlace
 
 
-def place_of(model: Topology, connection: AmqpOptions, from_queue: str | None) -> Place:
+def place_of(model: Topology, connection: AmqpOptions, from_queue: str | None) -> LetterPlace:
     """Where the letters are that a command works on.
 
     Raises:
         Usage: the queue is none of failed messages.
     """
-    from letrade_topo.queues.letter import Reader, waiting_queue
-    from letrade_topo.queues.sessions import Place
+    from letrade_topo.queues.letter import LetterReader, waiting_queue
+    from letrade_topo.queues.sessions import LetterPlace
 
     waiting = waiting_queue(model, from_queue)
+    if waiting is None and not model.has_dead_letters:
+        raise Usage(
+            f"the topology {model.name!r} has no queue of dead letters: it has neither services nor message types, and "
+            "no section `dead_letter`"
+        )
     if waiting is None:
         raise Usage(
             f"{from_queue} is neither the queue of dead letters ({model.dead_letter.queue}) nor a <queue>.rejected of "
             "this topology: looking into another queue would count against its delivery limit"
         )
     progress = PacedProgress(TerminalProgress())
-    return Place(connection.endpoint(model), Reader(model, waiting), waiting.name, progress, time.time)
+    return LetterPlace(connection.endpoint(model), LetterReader(model, waiting), waiting.name, progress, time.time)
 
 
 def run_replay(
-    place: Place, model: Topology, keys: KeySet | None, selection: Selection, intent: Intent, pace: Pace
+    place: LetterPlace, model: Topology, keys: KeySet | None, selection: Selection, intent: Intent, pace: ReplayPace
 ) -> Replayed:
     """Replay on a connection of its own."""
     import secrets
@@ -134,10 +139,10 @@ def write_raw(path: Path, bodies: list[bytes]) -> None:
     Raises:
         TopoError: the bodies differ, or the file cannot be written.
     """
+    from letrade_topo import files
     from letrade_topo.errors import TopoError
-    from letrade_topo.keys.folder import write_whole
 
     if len(set(bodies)) > 1:
         raise TopoError(f"{len(bodies)} messages have this id, with different bodies", fix="choose one with --queue")
-    write_whole(path, bodies[0], mode=0o600, replace=True)
+    files.write(path, bodies[0])
     say(f"wrote {len(bodies[0]):,} bytes to {path}")

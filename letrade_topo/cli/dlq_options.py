@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from letrade_topo.completion import queue_names
 from letrade_topo.model.units import Duration, UnitError
 
 if TYPE_CHECKING:
@@ -29,7 +30,12 @@ def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the filters; the command gets them as `selection`."""
 
     @click.option(
-        "--queue", "queues", multiple=True, metavar="NAME", help="Only what failed in this queue. Repeatable."
+        "--queue",
+        "queues",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=queue_names,
+        help="Only what failed in this queue. Repeatable.",
     )
     @click.option("--reason", "reasons", multiple=True, metavar="WORD", help="Only for this reason. Repeatable.")
     @click.option(
@@ -67,6 +73,7 @@ from_option = click.option(
     "--from",
     "from_queue",
     metavar="QUEUE",
+    shell_complete=queue_names,
     envvar="LETRADE_TOPO_DLQ_FROM",
     show_envvar=True,
     help="A <queue>.rejected of the topology, instead of the queue of dead letters.",

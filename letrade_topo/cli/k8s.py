@@ -7,15 +7,21 @@ from pathlib import Path
 
 import click
 
+from letrade_topo.exit_codes import ExitCode, epilog
+from letrade_topo.program import CommandGroup
+
 STANDARD_INPUT = "-"
 
 
-@click.group()
+_CODES = (ExitCode.INVALID_FILE, ExitCode.REFUSED)
+
+
+@click.group(cls=CommandGroup, epilog=epilog(_CODES))
 def k8s() -> None:
     """Put the agent into Kubernetes manifests, without Helm."""
 
 
-@k8s.command()
+@k8s.command(epilog=epilog(_CODES))
 @click.argument("file", required=False, default=STANDARD_INPUT, type=click.Path(allow_dash=True))
 @click.option(
     "--values",

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from letrade_topo.cli.connection import Usage
 from letrade_topo.cli.options import format_option
 from letrade_topo.cli.terminal import say
-from letrade_topo.cli.topology_options import TopologyOptions, topology_options
-from letrade_topo.exit_codes import ExitCode
+from letrade_topo.cli.topology_files import TopologyFiles, topology_files
+from letrade_topo.completion import service_names
+from letrade_topo.exit_codes import ExitCode, epilog
 from letrade_topo.model.units import Duration, UnitError
+from letrade_topo.program import CommandGroup, print_document
 from letrade_topo.render.wording import moment
 
 if TYPE_CHECKING:
@@ -56,33 +59,43 @@ valid_for_option = click.option(
 )
 
 
-@click.group()
+_CODES = (ExitCode.INVALID_FILE, ExitCode.REFUSED)
+
+
+@click.group(cls=CommandGroup, epilog=epilog(_CODES))
 def keys() -> None:
     """Make, rotate and show the keys with which messages are signed and encrypted.
 
     DIR/public/jwks.json holds every public key and is for everyone; DIR/SERVICE holds the private keys of one
     service and is for its agent alone. DIR/replay and DIR/dead-letter are for the people who replay and read
-    dead letters.
+    dead letters; DIR/move is for whoever applies a topology and moves the messages of queues that are migrated.
     """
 
 
-@keys.command()
+@keys.command(epilog=epilog(_CODES))
 @folder_argument
-@topology_options
+@topology_files
 @valid_for_option
-def init(folder: Path, topology: TopologyOptions, valid_for: int | None) -> None:
-    """Make the keys of every service of the topology FILE that has none yet.
+def init(folder: Path, topologies: TopologyFiles, valid_for: int | None) -> None:
+    """Make the keys of every service of the topology FILE, or of several, that has none yet.
 
-    A signing and an encryption key for each service, a signing key for replaying, an encryption key for dead
-    letters, and the public file. What exists is never overwritten, so it can be run again for new services.
+    A signing and an encryption key for each service, a signing key for replaying and one for each mover of the
+    topology, an encryption key for dead letters, and the public file. What exists is never overwritten, so it can
+    be run again for new services.
     """
     from letrade_topo.keys.making import make_keys
 
-    loaded = topology.load().topology
+    loaded = [one.topology for one in topologies.load()]
+    algorithms = {one.security.jwt.algorithm for one in loaded}
+    if len(algorithms) > 1:
+        raise Usage(
+            f"the topologies sign by different algorithms ({', '.join(sorted(algorithms))}): name them one by one"
+        )
     made = make_keys(
         folder,
-        list(loaded.services),
-        algorithm=loaded.security.jwt.algorithm,
+        list(dict.fromkeys(service for one in loaded for service in one.services)),
+        tuple(dict.fromkeys(mover for one in loaded for mover in one.security.jwt.movers)),
+        algorithm=algorithms.pop(),
         now=int(time.time()),
         valid_for_seconds=valid_for,
     )
@@ -96,16 +109,17 @@ def init(folder: Path, topology: TopologyOptions, valid_for: int | None) -> None
     )
 
 
-@keys.command()
+@keys.command(epilog=epilog(_CODES))
 @folder_argument
 @click.option(
     "--service",
     "services",
     multiple=True,
     metavar="NAME",
+    shell_complete=service_names,
     envvar="LETRADE_TOPO_KEYS_SERVICE",
     show_envvar=True,
-    help="Rotate the keys of this service (or of replay, dead-letter) only. Repeatable.",
+    help="Rotate the keys of this service (or of a mover, replay, dead-letter) only. Repeatable.",
 )
 @click.option(
     "--publish-for",
@@ -170,7 +184,7 @@ def rotate(
         say(f"they are used from {_moment(rotated.successors[0].validity.active_from)} on; deploy the files before")
 
 
-@keys.command()
+@keys.command(epilog=epilog({ExitCode.FAILED: "a key has expired", ExitCode.INVALID_FILE: ""}))
 @folder_argument
 @format_option("text", "json")
 def show(folder: Path, output_format: str) -> int:
@@ -180,7 +194,10 @@ def show(folder: Path, output_format: str) -> int:
 
     now = int(time.time())
     statuses = states_of(load_public(folder).values(), now)
-    click.echo(_as_json(statuses) if output_format == "json" else _as_table(statuses, now))
+    if output_format == "json":
+        print_document(_as_json(statuses))
+    else:
+        click.echo(_as_table(statuses, now))
     for status in statuses:
         if status.warning:
             say(f"warning: {status.warning}")

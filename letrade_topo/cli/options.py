@@ -18,8 +18,8 @@ allow_option = click.option(
     multiple=True,
     envvar="LETRADE_TOPO_ALLOW",
     show_envvar=True,
-    help="Allow what a guard refuses: adopt, replace, delete-unmanaged, delete-many; with an address only: "
-    "delete-messages, delete-consumed. Repeatable.",
+    help="Allow what a guard refuses: adopt, replace, migrate, delete-unmanaged, delete-many, leaderless; with an "
+    "address only: delete-messages, delete-consumed. Of several topologies TOPOLOGY/KIND for one. Repeatable.",
 )
 yes_option = click.option(
     "--yes", is_flag=True, envvar="LETRADE_TOPO_YES", show_envvar=True, help="Do not ask; for pipelines."

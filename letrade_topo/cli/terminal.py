@@ -7,12 +7,16 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import TextIO
 
 import click
 
 MOST_CREATES_SHOWN = 40
+MOST_ALIKE_SHOWN = 12
 _DRAWN_EVERY_SECONDS = 0.1
+_DRAWN_AFTER_SECONDS = 0.5
+_BAR_CELLS = 20
 
 
 def wants_colour(stream: TextIO) -> bool:
@@ -26,7 +30,7 @@ def say(text: str) -> None:
 
 
 class TerminalProgress:
-    """Stages as counting lines on a terminal, and as one line each elsewhere."""
+    """Stages as bars on a terminal, and as one line each elsewhere."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -53,22 +57,48 @@ class TerminalProgress:
 
     def end(self) -> None:
         """The stage has ended."""
-        if self._is_terminal:
-            self._draw()
-            self._write("\n")
-        else:
-            self._write(f"{self._line()}\n")
+        self._write(f"\r{self._line()}\x1b[K\n" if self._is_terminal else f"{self._line()}\n")
 
     def _draw(self) -> None:
-        self._write(f"\r{self._line()}\x1b[K")
+        filled = min(_BAR_CELLS, _BAR_CELLS * self._done // self._total) if self._total else _BAR_CELLS
+        bar = "#" * filled + "." * (_BAR_CELLS - filled)
+        self._write(f"\r[{bar}] {self._line()}\x1b[K")
 
     def _line(self) -> str:
         return f"{self._title}: {self._done:,}/{self._total:,}"
 
     def _write(self, text: str) -> None:
-        with contextlib.suppress(OSError, ValueError):  # a reader that went away ends no run half-way
-            self._stream.write(text)
-            self._stream.flush()
+        _write(self._stream, text)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # a reader that went away ends no run half-way
+        stream.write(text)
+        stream.flush()
+
+
+@contextlib.contextmanager
+def waiting(text: str, stream: TextIO | None = None) -> Iterator[None]:
+    """On a terminal, say what takes longer than a moment, and for how long; nothing is left of it. Elsewhere silent."""
+    stream = stream or sys.stderr
+    if not stream.isatty():
+        yield
+        return
+    done = threading.Event()
+
+    def draw() -> None:
+        start = time.monotonic()
+        while not done.wait(_DRAWN_AFTER_SECONDS):
+            _write(stream, f"\r{text} … {time.monotonic() - start:.0f} s\x1b[K")
+
+    drawing = threading.Thread(target=draw, name="waiting", daemon=True)
+    drawing.start()
+    try:
+        yield
+    finally:
+        done.set()
+        drawing.join()
+        _write(stream, "\r\x1b[K")
 
 
 class PacedProgress:

@@ -12,7 +12,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +21,7 @@ import click
 from letrade_topo.load.environment import VARIABLE_PREFIX, topology_variables
 
 if TYPE_CHECKING:
+    from letrade_topo.load.source_text import SourceText
     from letrade_topo.load.topology_file import LoadedTopology
 
 DEFAULT_FILE = "topology.yaml"
@@ -51,21 +52,33 @@ class TopologyOptions:
         """The file as messages call it."""
         return "<stdin>" if self.file == STANDARD_INPUT else self.file
 
+    def of(self, file: str) -> TopologyOptions:
+        """The same options with another file."""
+        return replace(self, file=file)
+
     def load(self) -> LoadedTopology:
         """Load the topology.
 
         Raises:
             InvalidTopology: with every problem of the files.
         """
-        from letrade_topo.load.source_text import decode_source, read_source
         from letrade_topo.load.topology_file import load_sources
+
+        return load_sources(self.read(), variables=self.variables, environment=self.environment)
+
+    def read(self) -> list[SourceText]:
+        """The texts of the file and of the overlays.
+
+        Raises:
+            InvalidTopology: one of them cannot be read.
+        """
+        from letrade_topo.load.source_text import decode_source, read_source
 
         if self.file == STANDARD_INPUT:
             first = decode_source(self.name, Path(), sys.stdin.buffer.read())
         else:
-            first = read_source(Path(self.file))
-        texts = [first, *(read_source(Path(path)) for path in self.overlays)]
-        return load_sources(texts, variables=self.variables, environment=self.environment)
+            first = read_source(Path(self.file), streams=True)
+        return [first, *(read_source(Path(path), streams=True) for path in self.overlays)]
 
 
 def topology_options(command: Command) -> Command:
@@ -92,8 +105,31 @@ def topology_flags(command: Command) -> Command:
     return _with_topology(command, file)
 
 
+def overlaid_topology(command: Command) -> Command:
+    """The same where a command reads FILE itself, beside arguments of its own: `topology.of(file)`."""
+    return _with_topology(command, lambda command: command)
+
+
 def _with_topology(command: Command, file: Callable[[Any], Any]) -> Command:
     @file
+    @overlay_and_variables
+    @functools.wraps(command)
+    def with_topology(
+        *args: Any,
+        overlays: tuple[str, ...],
+        variables: Mapping[str, str],
+        file: str = DEFAULT_FILE,
+        **options: Any,
+    ) -> Any:
+        topology = TopologyOptions(file, overlays, variables, topology_variables(os.environ))
+        return command(*args, topology=topology, **options)
+
+    return with_topology  # type: ignore[no-any-return]  # click replaces it by a command in any case
+
+
+def overlay_and_variables(command: Command) -> Command:
+    """Give a click command --overlay and --var, as arguments `overlays` and `variables`."""
+
     @click.option(
         "--overlay",
         "overlays",
@@ -113,13 +149,10 @@ def _with_topology(command: Command, file: Callable[[Any], Any]) -> Command:
         help=f"The value of a variable that the topology declares; may be repeated.  [env var: {VARIABLE_PREFIX}NAME]",
     )
     @functools.wraps(command)
-    def with_topology(
-        *args: Any, file: str, overlays: tuple[str, ...], variables: Mapping[str, str], **options: Any
-    ) -> Any:
-        topology = TopologyOptions(file, overlays, variables, topology_variables(os.environ))
-        return command(*args, topology=topology, **options)
+    def with_options(*args: Any, **options: Any) -> Any:
+        return command(*args, **options)
 
-    return with_topology  # type: ignore[no-any-return]  # click replaces it by a command in any case
+    return with_options  # type: ignore[return-value]  # click replaces it by a command in any case
 
 
 def _variables(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,8 @@ import click
 
 from letrade_topo.cli.connection import ConnectionOptions, Usage, connection_options
 from letrade_topo.cli.topology_options import STANDARD_INPUT, TopologyOptions, topology_flags
-from letrade_topo.exit_codes import ExitCode
+from letrade_topo.exit_codes import ExitCode, epilog
+from letrade_topo.http_host import HELP, KnownHosts
 from letrade_topo.log import Log, LogFormat
 from letrade_topo.model.units import Duration, UnitError
 
@@ -52,7 +54,7 @@ def _option(flag: str, **attributes: Any) -> Callable[[Command], Command]:
     return click.option(flag, envvar=variable, show_envvar=True, show_default=True, **attributes)
 
 
-@click.command()
+@click.command(epilog=epilog((ExitCode.INVALID_FILE, ExitCode.UNREACHABLE)))
 @topology_flags
 @connection_options
 @_option(
@@ -67,6 +69,9 @@ def _option(flag: str, **attributes: Any) -> Callable[[Command], Command]:
 @_option(
     "--listen", metavar="HOST:PORT", default="127.0.0.1:9465", callback=_address, help="Where metrics and health are."
 )
+@click.option(
+    "--allowed-host", metavar="NAME", multiple=True, envvar="LETRADE_TOPO_ALLOWED_HOST", show_envvar=True, help=HELP
+)
 @_option(
     "--log-format",
     type=click.Choice([form.value for form in LogFormat]),
@@ -79,18 +84,19 @@ def watch(
     mode: str,
     interval: float,
     listen: tuple[str, int],
+    allowed_host: tuple[str, ...],
     log_format: str,
 ) -> int:
     """Compare the broker with the topology again and again, until SIGTERM; with --mode repair, make it match.
 
     Of several that run, one leads and the others stand by. A changed topology file is read again; a broken one
-    is refused. Serves /metrics, /livez and /readyz.
+    is refused. Serves a page for people at /, and /metrics, /livez and /readyz.
     """
     if topology.file == STANDARD_INPUT:
         raise Usage("watch reads the topology again when it changes, so it cannot come from standard input")
     log = Log(sys.stderr, LogFormat(log_format), time.time)
     with _until_stopped() as stop:
-        _run(topology, connection, mode, interval, listen, log, stop)
+        _run(topology, connection, mode, interval, listen, KnownHosts((listen[0], *allowed_host)), log, stop)
     return ExitCode.OK
 
 
@@ -100,6 +106,7 @@ def _run(
     mode: str,
     interval: float,
     listen: tuple[str, int],
+    hosts: KnownHosts,
     log: Log,
     stop: Stop,
 ) -> None:
@@ -107,27 +114,37 @@ def _run(
 
     import prometheus_client
 
-    from letrade_topo.watch.controller import Controller, Health
+    from letrade_topo.broker.reach import Width
+    from letrade_topo.watch.controller import Controller, ProbeState
+    from letrade_topo.watch.journal import Journal
     from letrade_topo.watch.metrics import Metrics
+    from letrade_topo.watch.page import ControllerFacts, ControllerPage
     from letrade_topo.watch.passes import Mode, Passes
     from letrade_topo.watch.schedule import Schedule
     from letrade_topo.watch.server import Pages
-    from letrade_topo.watch.source import Source
+    from letrade_topo.watch.source import TopologySource
 
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each counter, which nothing reads
-    source = Source(partial(load, topology), [Path(path) for path in (topology.file, *topology.overlays)])
+    needs_secrets = connection.width is not Width.VHOST
+    read = partial(load, topology, needs_secrets=needs_secrets)
+    source = TopologySource(read, [Path(path) for path in (topology.file, *topology.overlays)])
     scope = source.current.request.scope
     metrics = Metrics(scope.topology, version("letrade-topo"), mode, interval)
     metrics.in_force(source.current.sha)
-    health = Health(time.monotonic)
+    health = ProbeState(time.monotonic)
     checks = {"/livez": health.livez, "/readyz": health.readyz}
-    pages = Pages(*listen, metrics.registry, checks)
+    journal = Journal()
+    log.listen(journal.told)
+    facts = ControllerFacts(socket.gethostname(), mode, interval, version("letrade-topo"))
+    page = ControllerPage(facts, journal, lambda: source.current)
+    pages = Pages(*listen, metrics.registry, checks, hosts, page.render)
     passes = Passes(
         Mode(mode),
         lambda watched: connection.connect(watched.access, observe=metrics.requested),
         metrics,
         log,
         time.time,
+        journal,
     )
     log(
         "info",
@@ -152,8 +169,12 @@ def _run(
         pages.close()
 
 
-def load(topology: TopologyOptions) -> Watched:
+def load(topology: TopologyOptions, *, needs_secrets: bool = True) -> Watched:
     """Read a topology as the controller needs it.
+
+    Args:
+        topology: which.
+        needs_secrets: every password has to be there, whether or not the login can look at users.
 
     Raises:
         TopoError: it cannot be used, or a password that it refers to cannot be read.
@@ -165,16 +186,20 @@ def load(topology: TopologyOptions) -> Watched:
 
     loaded = topology.load()
     model = loaded.topology
-    queues = [*model.queues, model.dead_letter.queue]
+    references = password_references(model)
+    request = request_of(loaded)
+    if needs_secrets:
+        for reference in references:
+            _ = request.secrets[reference]
+    queues = [*model.queues, *([model.dead_letter.queue] if model.has_dead_letters else [])]
     return Watched(
-        request=request_of(loaded),
+        request=request,
         access=model.broker,
         sha=topology_sha(loaded.sources.texts),
         queues=tuple(dict.fromkeys(queues)),
-        secret_files=tuple(
-            Path(reference.name) for reference in password_references(model) if reference.source is SecretSource.FILE
-        ),
+        secret_files=tuple(Path(reference.name) for reference in references if reference.source is SecretSource.FILE),
         warnings=tuple(f"{warning.location}: {warning.summary} [{warning.rule}]" for warning in loaded.diagnostics),
+        topology=model,
     )
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from letrade_topo.errors import TopoError
+from letrade_topo import files
 from letrade_topo.keys.reasons import Reason
 from letrade_topo.queues.sessions import Looked
 from letrade_topo.queues.summary import Summary
@@ -18,6 +18,8 @@ from letrade_topo.queues.summary import Summary
 BROKERS_REASONS: Final = ("rejected", "expired", "maxlen", "delivery_limit", "unknown")
 """What brokers write, and what an agent says of a death that nobody recorded."""
 OTHER: Final = "_other"
+_FOR_EVERYONE: Final = 0o644
+"""The node exporter is another user."""
 _REASONS = (*BROKERS_REASONS, *(reason.value for reason in Reason if reason.value not in BROKERS_REASONS))
 
 
@@ -33,9 +35,9 @@ def write_metrics(path: Path, topology: str, queue: str, looked: Looked, summary
         now: seconds since the epoch.
 
     Raises:
-        TopoError: it cannot be written.
+        CannotWrite: it cannot be written.
     """
-    from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+    from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
     registry = CollectorRegistry()
     labels = ("topology", "queue")
@@ -54,8 +56,4 @@ def write_metrics(path: Path, topology: str, queue: str, looked: Looked, summary
     gauge("oldest_age_seconds", "Since when the oldest is dead; 0: there is none.", summary.oldest or 0.0)
     gauge("unseen", "Messages that could not be looked at, because others held them.", looked.unseen)
     gauge("last_scan_timestamp_seconds", "When this was so.", now)
-    try:
-        write_to_textfile(str(path), registry)
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise TopoError(f"the metrics file {path} cannot be written", why=why, fix="choose another one") from None
+    files.write(path, generate_latest(registry), mode=_FOR_EVERYONE)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from letrade_topo.amqp.properties import PROPERTIES
 from letrade_topo.keys.token import Origin
 from letrade_topo.queues.claims import ClaimedBody
-from letrade_topo.queues.content import PROPERTIES, Properties, decoded
+from letrade_topo.queues.content import Properties
 from letrade_topo.queues.letter import Letter
 from letrade_topo.queues.provenance import Provenance
 from letrade_topo.queues.replay import Replayed
 from letrade_topo.queues.sessions import Looked
 from letrade_topo.queues.summary import Summary
+from letrade_topo.queues.values import decoded
 from letrade_topo.render.wording import counted, duration, moment, on_one_line, visible
 
 BAR_WIDTH = 24
@@ -200,12 +202,12 @@ def _when(seconds: float | None, now: float) -> str:
 def properties_of(properties: Properties, now: float) -> list[tuple[str, str]]:
     """Name and value of each property that is there."""
     rows: list[tuple[str, str]] = []
-    for name in PROPERTIES:
-        if name in ("delivery_mode", "priority", "timestamp"):
+    for name, kind in PROPERTIES:
+        if kind in ("octet", "longlong"):
             number = properties.number(name)
             if number is not None:
                 rows.append((name, _when(number, now) if name == "timestamp" else str(number)))
-        elif name != "headers":
+        elif kind == "shortstr":
             text = properties.text(name)
             if text is not None:
                 rows.append((name, text.decode(errors="replace")))

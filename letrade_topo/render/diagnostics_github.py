@@ -13,6 +13,11 @@ def render(diagnostics: Sequence[Diagnostic]) -> str:
     return "\n".join(_command(item) for item in diagnostics)
 
 
+def notice(title: str, text: str) -> str:
+    """A `::notice` command, about no line of a file."""
+    return f"::notice title={_property(title)}::{_data(text)}"
+
+
 def _command(item: Diagnostic) -> str:
     location = item.location
     properties = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
 from letrade_topo.load.diagnostics import Diagnostic
@@ -12,10 +12,15 @@ from letrade_topo.render.wording import details
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def render(diagnostics: Sequence[Diagnostic], subject: str) -> str:
+def render(diagnostics: Sequence[Diagnostic], subject: str, counts: Mapping[str, int] | None = None) -> str:
     """A test case for each problem; one that passed when there is none.
 
     An error is a failure. JUnit has no warnings: one is a passed case with its text as output.
+
+    Args:
+        diagnostics: the problems.
+        subject: what was looked at.
+        counts: properties of the suite.
     """
     failures = sum(item.is_error for item in diagnostics)
     count = str(len(diagnostics) or 1)
@@ -23,6 +28,10 @@ def render(diagnostics: Sequence[Diagnostic], subject: str) -> str:
     suite = ElementTree.SubElement(
         suites, "testsuite", name=_legal(subject), tests=count, failures=str(failures), errors="0", skipped="0"
     )
+    if counts is not None:
+        properties = ElementTree.SubElement(suite, "properties")
+        for name, number in counts.items():
+            ElementTree.SubElement(properties, "property", name=_legal(name), value=str(number))
     for item in diagnostics:
         _case(suite, item)
     if not diagnostics:

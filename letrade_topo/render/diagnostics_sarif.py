@@ -17,24 +17,30 @@ from letrade_topo.render.wording import details
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def render(diagnostics: Sequence[Diagnostic], rules: Mapping[str, RuleText] = RULE_TEXTS) -> str:
-    """A log with one run; `rules` describes the rules that occur."""
+def render(
+    diagnostics: Sequence[Diagnostic],
+    rules: Mapping[str, RuleText] = RULE_TEXTS,
+    counts: Mapping[str, int] | None = None,
+) -> str:
+    """A log with one run.
+
+    Args:
+        diagnostics: its results.
+        rules: describe the rules that occur.
+        counts: the run's property bag (SARIF 2.1.0, 3.8).
+    """
     ids = list(dict.fromkeys(item.rule for item in diagnostics))
     driver: dict[str, Json] = {"name": "letrade-topo", "rules": [_rule(name, rules.get(name)) for name in ids]}
     if own := _version():
         driver["version"] = own
-    log: dict[str, Json] = {
-        "$schema": SCHEMA,
-        "version": "2.1.0",
-        "runs": [
-            {
-                "tool": {"driver": driver},
-                "columnKind": "unicodeCodePoints",
-                "results": [_result(item, ids.index(item.rule)) for item in diagnostics],
-            }
-        ],
+    run: dict[str, Json] = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(item, ids.index(item.rule)) for item in diagnostics],
     }
-    return json.dumps(log, indent=2)
+    if counts is not None:
+        run["properties"] = dict(counts)
+    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
 
 
 def _version() -> str | None:

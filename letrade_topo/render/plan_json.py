@@ -11,8 +11,12 @@ from importlib.metadata import version
 
 from letrade_topo.apply.applying import Result
 from letrade_topo.apply.outcome import Outcome, Status
+from letrade_topo.broker.objects import Kind
 from letrade_topo.model.messages import Json
 from letrade_topo.plan.change import Change, public_attributes
+from letrade_topo.plan.drift import counts as drift_counts
+from letrade_topo.plan.drift import kind_of
+from letrade_topo.plan.finding import Finding
 from letrade_topo.plan.plan import Plan
 from letrade_topo.plan.saved import FORMAT_VERSION
 
@@ -25,26 +29,37 @@ def plan_to_json(plan: Plan) -> dict[str, Json]:
         "topology": plan.scope.topology,
         "vhost": plan.scope.vhost,
         "broker": {"version": plan.broker.version, "cluster": plan.broker.cluster},
+        "scope": {
+            "width": str(plan.reach.width),
+            "tags": list[Json](plan.reach.tags),
+            "not_looked_at": {str(kind): count for kind, count in plan.unseen.declared.items()},
+            "listeners_looked_at": not plan.unseen.listeners,
+            "only_read": [str(kind) for kind in Kind if plan.reach.reads(kind) and not plan.reach.writes(kind)],
+            "remarks": list[Json](plan.remarks),
+        },
         "in_sync": plan.in_sync,
         "changes": [change_to_json(change) for change in plan.changes],
         "unmanaged": [change_to_json(change) for change in plan.unmanaged],
-        "findings": [
-            {"name": one.name, "address": one.address, "text": one.text, "fix": one.fix} for one in plan.findings
-        ],
+        "findings": [_finding_to_json(one, plan) for one in plan.findings],
         "refusals": [{"address": one.address, "why": one.why, "allow": one.allow} for one in plan.refusals],
-        "notices": [{"name": one.name, "text": one.text} for one in plan.desired.notices],
+        "notices": [{"name": one.name, "text": one.text} for one in plan.notices],
         "summary": summary_to_json(plan),
     }
 
 
 def summary_to_json(plan: Plan) -> dict[str, Json]:
-    """How many of everything."""
+    """How many of everything; but for `destroy`, how much differs, and how much nobody declared."""
     counts: dict[str, Json] = {str(action): count for action, count in plan.counts.items()}
-    return counts | {
-        "unmanaged": len(plan.unmanaged),
-        "findings": len(plan.findings),
-        "refusals": len(plan.refusals),
-    }
+    drift = {} if plan.destroys else {str(kind): count for kind, count in drift_counts(plan).items()}
+    return (
+        counts
+        | drift
+        | {
+            "unmanaged": len(plan.unmanaged),
+            "findings": len(plan.findings),
+            "refusals": len(plan.refusals),
+        }
+    )
 
 
 def change_to_json(change: Change) -> dict[str, Json]:
@@ -71,8 +86,23 @@ def result_to_json(result: Result) -> dict[str, Json]:
     """A plan and what became of it."""
     report = plan_to_json(result.plan)
     report["results"] = [_outcome_to_json(outcome) for outcome in result.outcomes]
+    report["closed_connections"] = [
+        {"user": one.user, "reason": one.reason, "connections": one.connections, "failure": one.failure or None}
+        for one in result.ended
+    ]
+    report["new_findings"] = [_finding_to_json(finding, result.plan) for finding in result.new_findings]
     report["result_summary"] = {str(status): result.count(status) for status in Status}
     return report
+
+
+def _finding_to_json(finding: Finding, plan: Plan) -> Json:
+    return {
+        "name": finding.name,
+        "address": finding.address,
+        "drift": str(kind_of(finding, plan.desired)),
+        "text": finding.text,
+        "fix": finding.fix,
+    }
 
 
 def dumps(report: dict[str, Json]) -> str:
@@ -93,4 +123,5 @@ def _outcome_to_json(outcome: Outcome) -> dict[str, Json]:
         "address": change.address,
         "status": str(outcome.status),
         "why": outcome.why or None,
+        "note": outcome.note or None,
     }

@@ -12,7 +12,7 @@ from letrade_topo.log import Log
 from letrade_topo.watch.metrics import Metrics
 from letrade_topo.watch.passes import Passes
 from letrade_topo.watch.schedule import Schedule
-from letrade_topo.watch.source import Source
+from letrade_topo.watch.source import TopologySource
 
 LOOK_SECONDS: Final = 1.0
 """Between two looks at the files, and two signs of life."""
@@ -44,7 +44,7 @@ class Stop:
 
 
 @dataclass(slots=True)
-class Health:
+class ProbeState:
     """What the probes are told.
 
     Args:
@@ -85,12 +85,12 @@ class Controller:
 
     def __init__(
         self,
-        source: Source,
+        source: TopologySource,
         passes: Passes,
         schedule: Schedule,
         metrics: Metrics,
         log: Log,
-        health: Health,
+        health: ProbeState,
         stop: Stop,
     ) -> None:
         self._source = source

@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import Final
 
 from letrade_topo.broker.objects import Kind
-from letrade_topo.plan.change import Change, Reason
+from letrade_topo.plan.change import Change, ChangeReason
 from letrade_topo.plan.plan import Plan
 
-OTHER_KINDS: Final = ("listener", "operator-policy")
+OTHER_KINDS: Final = ("listener", "operator-policy", "parameter")
 """What findings are about besides objects (`letrade_topo.plan.findings`)."""
 
 KINDS: Final = (*(kind.value for kind in Kind), *OTHER_KINDS)
@@ -28,11 +28,11 @@ class Drift(StrEnum):
 
 
 _BY_REASON: Final = {
-    Reason.MISSING: Drift.MISSING,
-    Reason.DIFFERS: Drift.DIFFERENT,
-    Reason.IMMUTABLE: Drift.DIFFERENT,
-    Reason.REMOVED: Drift.EXTRA,
-    Reason.UNMANAGED: Drift.EXTRA,
+    ChangeReason.MISSING: Drift.MISSING,
+    ChangeReason.DIFFERS: Drift.DIFFERENT,
+    ChangeReason.IMMUTABLE: Drift.DIFFERENT,
+    ChangeReason.REMOVED: Drift.EXTRA,
+    ChangeReason.UNMANAGED: Drift.EXTRA,
 }
 """A binding that is only made again with its queue is no drift."""
 

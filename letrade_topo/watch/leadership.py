@@ -47,7 +47,7 @@ class Leadership:
 
         Raises:
             MissingRight: the lease is needed, and this user may not take it.
-            ManagementError: the broker did not answer.
+            BrokerError: the broker did not answer.
         """
         if self._lock is not None:
             try:
@@ -56,11 +56,14 @@ class Leadership:
                 self.leave()
             else:
                 return Standing.LEADING
+        client.check_paths()
         try:
             self._enter(client, scope)
         except LockHeld:
             return Standing.STANDBY
         except NotFound:  # the vhost: `apply` makes it, and its own lock keeps two runs apart
+            if client.has_vhost(scope.vhost):
+                raise
             return Standing.UNLED
         except MissingRight:
             if needed:

@@ -9,9 +9,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from letrade_topo.apply.applying import Phase
+from letrade_topo.apply.applying import RunPhase
 from letrade_topo.apply.outcome import Outcome, Status
 from letrade_topo.broker.objects import Kind
+from letrade_topo.management.transport import HttpRequest
 from letrade_topo.plan.change import Action
 from letrade_topo.plan.plan import Plan
 from letrade_topo.watch.drift import KINDS, Drift, blocked_of, drift_of, objects_of
@@ -25,7 +26,7 @@ QUEUE_STATES: Final = {"ready": "messages_ready", "unacked": "messages_unacknowl
 CHECKS: Final = ("in_sync", "drift", "error")
 RUNS: Final = ("ok", "noop", "partial", "error", "locked")
 RELOADS: Final = ("ok", "error")
-PHASES: Final = ("read", "plan", Phase.WRITE.value, Phase.VERIFY.value)
+PHASES: Final = ("read", "plan", RunPhase.WRITE.value, RunPhase.VERIFY.value)
 METHODS: Final = ("GET", "PUT", "POST", "DELETE")
 CODE_CLASSES: Final = ("2xx", "3xx", "4xx", "5xx", "error")
 _CALL_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -56,6 +57,11 @@ class Metrics:
         self._drift = self._gauge("drift_objects", "Objects that differ from the topology.", "kind change")
         self._blocked = self._gauge(
             "drift_blocked_objects", "Objects that differ and that no repair touches: a person has to allow it.", "kind"
+        )
+        self._unseen = self._gauge(
+            "not_looked_at_objects",
+            "Objects that the topology declares and the login cannot look at; kinds that it can are absent.",
+            "kind",
         )
         self._checks = self._counter("drift_checks", "Looks at the broker, by what they found.", "outcome")
         self._checked = self._gauge(
@@ -121,6 +127,7 @@ class Metrics:
             self._objects,
             self._drift,
             self._blocked,
+            self._unseen,
             self._queues,
             self._checked,
             self._ran,
@@ -137,6 +144,9 @@ class Metrics:
     def show(self, plan: Plan) -> None:
         """This is how much differs."""
         declared, drift, blocked = objects_of(plan), drift_of(plan), blocked_of(plan)
+        self._unseen.clear()
+        for unseen, count in plan.unseen.declared.items():
+            self._unseen.labels(self._topology, unseen.value).set(count)
         for kind in KINDS:
             self._objects.labels(self._topology, kind).set(declared[kind])
             self._blocked.labels(self._topology, kind).set(blocked[kind])
@@ -188,15 +198,16 @@ class Metrics:
 
     def timed(self, phase: str, seconds: float) -> None:
         """A part of a pass took so long."""
-        if phase == Phase.LOCK:
+        if phase == RunPhase.LOCK:
             self._lock_seconds.observe(seconds)
         else:
             self._phases.labels(phase).observe(seconds)
 
-    def requested(self, method: str, status: int | None, seconds: float) -> None:
+    def requested(self, request: HttpRequest) -> None:
         """An HTTP request was sent; an observer of `ManagementClient`."""
-        self._requests.labels(method, "error" if status is None else f"{status // 100}xx").inc()
-        self._request_seconds.labels(method).observe(seconds)
+        status = "error" if request.status is None else f"{request.status // 100}xx"
+        self._requests.labels(request.method, status).inc()
+        self._request_seconds.labels(request.method).observe(request.seconds)
 
     def _begin_at_zero(self) -> None:
         """Every known value of a label is there from the start, so that the first event is an increase."""

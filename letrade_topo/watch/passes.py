@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from letrade_topo.apply.applying import Broken, Result, Run, apply
+from letrade_topo.apply.applying import Broken, Result, Run
+from letrade_topo.apply.fleet import apply
 from letrade_topo.apply.lock import LockHeld
 from letrade_topo.apply.outcome import Status
 from letrade_topo.broker.objects import Queue
+from letrade_topo.broker_errors import BrokerUnreachable, LoginRefused, TlsRefused
 from letrade_topo.errors import TopoError
 from letrade_topo.management.client import ManagementClient
-from letrade_topo.management.errors import (
-    BrokerRefused,
-    BrokerUnreachable,
-    LoginRefused,
-    NoManagementApi,
-    TlsRefused,
-)
-from letrade_topo.management.reading import read_queue_counts, read_state
+from letrade_topo.management.errors import BrokerRefused, NoManagementApi
 from letrade_topo.plan.plan import Plan
-from letrade_topo.plan.prepare import Request, plan_for
+from letrade_topo.plan.prepare import PlanRequest
 from letrade_topo.watch.drift import differences
+from letrade_topo.watch.journal import Journal
 from letrade_topo.watch.leadership import Leadership, Standing
+from letrade_topo.watch.looks import Look, Looks
 from letrade_topo.watch.metrics import Metrics
-from letrade_topo.watch.schedule import Outcome
+from letrade_topo.watch.schedule import PassOutcome
 from letrade_topo.watch.source import Watched
 
 LOCK_SECONDS = 5.0
@@ -56,20 +52,32 @@ class Passes:
         metrics: counts.
         log: told of what changes, not of every pass.
         clock: seconds since the epoch.
+        journal: remembers what was found and done, for the page.
     """
 
-    def __init__(self, mode: Mode, connect: Connect, metrics: Metrics, log: Tell, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        mode: Mode,
+        connect: Connect,
+        metrics: Metrics,
+        log: Tell,
+        clock: Callable[[], float],
+        journal: Journal | None = None,
+    ) -> None:
         self._mode = mode
         self._connect = connect
         self._metrics = metrics
         self._log = log
         self._clock = clock
+        self._journal = journal or Journal()
         self._leadership = Leadership()
+        self._looks = Looks(metrics.timed)
         self._standing: Standing | None = None
         self._differences: tuple[str, ...] | None = None
         self._problem = ""
+        self._remarks: tuple[str, ...] = ()
 
-    def run(self, watched: Watched) -> Outcome:
+    def run(self, watched: Watched) -> PassOutcome:
         """One pass. Whatever goes wrong is logged and counted, and is no reason to end."""
         try:
             with self._connect(watched) as client:
@@ -80,7 +88,8 @@ class Passes:
         except Exception as error:  # noqa: BLE001  # the next pass may do better; a controller that is gone does not
             self._metrics.check_failed()
             return self._failed(error, f"this is a bug: {error!r}")
-        if self._problem and outcome is not Outcome.FAILED:
+        self._journal.passed(self._clock(), outcome)
+        if self._problem and outcome is not PassOutcome.FAILED:
             self._log("info", "recovered", {})
             self._problem = ""
         return outcome
@@ -89,20 +98,24 @@ class Passes:
         """Let another one lead."""
         self._leadership.leave()
 
-    def _pass(self, client: ManagementClient, watched: Watched) -> Outcome:
-        request = replace(watched.request, leaves_blocked=True)
+    def _pass(self, client: ManagementClient, watched: Watched) -> PassOutcome:
+        request = replace(watched.request, leaves_blocked=True, leaves_expired=True)
         standing = self._leadership.take(client, request.scope, needed=self._mode is Mode.REPAIR)
         self._stands(standing)
         if standing is Standing.STANDBY:
             self._metrics.broker_up.set(1)
-            return Outcome.STANDBY
-        plan = self._compare(client, request)
+            return PassOutcome.STANDBY
+        look = self._looks.look(client, watched, request)
+        plan = look.plan
+        self._journal.looked(watched, look, self._clock())
+        self._metrics.checked(plan, self._clock())
+        self._say(plan)
         self._metrics.broker_up.set(1)
         if plan.vhost_exists:
-            self._metrics.queues(client.queue_totals(request.scope.vhost), _queues(plan, watched))
+            self._metrics.queues(look.totals, _queues(plan, watched))
         if self._mode is Mode.DETECT:
-            return Outcome.DONE
-        return self._repair(client, request, plan)
+            return PassOutcome.DONE
+        return self._repair(client, watched, request, look)
 
     def _stands(self, standing: Standing) -> None:
         leads = standing is not Standing.STANDBY
@@ -120,19 +133,11 @@ class Passes:
             self._log("info", standing.value, {"why": why} if why else {})
         self._standing = standing
 
-    def _compare(self, client: ManagementClient, request: Request) -> Plan:
-        began = time.monotonic()
-        live = read_state(client, request.scope.vhost)
-        read = time.monotonic()
-        plan = plan_for(live, request, lambda: read_queue_counts(client, request.scope.vhost))
-        self._metrics.timed("read", read - began)
-        self._metrics.timed("plan", time.monotonic() - read)
-        self._metrics.checked(plan, self._clock())
-        self._say(plan)
-        return plan
-
     def _say(self, plan: Plan) -> None:
         """What differs, when that is news."""
+        if plan.remarks != self._remarks and (plan.remarks or self._remarks):
+            self._log("info", "scope", {"remarks": list(plan.remarks), "not_looked_at": list(plan.unseen.names)})
+        self._remarks = plan.remarks
         found = differences(plan)
         if found == self._differences:
             return
@@ -144,17 +149,18 @@ class Passes:
             self._log("info", "in_sync", {"objects": len(plan.desired.objects)})
         self._differences = found
 
-    def _repair(self, client: ManagementClient, request: Request, plan: Plan) -> Outcome:
+    def _repair(self, client: ManagementClient, watched: Watched, request: PlanRequest, look: Look) -> PassOutcome:
+        plan = look.plan
         if plan.is_empty and plan.record_is_current:
             self._metrics.ran("noop", self._clock(), successful=True)
-            return Outcome.DONE
+            return PassOutcome.DONE
         run = Run(lambda _: True, _Silent(), lock_timeout_seconds=LOCK_SECONDS, timed=self._metrics.timed)
         try:
             result = apply(client, request, run)
         except LockHeld as held:
             self._metrics.ran("locked", self._clock(), successful=False)
             self._log("info", "repair_waits", {"problem": held.what})
-            return Outcome.BUSY
+            return PassOutcome.BUSY
         except Broken as broken:
             self._metrics.changed(broken.result.outcomes)
             partly = broken.result.count(Status.DONE) > 0
@@ -163,9 +169,11 @@ class Passes:
         except TopoError as error:
             self._metrics.ran("error", self._clock(), successful=False)
             return self._failed(error, str(error))
+        if result.after is not None:
+            self._journal.looked(watched, replace(look, plan=result.after), self._clock())
         return self._ran(result)
 
-    def _ran(self, result: Result) -> Outcome:
+    def _ran(self, result: Result) -> PassOutcome:
         self._metrics.changed(result.outcomes)
         done, left = result.count(Status.DONE), len(result.outcomes) - result.count(Status.DONE)
         word = ("partial" if done else "error") if left else ("ok" if done else "noop")
@@ -178,12 +186,12 @@ class Passes:
         if left:
             failed = [f"{one.change.address}: {one.why}" for one in result.outcomes if one.status is not Status.DONE]
             self._log("error", "repair_failed", {"changes": left, "objects": failed[:MOST_SHOWN]})
-            return Outcome.FAILED
+            return PassOutcome.FAILED
         if result.after is not None:
             self._say(result.after)
-        return Outcome.DONE
+        return PassOutcome.DONE
 
-    def _failed(self, error: Exception, problem: str) -> Outcome:
+    def _failed(self, error: Exception, problem: str) -> PassOutcome:
         if isinstance(error, _NO_ANSWER) or (isinstance(error, BrokerRefused) and error.status >= _SERVER_ERROR):
             self._metrics.broker_up.set(0)
         if not self._leadership.leads:
@@ -192,7 +200,8 @@ class Passes:
         if problem != self._problem:
             self._log("error", "pass_failed", {"problem": problem})
         self._problem = problem
-        return Outcome.FAILED
+        self._journal.passed(self._clock(), PassOutcome.FAILED, problem)
+        return PassOutcome.FAILED
 
 
 def _queues(plan: Plan, watched: Watched) -> dict[str, None]:

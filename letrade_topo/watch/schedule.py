@@ -15,7 +15,7 @@ LONGEST_PAUSE_SECONDS: Final = 300.0
 _SPREAD: Final = 0.1
 
 
-class Outcome(Enum):
+class PassOutcome(Enum):
     """How a pass ended, as far as the next one depends on it."""
 
     DONE = auto()
@@ -38,23 +38,23 @@ class Schedule:
         self.failures = 0
         """In a row."""
 
-    def after(self, outcome: Outcome, took_seconds: float) -> float:
+    def after(self, outcome: PassOutcome, took_seconds: float) -> float:
         """Seconds to wait after a pass that took so long.
 
         The interval is only ever shortened, by up to a tenth: what is changed by hand is seen within one. After a
         failure the pause doubles each time, from a second up to the interval, at most five minutes; half of it is
         random, so that controllers do not all ask a broker that has just come back at once.
         """
-        if outcome is Outcome.FAILED:
+        if outcome is PassOutcome.FAILED:
             self.failures += 1
             longest = min(self._interval, LONGEST_PAUSE_SECONDS)
             pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(self.failures - 1, 20), longest)
             return pause * (0.5 + 0.5 * self._random())
         self.failures = 0
         match outcome:
-            case Outcome.STANDBY:
+            case PassOutcome.STANDBY:
                 wait = min(STANDBY_SECONDS, self._interval)
-            case Outcome.BUSY:
+            case PassOutcome.BUSY:
                 wait = min(BUSY_SECONDS, self._interval)
             case _:
                 wait = self._interval - took_seconds

@@ -1,4 +1,4 @@
-"""The controller's pages: /metrics, /livez and /readyz, on a thread of their own, so that a long pass hides nothing."""
+"""The controller's pages: /, /metrics, /livez, /readyz, on threads of their own, so that a long pass hides nothing."""
 
 from __future__ import annotations
 
@@ -12,11 +12,23 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
+from letrade_topo.draw.page import POLICY
 from letrade_topo.errors import TopoError
+from letrade_topo.http_host import KnownHosts, misdirected
 
 REQUEST_SECONDS: Final = 10.0
 Check: TypeAlias = Callable[[], str]
 """Says what is wrong; nothing when nothing is."""
+Draw: TypeAlias = Callable[[], str]
+"""Gives a page as HTML."""
+
+_PAGE_HEADERS: Final = (
+    ("Content-Type", "text/html; charset=utf-8"),
+    ("Content-Security-Policy", f"{POLICY}; frame-ancestors 'none'"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cache-Control", "no-store"),
+)
 
 
 class CannotListen(TopoError):
@@ -30,6 +42,8 @@ class Pages:
         host, port: where; port 0 lets the system choose.
         registry: of the metrics.
         checks: by path.
+        hosts: under which names it may be asked.
+        draw: the page for people, at `/`.
 
     Attributes:
         port: where it listens.
@@ -38,14 +52,22 @@ class Pages:
         CannotListen: the address cannot be used.
     """
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, checks: Mapping[str, Check]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        registry: CollectorRegistry,
+        checks: Mapping[str, Check],
+        hosts: KnownHosts,
+        draw: Draw,
+    ) -> None:
         try:
             self._server = _server_class(host)((host, port), _Handler)
         except OSError as error:
             raise CannotListen(
                 f"cannot listen on {host}:{port}", why=error.strerror or str(error), fix="give another with --listen"
             ) from None
-        self._server.set_app(_application(registry, checks))
+        self._server.set_app(_application(registry, checks, hosts, draw))
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, name="pages", daemon=True)
         self._thread.start()
@@ -58,7 +80,7 @@ class Pages:
 
 
 def _application(
-    registry: CollectorRegistry, checks: Mapping[str, Check]
+    registry: CollectorRegistry, checks: Mapping[str, Check], hosts: KnownHosts, draw: Draw
 ) -> Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]:
     metrics: Any = make_wsgi_app(registry)
 
@@ -66,18 +88,29 @@ def _application(
         path = environ.get("PATH_INFO", "")
         if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
             return _text(start_response, HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD")
+        host = environ.get("HTTP_HOST")
+        if host not in hosts:
+            return _text(start_response, HTTPStatus.MISDIRECTED_REQUEST, misdirected(host or ""))
         if path == "/metrics":
             found: Iterable[bytes] = metrics(environ, start_response)
             return found
+        if path == "/":
+            return _page(start_response, draw())
         check = checks.get(path)
         if check is None:
-            known = "\n".join(sorted({"/metrics", *checks}))
+            known = "\n".join(sorted({"/", "/metrics", *checks}))
             return _text(start_response, HTTPStatus.NOT_FOUND, f"no such page; there are\n{known}")
         problem = check()
         status = HTTPStatus.SERVICE_UNAVAILABLE if problem else HTTPStatus.OK
         return _text(start_response, status, problem or "ok")
 
     return application
+
+
+def _page(start_response: StartResponse, text: str) -> Iterable[bytes]:
+    body = text.encode()
+    start_response("200 OK", [*_PAGE_HEADERS, ("Content-Length", str(len(body)))])
+    return [body]
 
 
 def _text(start_response: StartResponse, status: HTTPStatus, text: str) -> Iterable[bytes]:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from letrade_topo.errors import TopoError
 from letrade_topo.load.fingerprint import Fingerprint
-from letrade_topo.model.topology import BrokerAccess
-from letrade_topo.plan.prepare import Request
+from letrade_topo.model.topology import BrokerAccess, Topology
+from letrade_topo.plan.prepare import PlanRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +27,23 @@ class Watched:
         queues: the queues that it declares, those that messages are consumed from first.
         secret_files: the files of passwords that it refers to.
         warnings: about the file.
+        topology: as read, for whoever draws it.
     """
 
-    request: Request
+    request: PlanRequest
     access: BrokerAccess | None
     sha: str
     queues: tuple[str, ...]
     secret_files: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
+    topology: Topology | None = None
 
 
 class NotASuccessor(TopoError):
     """A new topology cannot take the place of the one in force without a restart."""
 
 
-class Source:
+class TopologySource:
     """Reads a topology, and notices when it is another.
 
     Args:

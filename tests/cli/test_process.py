@@ -96,7 +96,7 @@ def in_a_shell(tool: Tool, redirection: str, *arguments: str) -> subprocess.Comp
         ("apply", "--lock-timeout", "soon"),
         ("apply", "--lock-timeout", "-1"),
         ("drift", "--allow", "adopt"),
-        ("plan", "a.yaml", "b.yaml"),
+        ("dlq", "ls", "a.yaml", "b.yaml"),
         (),
     ],
     ids=" ".join,

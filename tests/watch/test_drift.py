@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from letrade_topo.broker.objects import Queue
-from letrade_topo.broker.state import Listener
+from letrade_topo.broker.state import LiveListener
 from letrade_topo.management.reading import QueueCounts
 from letrade_topo.watch.drift import KINDS, Drift, blocked_of, differences, drift_of, objects_of
-from tests.plan.worlds import World
+from tests.plan.worlds import PlanWorld
 from tests.topologies import orders
 
 
 def test_in_sync() -> None:
     """Nothing is counted."""
-    plan = World.in_sync(orders()).plan(leaves_blocked=True)
+    plan = PlanWorld.in_sync(orders()).plan(leaves_blocked=True)
 
     assert not drift_of(plan)
     assert not blocked_of(plan)
@@ -22,8 +22,8 @@ def test_in_sync() -> None:
 
 def test_each_kind_of_drift() -> None:
     """Missing, extra and different are told apart; what a person must allow is counted a second time."""
-    world = World.in_sync(orders()).remove("queue:clerk.orders").add(Queue("stranger"))
-    world.listeners = (Listener("amqp", "::", 5672),)
+    world = PlanWorld.in_sync(orders()).remove("queue:clerk.orders").add(Queue("stranger"))
+    world.listeners = (LiveListener("amqp", "::", 5672),)
     plan = world.plan(leaves_blocked=True)
 
     drift = drift_of(plan)
@@ -40,7 +40,7 @@ def test_a_binding_made_again_with_its_queue_is_no_drift() -> None:
     """One queue differs; that its bindings would go and come with it is not news."""
     document = orders()
     document["queues"]["clerk.orders"]["single_active_consumer"] = True
-    world = World.in_sync(orders()).declare(document)
+    world = PlanWorld.in_sync(orders()).declare(document)
     world.counts = {"clerk.orders": QueueCounts(1, 0)}
 
     plan = world.plan(leaves_blocked=True)

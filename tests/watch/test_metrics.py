@@ -6,7 +6,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from letrade_topo.watch.metrics import MOST_QUEUES, OTHER, Metrics
-from tests.plan.worlds import World
+from tests.plan.worlds import PlanWorld
 from tests.topologies import orders
 
 TABLE = {
@@ -53,7 +53,7 @@ def series(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], flo
 def test_the_table() -> None:
     """Each metric has exactly the documented labels."""
     metrics = fresh()
-    metrics.checked(World.in_sync(orders()).plan(leaves_blocked=True), 1.0)
+    metrics.checked(PlanWorld.in_sync(orders()).plan(leaves_blocked=True), 1.0)
     metrics.ran("ok", 1.0, successful=True)
     metrics.queues([{"name": "clerk.orders", "messages_ready": 1}], ["clerk.orders"])
 
@@ -91,7 +91,7 @@ def test_whoever_stands_by_tells_nothing_of_the_broker() -> None:
     """A gauge that nobody refreshes would be a lie, and its age an alert."""
     metrics = fresh()
     metrics.leader.set(1)
-    metrics.checked(World.in_sync(orders()).plan(leaves_blocked=True), 1.0)
+    metrics.checked(PlanWorld.in_sync(orders()).plan(leaves_blocked=True), 1.0)
 
     metrics.standing_by()
 
@@ -104,11 +104,11 @@ def test_whoever_stands_by_tells_nothing_of_the_broker() -> None:
 def test_drift_that_is_gone_is_zero_again() -> None:
     """Not absent: the alert must resolve, and the graph must fall."""
     metrics = fresh()
-    world = World.in_sync(orders()).remove("queue:clerk.orders")
+    world = PlanWorld.in_sync(orders()).remove("queue:clerk.orders")
     metrics.show(world.plan(leaves_blocked=True))
     missing = ("drift_objects", frozenset({("topology", "orders"), ("kind", "queue"), ("change", "missing")}))
     assert series(metrics)[missing] == 1
 
-    metrics.show(World.in_sync(orders()).plan(leaves_blocked=True))
+    metrics.show(PlanWorld.in_sync(orders()).plan(leaves_blocked=True))
 
     assert series(metrics)[missing] == 0

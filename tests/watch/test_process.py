@@ -75,6 +75,28 @@ def test_repair(one_broker: RunningBroker, name: str, topology: Path) -> None:
     Tool.at(one_broker, topology.parent).run("drift").check(0)
 
 
+def test_a_queue_that_expired_as_declared_stays_away(one_broker: RunningBroker, name: str, tmp_path: Path) -> None:
+    """It is no drift, and no look makes it again, however many; `apply` does."""
+    document = orders(name=name, vhost=name)
+    document["queues"]["short"] = {"messages": ["order.placed"], "dead_letter": "none", "expires": "1s"}
+    topology = write(tmp_path / "topology.yaml", document)
+    tool = Tool.at(one_broker, tmp_path)
+    with running_controller(one_broker, topology, mode="repair") as controller:
+        controller.until(lambda: controller.metric("apply_runs_total", outcome="ok") == 1, "made")
+        controller.until(lambda: queue(one_broker, name, "short") == 404, "expired")
+        looks = controller.metric("drift_checks_total", outcome="in_sync")
+        one_broker.api("DELETE", f"/api/queues/{name}/clerk.orders")
+        controller.until(lambda: controller.metric("apply_runs_total", outcome="ok") == 2, "another one repaired")
+        controller.until(
+            lambda: controller.metric("drift_checks_total", outcome="in_sync") > looks + 2, "more looks, all in sync"
+        )
+        assert queue(one_broker, name, "short") == 404
+        assert queue(one_broker, name) == 200
+        assert controller.metric("apply_runs_total", outcome="ok") == 2
+    assert "short" in tool.run("drift").check(0).err
+    tool.run("apply", "--yes").check(0)
+
+
 def test_what_a_repair_may_not_do(one_broker: RunningBroker, name: str, topology: Path) -> None:
     """A queue that nobody declared, and one that would have to be made again with messages in it: both stay and are
     told as blocked, while the rest is repaired; a pipeline's apply finds no lock in its way."""

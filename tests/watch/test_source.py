@@ -10,7 +10,7 @@ import pytest
 from letrade_topo.cli.topology_options import TopologyOptions
 from letrade_topo.cli.watch import load
 from letrade_topo.errors import TopoError
-from letrade_topo.watch.source import Source
+from letrade_topo.watch.source import TopologySource
 from tests.topologies import Document, orders, write
 
 ONE_MORE = orders(exchanges={"orders": {}, "more": {}})
@@ -46,10 +46,10 @@ def mounted(tmp_path: Path) -> Mounted:
     return Mounted(tmp_path)
 
 
-def source_of(file: Path) -> Source:
+def source_of(file: Path) -> TopologySource:
     """As the command makes it."""
     options = TopologyOptions(str(file))
-    return Source(lambda: load(options), [file])
+    return TopologySource(lambda: load(options), [file])
 
 
 def test_a_flip_of_the_volume_is_noticed(mounted: Mounted) -> None:
@@ -106,6 +106,7 @@ def test_a_password_file_counts(tmp_path: Path) -> None:
     """A new password is a change although the topology's text is the same."""
     secret = tmp_path / "password"
     secret.write_text("one", encoding="utf-8")
+    secret.chmod(0o600)
     document = orders(security={"tls": {"client_certificates": False}})
     for service in document["services"].values():
         service["password"] = {"file": str(secret)}

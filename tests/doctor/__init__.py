@@ -1,0 +1,1 @@
+"""Tests of `letrade-topo doctor`, on set-ups that are broken for real."""
