@@ -2,6 +2,9 @@
 
 For tests by the fixture `start_agent`, for benches and campaigns by the context manager `running_agent`. An agent
 ends by SIGTERM to its own process, and dies with the program that started it.
+
+With LETRADE_TOPO_TEST_SOCKET=yes agents listen on Unix sockets, and each port leads to one: whatever a suite tests of
+agents, it then tests over those.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ from letrade_topo.keys.making import make_keys
 from letrade_topo.model.topology import Topology
 from tests.brokers import RunningBroker
 from tests.ports import LOOPBACK, free_ports
+from tests.relay import relay_to
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
@@ -38,7 +42,7 @@ _INHERITED = ("PATH", "HOME", "LANG", "PYTHONPATH", "PYTHONASYNCIODEBUG")
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class AgentLogin:
     """How an agent logs in to the broker.
 
     Args:
@@ -73,6 +77,7 @@ class RunningAgent:
         port: where clients connect.
         admin_port: where metrics and health are.
         log_file: what it wrote to stderr.
+        socket: where it listens, if that is a Unix socket; the port then leads there.
     """
 
     service: str
@@ -81,6 +86,7 @@ class RunningAgent:
     port: int
     admin_port: int
     log_file: Path
+    socket: Path | None = None
 
     @property
     def url(self) -> str:
@@ -179,6 +185,7 @@ def make_key_folder(folder: Path, topology: Topology) -> Path:
     make_keys(
         folder,
         list(topology.services),
+        topology.security.jwt.movers,
         algorithm=topology.security.jwt.algorithm,
         now=int(time.time()),
         valid_for_seconds=None,
@@ -186,15 +193,15 @@ def make_key_folder(folder: Path, topology: Topology) -> Path:
     return folder
 
 
-def login_of(broker: RunningBroker, user: str) -> Login:
+def login_of(broker: RunningBroker, user: str) -> AgentLogin:
     """By the client certificate of a user."""
     certificate, key = broker.client_certificate(user)
-    return Login(certificate, key)
+    return AgentLogin(certificate, key)
 
 
-def administrator_of(broker: RunningBroker) -> Login:
+def administrator_of(broker: RunningBroker) -> AgentLogin:
     """As the administrator, by password."""
-    return Login(username=broker.username, password_file=broker.password_file)
+    return AgentLogin(username=broker.username, password_file=broker.password_file)
 
 
 @contextmanager
@@ -206,12 +213,13 @@ def running_agent(
     vhost: str,
     upstream: str,
     ca_file: Path | None,
-    login: Login,
+    login: AgentLogin,
     keys: Path | None = None,
     options: Sequence[str] = (),
     environment: dict[str, str] | None = None,
     subcommand: str = "run",
     ports: tuple[int, int] | None = None,
+    over_socket: bool = os.environ.get("LETRADE_TOPO_TEST_SOCKET") == "yes",
 ) -> Iterator[RunningAgent]:
     """Start an agent, wait until it takes clients, and stop it at the end.
 
@@ -228,8 +236,11 @@ def running_agent(
         environment: further variables.
         subcommand: `run`, or `route`, which takes no clients.
         ports: where clients connect, and the admin port; free ones without it.
+        over_socket: it listens on a Unix socket, to which the port leads.
     """
     port, admin_port = ports or free_ports(2)
+    path = folder / f"{port}.sock" if over_socket and subcommand == "run" else None
+    where = f"unix:{path}" if path else f"{LOOPBACK}:{port}"
     command = [
         "setpriv",
         "--pdeathsig",
@@ -245,7 +256,7 @@ def running_agent(
     ]
     command += ["--upstream", upstream, "--admin", f"{LOOPBACK}:{admin_port}"]
     command += [
-        *(["--listen", f"{LOOPBACK}:{port}"] if subcommand == "run" else []),
+        *(["--listen", where] if subcommand == "run" else []),
         *login.flags(),
         *(["--keys", str(keys)] if keys else []),
         *(["--ca-file", str(ca_file)] if ca_file else []),
@@ -260,11 +271,12 @@ def running_agent(
             stdout=log,
             stderr=log,
         )
-    agent = RunningAgent(service, vhost, process, port, admin_port, log_file)
+    agent = RunningAgent(service, vhost, process, port, admin_port, log_file, path)
     try:
         agent.wait_until_started()
-        yield agent
-        agent.stop()
+        with relay_to(path, port) if path else nullcontext():
+            yield agent
+            agent.stop()
     finally:
         if process.poll() is None:
             process.kill()

@@ -7,45 +7,53 @@ import gc
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from importlib.metadata import version
+from dataclasses import replace
 from typing import Any, Final
 
 from letrade_agent.config import Address, RetryMode, Settings
 from letrade_agent.filters.build import build_filters, build_rejected
-from letrade_agent.filters.verdicts import Filters
+from letrade_agent.filters.in_force import Filters
+from letrade_agent.filters.keeping_up import KeepingUp
+from letrade_agent.limits import DEFAULT_LIMITS, Limits
 from letrade_agent.measures import Measures
+from letrade_agent.object_store.expiry import Expiry
+from letrade_agent.object_store.objects import Objects
 from letrade_agent.observe.admin import AdminServer, Pages
 from letrade_agent.observe.certificates import CertificateFile, end_of_der
 from letrade_agent.observe.metrics import Sidelights
 from letrade_agent.observe.pages import pages_of
 from letrade_agent.observe.rates import Rates
 from letrade_agent.observe.recent import RecentRefusals
-from letrade_agent.observe.status import NodeStatus, Observed, totals
-from letrade_agent.proxy.expiry import Expiry
-from letrade_agent.proxy.nodes import NodeHealth
-from letrade_agent.proxy.objects import Objects
-from letrade_agent.proxy.queue_counts import QueueCounts
+from letrade_agent.observe.status import NodeStatus, Observed, summary_of
+from letrade_agent.proxy.memory import release
 from letrade_agent.proxy.server import Proxy
 from letrade_agent.retry.router import Router
 from letrade_agent.retry.routing import Routing
-from letrade_agent.start import check_certificates, listening, login_of, stop_signals
-from letrade_agent.state import AgentState, InForce, Phase, Source
+from letrade_agent.start import check_certificates, listening, login_of, make_room_for, stop_signals
+from letrade_agent.state import AgentState, InForce, Phase, ReloadSource
+from letrade_agent.upstream.nodes import NodeHealth
+from letrade_agent.upstream.queue_counts import QueueDepths
 from letrade_agent.watch.sources import load
 from letrade_agent.watch.watcher import Watcher, facts_of, watched_files
 from letrade_topo.claims.store import ObjectStore
 from letrade_topo.exit_codes import ExitCode
+from letrade_topo.http_host import KnownHosts
 from letrade_topo.keys.replay import Replay
 from letrade_topo.load.fingerprint import Fingerprint
 from letrade_topo.log import Log
 from letrade_topo.messages.encryption import SentKeys
 from letrade_topo.model.names import rejected_queue
 from letrade_topo.model.topology import Topology
+from letrade_topo.version import VERSION
 
 TICK_SECONDS: Final = 1.0
 COUNT_SECONDS: Final = 15.0
 """Between two questions about queue depths, while somebody asks for them."""
 _ASKED_LATELY_SECONDS: Final = 90.0
 _AFTER_A_BUG_SECONDS: Final = 5.0
+_COLLECTED_AT: Final = (2_000, 5, 100)
+"""Thresholds of the garbage collector. By Python's own, connections that come in numbers have it look at all that there
+are, again and again, while everybody waits: 20 ms for 2,000. Nearly everything here goes without it."""
 
 
 def run_agent(settings: Settings) -> int:
@@ -63,6 +71,7 @@ def run_agent(settings: Settings) -> int:
     check_certificates(settings)
     agent = Agent(settings, in_force)
     gc.collect()
+    gc.set_threshold(*_COLLECTED_AT)
     gc.freeze()  # topology, schemas and code stay: no collection needs to look at them again
     return asyncio.run(agent.run(watched))
 
@@ -73,12 +82,15 @@ class Agent:
     Args:
         settings: complete: with the login at the broker.
         in_force: topology and keys to begin with.
+        limits: of everything in it.
 
     Raises:
         TopoError: filters cannot be made of them.
     """
 
-    def __init__(self, settings: Settings, in_force: InForce) -> None:
+    def __init__(self, settings: Settings, in_force: InForce, limits: Limits = DEFAULT_LIMITS) -> None:
+        away = replace(limits.away, wait_seconds=settings.queue_wait_seconds)
+        self._limits = replace(limits, connections=settings.max_connections, away=away)
         self._settings = settings
         self._measures = Measures()
         self._state = AgentState(settings.service, time.time(), in_force)
@@ -86,10 +98,11 @@ class Agent:
         self._log = Log(sys.stderr, settings.log_format, time.time, {"service": settings.service})
         self._log.listen(self._recent)
         self._rates = Rates(self._measures, time.monotonic())
-        self._replay = Replay()
+        self._replay = Replay(capacity=limits.repeats.tokens, window_seconds=limits.repeats.seconds)
+        self._keeping_up = KeepingUp()
         self._sent = SentKeys()
         self._filters = self._filters_of(in_force)
-        self._objects = Objects(self._measures, self._log)
+        self._objects = Objects(self._measures, self._log, limits.object_store)
         self._objects.store = self._store_of(in_force, None)
         self._files = {
             role: CertificateFile(path)
@@ -100,7 +113,7 @@ class Agent:
         self._asked_at = time.monotonic()
         self._signing_kid = self._current_kid()
 
-    async def run(self, watched: Mapping[Source, Fingerprint]) -> int:
+    async def run(self, watched: Mapping[ReloadSource, Fingerprint]) -> int:
         """Start, wait for a signal, drain.
 
         Args:
@@ -109,6 +122,7 @@ class Agent:
         Raises:
             CannotListen: a port cannot be opened.
         """
+        asyncio.get_running_loop().set_exception_handler(self._unheard)
         stop, at_once = stop_signals()
         proxy = Proxy(
             self._settings,
@@ -118,19 +132,23 @@ class Agent:
             vhost=self._state.in_force.topology.vhost,
             objects=self._objects,
             log=self._log,
+            limits=self._limits,
         )
         self._proxy = proxy
         self._router = self._routed(proxy) if self._settings.retry is RetryMode.ON else None
-        self._counts = QueueCounts(proxy.upstream, self._settings.service)
-        admin = AdminServer(self._settings.admin, self._pages(), self._log)
-        watcher = Watcher(self._settings, self._state, self._switch, self._log, watched)
+        self._counts = QueueDepths(proxy.upstream, self._settings.service)
+        admin = AdminServer(self._settings.admin, self._pages(), self._log, self._hosts(), self._limits.admin)
+        watcher = Watcher(self._settings, self._state, self._switch, self._log, watched, self._limits.watch)
         admin_at = await listening(admin.start, "--admin", self._settings.admin)
         tasks: list[asyncio.Task[None]] = []
         try:
+            if self._settings.listen is not None:
+                await proxy.hear_greeting()
             self._state.listening = await listening(proxy.start, "--listen", self._settings.listen)
             self._state.ticked_at = time.monotonic()
             self._state.phase = Phase.READY
             self._started(admin_at)
+            release()
             jobs = [self._tick, self._count_queues, watcher.run]
             if self._router is not None:
                 jobs.append(self._router.run)
@@ -150,7 +168,16 @@ class Agent:
 
     def _filters_of(self, in_force: InForce) -> Filters:
         topology, keys = in_force.topology, in_force.keys
-        return build_filters(topology, keys, self._settings, self._replay, self._measures, sent=self._sent)
+        return build_filters(
+            topology,
+            keys,
+            self._settings,
+            self._replay,
+            self._measures,
+            self._limits,
+            sent=self._sent,
+            keeping_up=self._keeping_up,
+        )
 
     def _store_of(self, in_force: InForce, before: InForce | None) -> ObjectStore | None:
         """The store of a topology, for an agent that has clients; the one that is open, where nothing changed."""
@@ -161,6 +188,12 @@ class Agent:
             return self._objects.store
         store = ObjectStore(claim_check)
         store.prepare()
+        exposed = store.open_to_everybody()
+        if exposed is not None:
+            problem = "everybody on this machine may change it, so they can delete bodies and lay links in their way"
+            fix = f"chmod o-w {exposed}; a group that all agents are in may write"
+            particulars = {"store": str(store), "folder": str(exposed), "problem": problem, "fix": fix}
+            self._log("warning", "claim_store_open_to_everybody", particulars)
         return store
 
     def _expiry(self) -> Expiry:
@@ -168,7 +201,8 @@ class Agent:
             return self._state.in_force.topology
 
         service = self._settings.service
-        return Expiry(self._objects, topology_now, service, self._measures, self._log, time.time)
+        every = self._limits.object_store.sweep_seconds
+        return Expiry(self._objects, topology_now, service, self._measures, self._log, time.time, every)
 
     def _routed(self, proxy: Proxy) -> Router:
         return Router(
@@ -183,11 +217,15 @@ class Agent:
         )
 
     def _routing(self, in_force: InForce) -> Routing:
-        return Routing(build_rejected(in_force.topology, in_force.keys, self._settings.service))
+        rejected = build_rejected(in_force.topology, in_force.keys, self._settings.service)
+        return Routing(rejected, self._limits.relay.hold_seconds)
+
+    def _hosts(self) -> KnownHosts:
+        return KnownHosts((self._settings.admin.host, *self._settings.allowed_hosts))
 
     def _pages(self) -> Pages:
         observed = Observed(
-            version("letrade-topo"),
+            VERSION,
             self._state,
             self._measures,
             self._recent,
@@ -196,7 +234,7 @@ class Agent:
             self._sidelights,
             time.time,
         )
-        return pages_of(observed, time.monotonic)
+        return pages_of(observed, time.monotonic, self._limits.admin)
 
     def _started(self, admin_at: Address) -> None:
         settings, in_force = self._settings, self._state.in_force
@@ -204,7 +242,7 @@ class Agent:
             "info",
             "ready",
             {
-                "version": version("letrade-topo"),
+                "version": VERSION,
                 "listen": str(self._state.listening) if self._state.listening else None,
                 "admin": str(admin_at),
                 "upstream": [str(node) for node in settings.upstream],
@@ -214,10 +252,16 @@ class Agent:
                 "undeclared": settings.undeclared.value,
                 "declares": settings.declares.value,
                 "retry": settings.retry.value,
-                **facts_of(in_force, Source.CONFIG),
-                **facts_of(in_force, Source.KEYS),
+                **facts_of(in_force, ReloadSource.CONFIG),
+                **facts_of(in_force, ReloadSource.KEYS),
             },
         )
+        most = self._settings.max_connections
+        room = make_room_for(most) if settings.listen is not None else most
+        if room < most:
+            problem = f"this process may open so few files that {room} clients have room, not {most}"
+            fix = f"raise its limit of open files (LimitNOFILE, ulimit -n), or set --max-connections {room}"
+            self._log("warning", "few_open_files", {"problem": problem, "fix": fix})
         if not self._settings.admin.is_loopback:
             self._log("info", "admin_open_to_network", {"admin": str(admin_at)})
 
@@ -237,26 +281,14 @@ class Agent:
     def _ended(self, *, hurried: bool) -> None:
         """The last line: what this agent has done, for those who get no further scrape."""
         self._log.flush()
-        measures, by_direction = self._measures, totals(self._measures)
-        self._log(
-            "info",
-            "stopped",
-            {
-                "at_once": hurried,
-                "uptime_seconds": round(time.time() - self._state.started_at, 1),
-                "clients": measures.client_connections,
-                "published": by_direction["publish"]["forwarded"],
-                "delivered": by_direction["deliver"]["forwarded"] + by_direction["get"]["forwarded"],
-                "refused": {
-                    f"{direction} {reason}": count for (direction, reason), count in sorted(measures.refused.items())
-                },
-                "retries": sum(measures.retries.values()),
-                "dead_letters": sum(measures.dead_letters.values()),
-                "repeats": sum(measures.repeats.values()),
-                "confirms": dict(measures.confirms),
-                "disconnects": dict(measures.disconnects),
-            },
-        )
+        uptime = round(time.time() - self._state.started_at, 1)
+        self._log("info", "stopped", {"at_once": hurried, "uptime_seconds": uptime, **summary_of(self._measures)})
+
+    def _unheard(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """An error in a call of the loop that nobody takes: asyncio would print it past the log."""
+        self._measures.internal_errors["loop"] += 1
+        problem = repr(context.get("exception") or context["message"])
+        self._log("error", "internal_error", {"problem": problem, "detail": context["message"]})
 
     # What goes on while it runs.
 
@@ -266,6 +298,7 @@ class Agent:
             try:
                 return await job()
             except Exception as error:  # noqa: BLE001  # a bug in a job beside the relays ends no relay
+                self._measures.internal_errors["job"] += 1
                 self._log("error", "this_is_a_bug", {"job": job.__qualname__, "problem": repr(error)})
                 await asyncio.sleep(_AFTER_A_BUG_SECONDS)
 
@@ -292,6 +325,9 @@ class Agent:
                 problem = await self._counts.refresh([*(queue.name for queue in own), *rejected])
                 if problem:
                     self._log("debug", "queues_not_counted", {"problem": problem})
+                for queue in own:
+                    if queue.name in self._counts.absent:
+                        self._proxy.away.suspect(queue.name)
             else:
                 self._counts.close()
             await asyncio.sleep(COUNT_SECONDS)

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Self
+from typing import Final, Self, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
+from letrade_agent.limits import DEFAULT_LIMITS
 from letrade_topo.errors import TopoError
 from letrade_topo.log import LogFormat
 
@@ -87,6 +88,67 @@ class Address:
             return self.host.lower() == "localhost"
 
 
+UNIX: Final = "unix:"
+_LONGEST_SOCKET_PATH_BYTES = 99
+"""Of the 107 that sockaddr_un has room for; the rest is for the name under which a socket is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class SocketPath:
+    """A Unix socket for clients.
+
+    Args:
+        path: absolute.
+        group: whose processes may speak besides the agent's own user, by name or number; None: nobody else.
+    """
+
+    path: Path
+    group: str | None = None
+
+    def __str__(self) -> str:
+        return f"{UNIX}{self.path}"
+
+    @classmethod
+    def parse(cls, text: str, setting: str) -> Self:
+        """Read `unix:/PATH`.
+
+        Args:
+            text: what was written.
+            setting: the flag that it is for; named in the error.
+
+        Raises:
+            InvalidSetting: it is no absolute path, or too long for a socket.
+        """
+        name = text.strip().removeprefix(UNIX)
+        if not name.startswith("/") or "\0" in name:
+            raise InvalidSetting(
+                f"{setting} {text!r} names no absolute path",
+                fix="write unix:/PATH, for example unix:/run/letrade/amqp.sock",
+            )
+        if len(name.encode()) > _LONGEST_SOCKET_PATH_BYTES:
+            raise InvalidSetting(
+                f"{setting} names a path of {len(name.encode())} bytes",
+                why=f"there is room for {_LONGEST_SOCKET_PATH_BYTES}",
+                fix="choose a shorter one",
+            )
+        return cls(Path(name))
+
+
+Listening: TypeAlias = Address | SocketPath
+"""Where clients connect."""
+
+
+def parse_listening(text: str, setting: str) -> Listening:
+    """Read `HOST:PORT` or `unix:/PATH`.
+
+    Raises:
+        InvalidSetting: it is neither.
+    """
+    if text.strip().startswith(UNIX):
+        return SocketPath.parse(text, setting)
+    return Address.parse(text, setting)
+
+
 @dataclass(frozen=True, slots=True)
 class UpstreamNode:
     """A broker node.
@@ -139,8 +201,9 @@ class Settings:
         service: the service beside which it runs, as named in the topology.
         topology: the topology file.
         upstream: broker nodes, tried in random order.
-        listen: where clients connect; loopback. None: nowhere, it only routes rejected messages.
+        listen: where clients connect; loopback or a Unix socket. None: nowhere, it only routes rejected messages.
         admin: where metrics and health are.
+        allowed_hosts: further names under which that port may be asked.
         keys: key folder; None: the topology signs nothing.
         ca_file: certificate authorities of the broker; None: the system's.
         cert_file, key_file: client certificate, for EXTERNAL.
@@ -149,6 +212,8 @@ class Settings:
         local_password: what clients must log in with; None: anything.
         log_format: how log lines look.
         drain_timeout_seconds: how long clients may go on after SIGTERM.
+        max_connections: of clients at once.
+        queue_wait_seconds: how long consumers wait for a queue that is being migrated.
         undeclared: what becomes of destinations that the topology does not know.
         declares: what becomes of the client's declares.
         retry: whether it routes rejected messages.
@@ -160,7 +225,7 @@ class Settings:
     service: str
     topology: Path
     upstream: tuple[UpstreamNode, ...]
-    listen: Address | None = Address("127.0.0.1", 5672)
+    listen: Listening | None = Address("127.0.0.1", 5672)
     admin: Address = Address("127.0.0.1", 9464)
     keys: Path | None = None
     ca_file: Path | None = None
@@ -177,6 +242,9 @@ class Settings:
     insecure_loopback: bool = False
     overlays: tuple[Path, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict, hash=False)
+    allowed_hosts: tuple[str, ...] = ()
+    max_connections: int = DEFAULT_LIMITS.connections
+    queue_wait_seconds: float = DEFAULT_LIMITS.away.wait_seconds
 
 
 def parse_upstream(text: str) -> tuple[UpstreamNode, ...]:
@@ -197,7 +265,7 @@ def check(settings: Settings) -> Settings:
     Raises:
         InvalidSetting: the first thing that is wrong.
     """
-    if settings.listen is not None and not settings.listen.is_loopback:
+    if isinstance(settings.listen, Address) and not settings.listen.is_loopback:
         raise InvalidSetting(
             f"--listen {settings.listen} is not on loopback",
             why="whoever reaches this port speaks with the signature of the service",

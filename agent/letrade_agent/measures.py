@@ -1,4 +1,4 @@
-"""What the agent counts, as plain numbers; the standard library only.
+"""What the agent counts, as plain numbers.
 
 Whoever relays messages adds to these, some ten times per message, hence no locks and no label objects; the admin
 port turns them into metrics when it is asked. One event loop writes and reads them.
@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import Final
+
+from letrade_agent.rehearsal import Rehearsal
 
 LATENCY_BOUNDS: Final = (5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25)
 """Seconds; what the agent itself adds."""
@@ -39,6 +42,12 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += times
         self.total += value * times
 
+    def observe_all(self, values: Sequence[float]) -> None:
+        """Count some values."""
+        for value in values:
+            self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += sum(values)
+
 
 def _latency() -> Histogram:
     return Histogram(LATENCY_BOUNDS)
@@ -60,7 +69,10 @@ class Measures:
             rejected).
         refused: `messages_rejected_total` by (direction: publish, deliver; reason).
         warned: `messages_warned_total` by (direction; reason): in mode `warn`, what would have been refused.
+        rehearsal: the same by place, with an example; not a metric.
         unverified: `messages_unverified_total` by (direction; cause: undeclared, off): what passed unsigned.
+        differing: `messages_differing_total` by (direction: publish, deliver; property): what passed with an AMQP
+            property that says something else than the envelope.
         repeats: `repeats_total` by queue: deliveries that the service had settled before.
         sizes: `message_size_bytes` by direction.
         added_latency: `added_latency_seconds` by direction: from the read that ended a message to its write.
@@ -72,6 +84,8 @@ class Measures:
         disconnects: `client_disconnects_total` by cause.
         channels: open ones.
         unsettled: deliveries that services have not settled.
+        waiting_consumers: `waiting_consumers` by queue: consumers whose queue is away.
+        returns: `consumer_returns_total` by (queue, outcome: back, gone): how their wait has ended.
         held: deliveries that are withheld (hand-over under way, or waiting for a key).
         upstreams: connections to the broker now.
         connect_attempts: `broker_connect_attempts_total` by outcome: ok, dns, refused, timeout, tls, auth, vhost,
@@ -80,8 +94,10 @@ class Measures:
         blocked, blocked_seconds: connections that the broker blocks now, and seconds of blocking that are over.
         transferred: `transferred_bytes_total` by direction: to_broker, to_client.
         buffered: `buffered_bytes` by direction.
+        unfinished: bytes of clients' messages that have begun and not ended.
         backpressure_seconds: by direction.
         loop_lag: `event_loop_lag_seconds`.
+        internal_errors: `internal_errors_total` by where: connection, login, router, job, loop. Each is a bug.
         retries: `retries_total` by (queue, attempt): put on their way back, and confirmed.
         dead_letters: `dead_letters_total` by (queue, reason): among the dead letters, and confirmed.
         hand_over_seconds: from verdict to the broker's confirm.
@@ -98,7 +114,9 @@ class Measures:
         self.messages: Counter[tuple[str, str, str]] = Counter()
         self.refused: Counter[tuple[str, str]] = Counter()
         self.warned: Counter[tuple[str, str]] = Counter()
+        self.rehearsal = Rehearsal()
         self.unverified: Counter[tuple[str, str]] = Counter()
+        self.differing: Counter[tuple[str, str]] = Counter()
         self.repeats: Counter[str] = Counter()
         self.sizes: defaultdict[str, Histogram] = defaultdict(_size)
         self.added_latency: defaultdict[str, Histogram] = defaultdict(_latency)
@@ -112,6 +130,8 @@ class Measures:
         self.disconnects: Counter[str] = Counter()
         self.channels = 0
         self.unsettled = 0
+        self.waiting_consumers: Counter[str] = Counter()
+        self.returns: Counter[tuple[str, str]] = Counter()
         self.held = 0
         self.upstreams = 0
         self.connect_attempts: Counter[str] = Counter()
@@ -120,8 +140,10 @@ class Measures:
         self.blocked_seconds = 0.0
         self.transferred: Counter[str] = Counter()
         self.buffered: Counter[str] = Counter()
+        self.unfinished = 0
         self.backpressure_seconds: defaultdict[str, float] = defaultdict(float)
         self.loop_lag = _latency()
+        self.internal_errors: Counter[str] = Counter()
         self.retries: Counter[tuple[str, str]] = Counter()
         self.dead_letters: Counter[tuple[str, str]] = Counter()
         self.hand_over_seconds = _waiting()

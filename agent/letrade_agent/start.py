@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import ssl
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from letrade_agent.config import Address, InvalidSetting, Settings
+from letrade_agent.config import InvalidSetting, Listening, Settings
 from letrade_topo.errors import TopoError
 from letrade_topo.model.topology import Topology
-from letrade_topo.secrets import MissingSecret, no_passphrase, resolve
+from letrade_topo.reading import CannotRead
+from letrade_topo.secrets import MissingSecret, resolve
+from letrade_topo.tls_files import load_certificate, trusting
 
-Bound = TypeVar("Bound", bound=Address | None)
+Bound = TypeVar("Bound", bound=Listening | None)
+
+_FILES_A_CLIENT: Final = 2
+"""Its socket, and the one to the broker."""
+_FILES_OF_ITS_OWN: Final = 256
+"""Clients at the door, listeners, files that are read, connections of the agent's own."""
 
 
-class CannotListen(TopoError):
+class PortUnusable(TopoError):
     """A port cannot be opened."""
 
 
@@ -57,37 +66,48 @@ def check_certificates(settings: Settings) -> None:
     Raises:
         InvalidCertificate: names the flag.
     """
-    files = (("--ca-file", settings.ca_file), ("--cert-file", settings.cert_file), ("--key-file", settings.key_file))
-    for flag, path in files:
-        if path is not None:
-            _check_readable(flag, path)
+    context = ssl.create_default_context()
     if settings.ca_file is not None:
-        try:
-            ssl.create_default_context(cafile=settings.ca_file)
-        except (OSError, ValueError) as error:
-            raise InvalidCertificate(
-                f"--ca-file {settings.ca_file} holds no certificate that can be used", why=_reason(error)
-            ) from None
+        with _flag("--ca-file", settings.ca_file):
+            try:
+                trusting(settings.ca_file)
+            except OSError as error:
+                raise InvalidCertificate(
+                    f"--ca-file {settings.ca_file} holds no certificate that can be used", why=_reason(error)
+                ) from None
     if settings.cert_file is not None:
-        try:
-            ssl.create_default_context().load_cert_chain(settings.cert_file, settings.key_file, password=no_passphrase)
-        except (OSError, ValueError) as error:
-            raise InvalidCertificate(
-                f"--cert-file {settings.cert_file} and --key-file {settings.key_file} cannot be used together",
-                why=_reason(error),
-                fix="give a PEM certificate and its own private key, without a passphrase",
-            ) from None
+        with _flag("--cert-file and --key-file", settings.cert_file):
+            try:
+                load_certificate(context, settings.cert_file, settings.key_file)
+            except (OSError, ValueError) as error:
+                raise InvalidCertificate(
+                    f"--cert-file {settings.cert_file} and --key-file {settings.key_file} cannot be used together",
+                    why=_reason(error),
+                    fix="give a PEM certificate and its own private key, without a passphrase",
+                ) from None
 
 
-def _check_readable(flag: str, path: Path) -> None:
+@contextmanager
+def _flag(flag: str, path: Path) -> Iterator[None]:
     try:
-        path.read_bytes()
-    except OSError as error:
-        raise InvalidCertificate(f"cannot read {flag} {path}", why=error.strerror or str(error)) from None
+        yield
+    except CannotRead as error:
+        why = f"{error.what}{f': {error.why}' if error.why else ''}"
+        raise InvalidCertificate(f"cannot read {flag} {path}", why=why, fix=error.fix) from None
 
 
 def _reason(error: Exception) -> str:
     return getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+
+
+def make_room_for(clients: int) -> int:
+    """Let this process open as many files as so many clients need, as far as it may; for how many that is enough."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES_OF_ITS_OWN + clients * _FILES_A_CLIENT
+    if soft < wanted:
+        soft = min(wanted, hard) if hard != resource.RLIM_INFINITY else wanted
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return min(clients, (soft - _FILES_OF_ITS_OWN) // _FILES_A_CLIENT)
 
 
 def stop_signals() -> tuple[asyncio.Event, asyncio.Event]:
@@ -103,7 +123,7 @@ def stop_signals() -> tuple[asyncio.Event, asyncio.Event]:
     return stop, at_once
 
 
-async def listening(start: Callable[[], Coroutine[Any, Any, Bound]], flag: str, address: Address | None) -> Bound:
+async def listening(start: Callable[[], Coroutine[Any, Any, Bound]], flag: str, address: Listening | None) -> Bound:
     """Open a listener.
 
     Args:
@@ -112,11 +132,11 @@ async def listening(start: Callable[[], Coroutine[Any, Any, Bound]], flag: str, 
         address: the one it was asked for.
 
     Raises:
-        CannotListen: the port cannot be opened.
+        PortUnusable: the port cannot be opened.
     """
     try:
         return await start()
     except OSError as error:
-        raise CannotListen(
+        raise PortUnusable(
             f"cannot listen on {flag} {address}", why=error.strerror or str(error), fix=f"choose another {flag}"
         ) from None

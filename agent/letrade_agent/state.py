@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from letrade_agent.config import Address
+from letrade_agent.config import Listening
 from letrade_topo.keys.keyset import KeySet
 from letrade_topo.model.topology import Topology
 
@@ -21,7 +21,7 @@ class Phase(StrEnum):
     DRAINING = "draining"
 
 
-class Source(StrEnum):
+class ReloadSource(StrEnum):
     """What can be reloaded."""
 
     CONFIG = "config"
@@ -78,9 +78,9 @@ class AgentState:
     started_at: float
     in_force: InForce
     phase: Phase = Phase.STARTING
-    listening: Address | None = None
+    listening: Listening | None = None
     ticked_at: float = 0.0
-    reloads: dict[Source, Reloads] = field(default_factory=lambda: {source: Reloads() for source in Source})
+    reloads: dict[ReloadSource, Reloads] = field(default_factory=lambda: {source: Reloads() for source in ReloadSource})
 
     @property
     def is_ready(self) -> bool:

@@ -43,18 +43,6 @@ def envelope(source: str, number: object = 0, **more: object) -> bytes:
     return json.dumps(document).encode()
 
 
-def own_id(body: bytes) -> dict[str, str]:
-    """The property `message_id` as in the envelope; for what is no envelope any.
-
-    aio-pika needs it said: it gives a message without one a random one, to know returned messages by, and what
-    differs from the envelope is refused.
-    """
-    try:
-        return {"message_id": str(json.loads(body)["message_id"])}
-    except (ValueError, KeyError):
-        return {"message_id": str(uuid.uuid4())}
-
-
 def number_of(body: bytes) -> int:
     """What was counted."""
     return int(json.loads(body)["payload"]["number"])
@@ -101,8 +89,8 @@ class Bus:
             time.sleep(0.02)
 
 
-def document(vhost: str) -> Document:
-    """The topology."""
+def document(vhost: str, **more: Any) -> Document:
+    """The topology, with more sections."""
     typed = {"exchange": "orders", "lifetime": "60s", "schema": _SCHEMA}
     published = ["order.placed", "order.{id}.changed"]
     return orders(
@@ -122,14 +110,15 @@ def document(vhost: str) -> Document:
                 "direct_reply_to": True,
             },
         },
+        **more,
     )
 
 
 @contextmanager
-def running_bus(broker: RunningBroker, folder: Path) -> Iterator[Bus]:
-    """Apply the topology, start both agents; everything is taken away at the end."""
+def running_bus(broker: RunningBroker, folder: Path, **more: Any) -> Iterator[Bus]:
+    """Apply the topology, with more sections; start both agents. Everything is taken away at the end."""
     vhost = f"bus-{uuid.uuid4().hex[:12]}"
-    topology = document(vhost)
+    topology = document(vhost, **more)
     file = write(folder / "topology.yaml", topology)
     keys = make_key_folder(folder / "keys", loaded(topology))
     tool = Tool.at(broker, folder)

@@ -25,6 +25,7 @@ class Endpoint:
         vhost: which.
         username, password: of PLAIN.
         ca_file: TLS with this authority; None: plain text.
+        socket: a Unix socket, for libraries that can; None, or others: the port.
     """
 
     port: int
@@ -33,9 +34,10 @@ class Endpoint:
     password: str = "guest"
     ca_file: Path | None = None
     host: str = "127.0.0.1"
+    socket: Path | None = None
 
 
-class Outcome(StrEnum):
+class PublishOutcome(StrEnum):
     """What became of a publish."""
 
     SENT = "sent"
@@ -45,7 +47,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class ShownMessage:
     """A message as a client shows it.
 
     Args:
@@ -68,16 +70,16 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Returned:
+class ReturnedMessage:
     """What came back by basic.return."""
 
     code: int
     text: str
-    message: Message
+    message: ShownMessage
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class QueueDeclared:
     """The answer to queue.declare."""
 
     name: str
@@ -109,7 +111,7 @@ class Channel(Protocol):
         exclusive: bool = False,
         auto_delete: bool = False,
         arguments: Mapping[str, Any] | None = None,
-    ) -> Declared:
+    ) -> QueueDeclared:
         """Declare a queue; without a name the broker gives one."""
 
     def bind(self, queue: str, exchange: str, key: str) -> None:
@@ -129,10 +131,10 @@ class Channel(Protocol):
 
     def publish(
         self, exchange: str, key: str, body: bytes, properties: Mapping[str, Any] | None = None, *, mandatory: bool
-    ) -> Outcome:
+    ) -> PublishOutcome:
         """Publish, and wait for the answer where the channel has confirms."""
 
-    def returned(self) -> Returned:
+    def returned(self) -> ReturnedMessage:
         """The next returned message, waited for."""
 
     def qos(self, count: int) -> None:
@@ -144,10 +146,10 @@ class Channel(Protocol):
     def cancel(self, consumer: str) -> None:
         """End a consumer."""
 
-    def next(self, limit_seconds: float = LIMIT_SECONDS) -> Message | None:
+    def next(self, limit_seconds: float = LIMIT_SECONDS) -> ShownMessage | None:
         """The next delivery; None when none came in that time."""
 
-    def get(self, queue: str, *, no_ack: bool = False) -> Message | None:
+    def get(self, queue: str, *, no_ack: bool = False) -> ShownMessage | None:
         """basic.get."""
 
     def ack(self, tag: int, *, multiple: bool = False) -> None:
@@ -169,7 +171,7 @@ class Channel(Protocol):
         """Close it."""
 
 
-class Connection(Protocol):
+class LibraryConnection(Protocol):
     """A connection of some library."""
 
     def channel(self, *, confirms: bool = False) -> Channel:
@@ -179,7 +181,7 @@ class Connection(Protocol):
         """Close it; nothing happens if the peer has closed it."""
 
 
-def patiently(connect: Callable[[], Connection]) -> Connection:
+def patiently(connect: Callable[[], LibraryConnection]) -> LibraryConnection:
     """Connect, again when the agent says that its broker stood still."""
     deadline = time.monotonic() + LIMIT_SECONDS
     while True:
@@ -198,10 +200,14 @@ class Client(Protocol):
     knows_floats: bool
     #: Whether it tells what was returned on a channel without confirms.
     tells_returns_without_confirms: bool
+    #: Whether it writes a random message_id where the program sets none, on a channel with confirms.
+    writes_message_ids: bool
+    #: Whether a refusal on a channel with confirms comes with its reason.
+    is_told_why: bool
     #: The frame sizes that a program can ask for with it; None is the peer's own.
     frame_sizes: tuple[int | None, ...]
 
-    def connect(self, endpoint: Endpoint, *, frame_max: int | None = None) -> Connection:
+    def connect(self, endpoint: Endpoint, *, frame_max: int | None = None) -> LibraryConnection:
         """Connect and log in."""
 
     def close(self) -> None:

@@ -14,13 +14,13 @@ import pytest
 from tests.agents import RunningAgent, administrator_of, make_key_folder, running_agent
 from tests.brokers import RunningBroker, one_for_each_version
 from tests.interop.bus import Bus, running_bus
-from tests.interop.client import Channel, Client, Connection, Endpoint, patiently
+from tests.interop.client import Channel, Client, Endpoint, LibraryConnection, patiently
 from tests.interop.with_aio_pika import AioPika
 from tests.interop.with_amqplib import Amqplib
 from tests.interop.with_pika import Pika
 from tests.topologies import loaded, orders, write
 
-Connect = Callable[..., Connection]
+Connect = Callable[..., LibraryConnection]
 OpenChannel = Callable[..., Channel]
 
 _CLIENTS: dict[str, type[Client]] = {"pika": Pika, "aio-pika": AioPika, "amqplib": Amqplib}
@@ -111,6 +111,14 @@ def _buses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Runni
 
 
 @pytest.fixture
+def bus(broker: RunningBroker, _buses: Callable[[RunningBroker], Bus]) -> Bus:
+    """The bus on this broker, empty."""
+    found = _buses(broker)
+    found.purge()
+    return found
+
+
+@pytest.fixture
 def ways(broker: RunningBroker, _ways: Callable[[RunningBroker], Ways]) -> Ways:
     """The ways to this broker."""
     return _ways(broker)
@@ -131,9 +139,9 @@ def endpoint(request: pytest.FixtureRequest, ways: Ways) -> Endpoint:
 @pytest.fixture
 def connect(client: Client, endpoint: Endpoint) -> Iterator[Connect]:
     """Open a connection: `connect(frame_max=…)`; closed at the end."""
-    opened: list[Connection] = []
+    opened: list[LibraryConnection] = []
 
-    def connect(*, frame_max: int | None = None) -> Connection:
+    def connect(*, frame_max: int | None = None) -> LibraryConnection:
         opened.append(patiently(lambda: client.connect(endpoint, frame_max=frame_max)))
         return opened[-1]
 
@@ -143,19 +151,19 @@ def connect(client: Client, endpoint: Endpoint) -> Iterator[Connect]:
 
 
 @pytest.fixture
-def connection(connect: Connect) -> Connection:
+def connection(connect: Connect) -> LibraryConnection:
     """A connection of the client."""
     return connect()
 
 
 @pytest.fixture
-def channel(connection: Connection) -> Channel:
+def channel(connection: LibraryConnection) -> Channel:
     """A channel without confirms."""
     return connection.channel()
 
 
 @pytest.fixture
-def confirmed(connection: Connection) -> Channel:
+def confirmed(connection: LibraryConnection) -> Channel:
     """A channel with confirms, of the same connection."""
     return connection.channel(confirms=True)
 

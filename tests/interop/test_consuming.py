@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.interop.client import LIMIT_SECONDS, Channel, ChannelClosed, Message
+from tests.interop.client import LIMIT_SECONDS, Channel, ChannelClosed, ShownMessage
 from tests.interop.conftest import Connect
 
 QUIET_SECONDS = 0.15
@@ -18,7 +18,7 @@ def fill(channel: Channel, queue: str, count: int) -> None:
         channel.publish("", queue, b"%d" % number, mandatory=False)
 
 
-def take(channel: Channel, count: int) -> list[Message]:
+def take(channel: Channel, count: int) -> list[ShownMessage]:
     """As many deliveries."""
     found = [channel.next() for _ in range(count)]
     assert None not in found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.interop.client import Channel, Client, Outcome
+from tests.interop.client import Channel, Client, PublishOutcome
 from tests.interop.conftest import Connect
 
 PROPERTIES = {
@@ -19,7 +19,7 @@ PROPERTIES = {
 def test_without_confirms_messages_arrive_in_order(channel: Channel, queue: str) -> None:
     """Hundred in a row."""
     for number in range(100):
-        assert channel.publish("", queue, b"%d" % number, mandatory=False) is Outcome.SENT
+        assert channel.publish("", queue, b"%d" % number, mandatory=False) is PublishOutcome.SENT
     channel.consume(queue, no_ack=True)
     assert [_body(channel) for _ in range(100)] == [b"%d" % number for number in range(100)]
 
@@ -27,8 +27,8 @@ def test_without_confirms_messages_arrive_in_order(channel: Channel, queue: str)
 def test_every_publish_is_confirmed(confirmed: Channel, channel: Channel, queue: str) -> None:
     """One answer each, to an exchange without a queue behind, too."""
     for number in range(50):
-        assert confirmed.publish("", queue, b"%d" % number, mandatory=True) is Outcome.CONFIRMED
-    assert confirmed.publish("amq.fanout", "nowhere", b"", mandatory=False) is Outcome.CONFIRMED
+        assert confirmed.publish("", queue, b"%d" % number, mandatory=True) is PublishOutcome.CONFIRMED
+    assert confirmed.publish("amq.fanout", "nowhere", b"", mandatory=False) is PublishOutcome.CONFIRMED
     assert channel.declare_queue(queue, passive=True).messages == 50
 
 
@@ -36,13 +36,13 @@ def test_what_nobody_receives_is_returned_then_confirmed(confirmed: Channel, que
     """mandatory: basic.return with 312 and the whole message, properties included; the next one is fine."""
     body = b"nobody wants this"
     outcome = confirmed.publish("amq.direct", "nowhere", body, PROPERTIES, mandatory=True)
-    assert outcome is Outcome.RETURNED
+    assert outcome is PublishOutcome.RETURNED
     returned = confirmed.returned()
     assert (returned.code, returned.text) == (312, "NO_ROUTE")
     assert (returned.message.exchange, returned.message.routing_key) == ("amq.direct", "nowhere")
     assert returned.message.body == body
     assert {name: returned.message.properties[name] for name in PROPERTIES} == PROPERTIES
-    assert confirmed.publish("", queue, b"wanted", mandatory=True) is Outcome.CONFIRMED
+    assert confirmed.publish("", queue, b"wanted", mandatory=True) is PublishOutcome.CONFIRMED
 
 
 def test_returns_without_confirms(client: Client, channel: Channel, queue: str) -> None:
@@ -58,10 +58,10 @@ def test_returns_without_confirms(client: Client, channel: Channel, queue: str) 
 def test_a_full_queue_refuses(confirmed: Channel, channel: Channel, name: str) -> None:
     """basic.nack from the broker, and the channel goes on."""
     channel.declare_queue(name, exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
-    assert confirmed.publish("", name, b"fits", mandatory=False) is Outcome.CONFIRMED
-    assert confirmed.publish("", name, b"full", mandatory=False) is Outcome.REFUSED
+    assert confirmed.publish("", name, b"fits", mandatory=False) is PublishOutcome.CONFIRMED
+    assert confirmed.publish("", name, b"full", mandatory=False) is PublishOutcome.REFUSED
     assert channel.purge(name) == 1
-    assert confirmed.publish("", name, b"fits again", mandatory=False) is Outcome.CONFIRMED
+    assert confirmed.publish("", name, b"fits again", mandatory=False) is PublishOutcome.CONFIRMED
 
 
 def test_properties_arrive_as_sent(confirmed: Channel, channel: Channel, queue: str) -> None:

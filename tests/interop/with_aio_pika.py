@@ -15,7 +15,15 @@ from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import AMQPChannelError, AMQPError, ChannelInvalidStateError
 from pamqp.commands import Basic
 
-from tests.interop.client import LIMIT_SECONDS, ChannelClosed, Declared, Endpoint, Message, Outcome, Returned
+from tests.interop.client import (
+    LIMIT_SECONDS,
+    ChannelClosed,
+    Endpoint,
+    PublishOutcome,
+    QueueDeclared,
+    ReturnedMessage,
+    ShownMessage,
+)
 
 Result = TypeVar("Result")
 
@@ -40,8 +48,8 @@ class AioPikaChannel:
     def __init__(self, library: AioPika, channel: AbstractChannel) -> None:
         self._library = library
         self._channel = channel
-        self._deliveries: asyncio.Queue[Message] = asyncio.Queue()
-        self._returned: asyncio.Queue[Returned] = asyncio.Queue()
+        self._deliveries: asyncio.Queue[ShownMessage] = asyncio.Queue()
+        self._returned: asyncio.Queue[ReturnedMessage] = asyncio.Queue()
         self._open: dict[int, AbstractIncomingMessage] = {}
         self._consumers: dict[str, str] = {}
         self._why: asyncio.Future[BaseException | None] = library.loop.create_future()
@@ -59,7 +67,7 @@ class AioPikaChannel:
         exclusive: bool = False,
         auto_delete: bool = False,
         arguments: Mapping[str, Any] | None = None,
-    ) -> Declared:
+    ) -> QueueDeclared:
         declaring = self._channel.declare_queue(
             name or None,
             passive=passive,
@@ -69,7 +77,7 @@ class AioPikaChannel:
             arguments=dict(arguments or {}),
         )
         ok = self._call(declaring).declaration_result
-        return Declared(str(ok.queue), int(ok.message_count or 0), int(ok.consumer_count or 0))
+        return QueueDeclared(str(ok.queue), int(ok.message_count or 0), int(ok.consumer_count or 0))
 
     def bind(self, queue: str, exchange: str, key: str) -> None:
         self._call(self._on_queue(queue, "bind", exchange, key))
@@ -88,24 +96,24 @@ class AioPikaChannel:
 
     def publish(
         self, exchange: str, key: str, body: bytes, properties: Mapping[str, Any] | None = None, *, mandatory: bool
-    ) -> Outcome:
+    ) -> PublishOutcome:
         return self._call(self._publish(exchange, key, body, properties or {}, mandatory))
 
     async def _publish(
         self, exchange: str, key: str, body: bytes, properties: Mapping[str, Any], mandatory: bool
-    ) -> Outcome:
+    ) -> PublishOutcome:
         named = await self._channel.get_exchange(exchange, ensure=False) if exchange else self._channel.default_exchange
         try:
             result = await named.publish(aio_pika.Message(body, **properties), key, mandatory=mandatory)
         except aio_pika.exceptions.DeliveryError as refused:
             if refused.message is not None:
                 self._returned.put_nowait(_returned(refused.message))
-            return Outcome.REFUSED
+            return PublishOutcome.REFUSED
         if result is None:
-            return Outcome.SENT
-        return Outcome.RETURNED if hasattr(result, "delivery") else Outcome.CONFIRMED
+            return PublishOutcome.SENT
+        return PublishOutcome.RETURNED if hasattr(result, "delivery") else PublishOutcome.CONFIRMED
 
-    def returned(self) -> Returned:
+    def returned(self) -> ReturnedMessage:
         return self._call(self._returned.get())
 
     def qos(self, count: int) -> None:
@@ -119,8 +127,8 @@ class AioPikaChannel:
     def cancel(self, consumer: str) -> None:
         self._call(self._on_queue(self._consumers.pop(consumer), "cancel", consumer))
 
-    def next(self, limit_seconds: float = LIMIT_SECONDS) -> Message | None:
-        async def take() -> Message | None:
+    def next(self, limit_seconds: float = LIMIT_SECONDS) -> ShownMessage | None:
+        async def take() -> ShownMessage | None:
             try:
                 async with asyncio.timeout(limit_seconds):
                     return await self._deliveries.get()
@@ -129,7 +137,7 @@ class AioPikaChannel:
 
         return self._library.run(take())
 
-    def get(self, queue: str, *, no_ack: bool = False) -> Message | None:
+    def get(self, queue: str, *, no_ack: bool = False) -> ShownMessage | None:
         found = self._call(self._on_queue(queue, "get", no_ack=no_ack, fail=False))
         return None if found is None else self._received(found)
 
@@ -179,10 +187,10 @@ class AioPikaChannel:
     async def _on_delivery(self, message: AbstractIncomingMessage) -> None:
         self._deliveries.put_nowait(self._received(message))
 
-    def _received(self, message: AbstractIncomingMessage) -> Message:
+    def _received(self, message: AbstractIncomingMessage) -> ShownMessage:
         tag = message.delivery_tag or 0
         self._open[tag] = message
-        return Message(
+        return ShownMessage(
             message.body,
             message.exchange or "",
             message.routing_key or "",
@@ -205,12 +213,12 @@ def _closed(error: BaseException) -> ChannelClosed:
     return ChannelClosed(code, str(error))
 
 
-def _returned(message: DeliveredMessage) -> Returned:
+def _returned(message: DeliveredMessage) -> ReturnedMessage:
     frame = message.delivery
     assert isinstance(frame, Basic.Return)
     properties = _properties(message.header.properties)
-    returned = Message(message.body, frame.exchange or "", frame.routing_key or "", properties=properties)
-    return Returned(int(frame.reply_code or 0), frame.reply_text or "", returned)
+    returned = ShownMessage(message.body, frame.exchange or "", frame.routing_key or "", properties=properties)
+    return ReturnedMessage(int(frame.reply_code or 0), frame.reply_text or "", returned)
 
 
 def _properties(source: object) -> dict[str, Any]:
@@ -253,6 +261,8 @@ class AioPika:
     name = "aio-pika"
     knows_floats = True
     tells_returns_without_confirms = False  # it matches them to confirms
+    writes_message_ids = True
+    is_told_why = False  # a return would hide it from the program
     frame_sizes: tuple[int | None, ...] = (None,)  # it takes what the peer proposes
 
     def __init__(self) -> None:

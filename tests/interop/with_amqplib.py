@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.interop.client import LIMIT_SECONDS, ChannelClosed, Declared, Endpoint, Message, Outcome, Returned
+from tests.interop.client import (
+    LIMIT_SECONDS,
+    ChannelClosed,
+    Endpoint,
+    PublishOutcome,
+    QueueDeclared,
+    ReturnedMessage,
+    ShownMessage,
+)
 
 _RUNNER = Path(__file__).parent / "node" / "runner.js"
 _NAMES = {
@@ -54,11 +62,11 @@ class AmqplibChannel:
         exclusive: bool = False,
         auto_delete: bool = False,
         arguments: Mapping[str, Any] | None = None,
-    ) -> Declared:
+    ) -> QueueDeclared:
         options: dict[str, Any] = {"durable": durable, "exclusive": exclusive, "autoDelete": auto_delete}
         options["arguments"] = _to_json(dict(arguments or {}))
         ok = self._call("declareQueue", name=name, passive=passive, options=options)
-        return Declared(ok["queue"], ok["messageCount"], ok["consumerCount"])
+        return QueueDeclared(ok["queue"], ok["messageCount"], ok["consumerCount"])
 
     def bind(self, queue: str, exchange: str, key: str) -> None:
         self._call("bind", queue=queue, exchange=exchange, key=key)
@@ -77,16 +85,16 @@ class AmqplibChannel:
 
     def publish(
         self, exchange: str, key: str, body: bytes, properties: Mapping[str, Any] | None = None, *, mandatory: bool
-    ) -> Outcome:
+    ) -> PublishOutcome:
         options = {_NAMES[name]: _to_json(value) for name, value in (properties or {}).items()}
         options["mandatory"] = mandatory
         outcome = self._call("publish", exchange=exchange, key=key, body=_base64(body), options=options)
-        return Outcome(outcome)
+        return PublishOutcome(outcome)
 
-    def returned(self) -> Returned:
+    def returned(self) -> ReturnedMessage:
         found = self._call("returned", limitMs=LIMIT_SECONDS * 1000)
         assert found is not None, "nothing was returned"
-        return Returned(found["code"], found["text"], _message(found))
+        return ReturnedMessage(found["code"], found["text"], _message(found))
 
     def qos(self, count: int) -> None:
         self._call("qos", count=count)
@@ -97,11 +105,11 @@ class AmqplibChannel:
     def cancel(self, consumer: str) -> None:
         self._call("cancel", consumer=consumer)
 
-    def next(self, limit_seconds: float = LIMIT_SECONDS) -> Message | None:
+    def next(self, limit_seconds: float = LIMIT_SECONDS) -> ShownMessage | None:
         found = self._call("next", limitMs=limit_seconds * 1000)
         return None if found is None else _message(found)
 
-    def get(self, queue: str, *, no_ack: bool = False) -> Message | None:
+    def get(self, queue: str, *, no_ack: bool = False) -> ShownMessage | None:
         found = self._call("get", queue=queue, noAck=no_ack)
         return None if found is None else _message(found)
 
@@ -149,6 +157,8 @@ class Amqplib:
     name = "amqplib"
     knows_floats = True
     tells_returns_without_confirms = True
+    writes_message_ids = False
+    is_told_why = True
     frame_sizes: tuple[int | None, ...] = (4096, 8192, 131_072)
 
     def __init__(self) -> None:
@@ -174,7 +184,8 @@ class Amqplib:
             "frameMax": frame_max or 0,
         }
         ca_file = str(endpoint.ca_file) if endpoint.ca_file else None
-        return AmqplibConnection(self, self.call("connect", 0, where=where, caFile=ca_file))
+        path = str(endpoint.socket) if endpoint.socket else None
+        return AmqplibConnection(self, self.call("connect", 0, where=where, caFile=ca_file, socket=path))
 
     def call(self, operation: str, on: int, **arguments: Any) -> Any:
         """Have something done; ChannelClosed when it failed."""
@@ -201,10 +212,10 @@ class Amqplib:
         self._process.wait(LIMIT_SECONDS)
 
 
-def _message(found: Mapping[str, Any]) -> Message:
+def _message(found: Mapping[str, Any]) -> ShownMessage:
     given = found["properties"]
     properties = {name: _from_json(given[theirs]) for name, theirs in _NAMES.items() if given.get(theirs) is not None}
-    return Message(
+    return ShownMessage(
         base64.b64decode(found["body"]),
         found["exchange"],
         found["routingKey"],

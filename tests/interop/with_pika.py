@@ -13,7 +13,15 @@ import pika
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker, ChannelWrongStateError, NackError, UnroutableError
 
-from tests.interop.client import LIMIT_SECONDS, ChannelClosed, Declared, Endpoint, Message, Outcome, Returned
+from tests.interop.client import (
+    LIMIT_SECONDS,
+    ChannelClosed,
+    Endpoint,
+    PublishOutcome,
+    QueueDeclared,
+    ReturnedMessage,
+    ShownMessage,
+)
 
 _STEP_SECONDS = 0.05
 _PROPERTIES = (
@@ -38,8 +46,8 @@ class PikaChannel:
     def __init__(self, channel: BlockingChannel, confirms: bool) -> None:
         self._channel = channel
         self._confirms = confirms
-        self._deliveries: deque[Message] = deque()
-        self._returned: deque[Returned] = deque()
+        self._deliveries: deque[ShownMessage] = deque()
+        self._returned: deque[ReturnedMessage] = deque()
         self._closed: ChannelClosed | None = None
         channel.add_on_return_callback(self._on_return)
         if confirms:
@@ -70,10 +78,10 @@ class PikaChannel:
         exclusive: bool = False,
         auto_delete: bool = False,
         arguments: Mapping[str, Any] | None = None,
-    ) -> Declared:
+    ) -> QueueDeclared:
         with self._calling() as channel:
             ok = channel.queue_declare(name, passive, durable, exclusive, auto_delete, dict(arguments or {})).method
-        return Declared(ok.queue, ok.message_count, ok.consumer_count)
+        return QueueDeclared(ok.queue, ok.message_count, ok.consumer_count)
 
     def bind(self, queue: str, exchange: str, key: str) -> None:
         with self._calling() as channel:
@@ -97,21 +105,21 @@ class PikaChannel:
 
     def publish(
         self, exchange: str, key: str, body: bytes, properties: Mapping[str, Any] | None = None, *, mandatory: bool
-    ) -> Outcome:
+    ) -> PublishOutcome:
         with self._calling() as channel:
             try:
                 channel.basic_publish(exchange, key, body, pika.BasicProperties(**(properties or {})), mandatory)
             except UnroutableError as unroutable:
                 for one in unroutable.messages:
                     self._on_return(channel, one.method, one.properties, one.body)
-                return Outcome.RETURNED
+                return PublishOutcome.RETURNED
             except NackError as nacked:
                 for one in nacked.messages:
                     self._on_return(channel, one.method, one.properties, one.body)
-                return Outcome.REFUSED
-        return Outcome.CONFIRMED if self._confirms else Outcome.SENT
+                return PublishOutcome.REFUSED
+        return PublishOutcome.CONFIRMED if self._confirms else PublishOutcome.SENT
 
-    def returned(self) -> Returned:
+    def returned(self) -> ReturnedMessage:
         assert self._wait(lambda: bool(self._returned)), "nothing was returned"
         return self._returned.popleft()
 
@@ -127,11 +135,11 @@ class PikaChannel:
         with self._calling() as channel:
             channel.basic_cancel(consumer)
 
-    def next(self, limit_seconds: float = LIMIT_SECONDS) -> Message | None:
+    def next(self, limit_seconds: float = LIMIT_SECONDS) -> ShownMessage | None:
         self._wait(lambda: bool(self._deliveries), limit_seconds)
         return self._deliveries.popleft() if self._deliveries else None
 
-    def get(self, queue: str, *, no_ack: bool = False) -> Message | None:
+    def get(self, queue: str, *, no_ack: bool = False) -> ShownMessage | None:
         with self._calling() as channel:
             method, properties, body = channel.basic_get(queue, auto_ack=no_ack)
         return None if method is None else _message(method, properties, body)
@@ -178,12 +186,12 @@ class PikaChannel:
         self._deliveries.append(_message(method, properties, body))
 
     def _on_return(self, _: Any, method: Any, properties: Any, body: bytes) -> None:
-        message = Message(body, method.exchange, method.routing_key, properties=_properties(properties))
-        self._returned.append(Returned(method.reply_code, method.reply_text, message))
+        message = ShownMessage(body, method.exchange, method.routing_key, properties=_properties(properties))
+        self._returned.append(ReturnedMessage(method.reply_code, method.reply_text, message))
 
 
-def _message(method: Any, properties: Any, body: bytes) -> Message:
-    return Message(
+def _message(method: Any, properties: Any, body: bytes) -> ShownMessage:
+    return ShownMessage(
         body,
         method.exchange,
         method.routing_key,
@@ -218,6 +226,8 @@ class Pika:
     name = "pika"
     knows_floats = False  # it reads 0.1 as 0, and refuses to send it
     tells_returns_without_confirms = True
+    writes_message_ids = False
+    is_told_why = True
     frame_sizes: tuple[int | None, ...] = (4096, 8192, 131_072)
 
     def connect(self, endpoint: Endpoint, *, frame_max: int | None = None) -> PikaConnection:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from letrade_topo.model.messages import MessageType
 from letrade_topo.model.routing import KeyTemplate, binding_matches
 from letrade_topo.model.services import Service
-from letrade_topo.model.topology import DeadLettering, Exchange, Queue, Topology
+from letrade_topo.model.topology import DeadLettering, DeclaredExchange, DeclaredQueue, Topology
 from letrade_topo.model.units import Duration
 from tests.access import Access
 from tests.topologies import expanded
@@ -45,7 +45,7 @@ def topologies(draw: st.DrawFn) -> Topology:
         for name in ("s", "s.x", "t")
     }
     queues = {
-        f"q{number}": Queue(
+        f"q{number}": DeclaredQueue(
             f"q{number}",
             service=draw(st.sampled_from(sorted(services))),
             messages=draw(some),
@@ -53,7 +53,7 @@ def topologies(draw: st.DrawFn) -> Topology:
         )
         for number in range(draw(st.integers(0, 3)))
     }
-    exchanges = {name: Exchange(name) for name in EXCHANGES}
+    exchanges = {name: DeclaredExchange(name) for name in EXCHANGES}
     return Topology("t", "v", exchanges=exchanges, messages=messages, services=services, queues=queues)
 
 

@@ -23,11 +23,12 @@ from letrade_topo.broker.objects import (
     VhostLimit,
 )
 from letrade_topo.plan.change import Action
-from letrade_topo.plan.compare import ends_of
+from letrade_topo.plan.equivalence import is_equal
+from letrade_topo.plan.holders import holders_of
 from letrade_topo.plan.ownership import OwnershipRecord
 from letrade_topo.plan.plan import Plan
 from letrade_topo.plan.scope import Scope
-from tests.plan.worlds import World
+from tests.plan.worlds import PlanWorld
 from tests.topologies import Document, expanded, orders
 
 ALL_WORDS = ("adopt", "replace", "delete-many", "delete-unmanaged")
@@ -65,9 +66,9 @@ def documents(draw: st.DrawFn) -> Document:
 
 
 def is_possible(objects: dict[Address, BrokerObject]) -> bool:
-    """Whether a broker can hold this: bindings have ends, permissions users, and all of it a vhost."""
+    """Whether a broker can hold this: bindings have ends, permissions users and exchanges, and all of it a vhost."""
     for thing in objects.values():
-        if isinstance(thing, Binding) and not ends_of(thing) <= objects.keys():
+        if isinstance(thing, Binding | TopicPermission) and not holders_of(thing) <= objects.keys():
             return False
         if isinstance(thing, Permission | TopicPermission | UserLimit) and f"user:{thing.user}" not in objects:
             return False
@@ -77,9 +78,9 @@ def is_possible(objects: dict[Address, BrokerObject]) -> bool:
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> World:
+def worlds(draw: st.DrawFn) -> PlanWorld:
     """A broker as an earlier topology left it, partly deleted and changed by hand, under a topology of now."""
-    world = World.in_sync(draw(documents())).declare(draw(documents()))
+    world = PlanWorld.in_sync(draw(documents())).declare(draw(documents()))
     addresses = sorted(world.objects)
     world.remove(*draw(st.lists(st.sampled_from(addresses), max_size=8)))
     world.add(*draw(st.lists(foreign, max_size=6)))
@@ -102,7 +103,7 @@ def worlds(draw: st.DrawFn) -> World:
     return world
 
 
-def allowed(world: World, *words: str, destroys: bool = False) -> Plan:
+def allowed(world: PlanWorld, *words: str, destroys: bool = False) -> Plan:
     """The plan with these words and whatever its refusals ask for beyond: doing as they say is enough."""
     asked = {refusal.allow for refusal in world.plan(*words, destroys=destroys).refusals}
     plan = world.plan(*words, *asked, destroys=destroys)
@@ -110,7 +111,7 @@ def allowed(world: World, *words: str, destroys: bool = False) -> Plan:
     return plan
 
 
-def settle(world: World) -> None:
+def settle(world: PlanWorld) -> None:
     """What apply records at its end, and what the broker then says of policies."""
     after = world.plan()
     owned = frozenset(address for address in after.comparison.in_sync if not address.startswith("vhost:"))
@@ -120,19 +121,19 @@ def settle(world: World) -> None:
 
 
 @given(worlds())
-def test_doing_the_plan_leaves_nothing_to_do(world: World) -> None:
+def test_doing_the_plan_leaves_nothing_to_do(world: PlanWorld) -> None:
     """With every word allowed: no step is impossible, and the next plan is empty."""
     plan = allowed(world, *ALL_WORDS)
     world.perform(plan.changes)
     assert world.plan(*ALL_WORDS).is_empty
     desired = expanded(world.topology).objects
-    assert {address: world.objects[address].attributes for address in desired} == {
-        address: one.object.attributes for address, one in desired.items()
-    }
+    for address, one in desired.items():
+        found = world.objects[address]  # may lack an argument that says what a queue does in any case
+        assert found.attributes == one.object.attributes or is_equal(one.object, found, has_limit=False), address
 
 
 @given(worlds())
-def test_a_second_plan_is_empty_once_it_is_recorded(world: World) -> None:
+def test_a_second_plan_is_empty_once_it_is_recorded(world: PlanWorld) -> None:
     """Without the words for what is not ours: those objects are left, and nothing else is to do."""
     plan = allowed(world, "adopt", "replace", "delete-many")
     world.perform(plan.changes)
@@ -143,10 +144,10 @@ def test_a_second_plan_is_empty_once_it_is_recorded(world: World) -> None:
 
 
 @given(worlds())
-def test_without_words_nothing_of_somebody_else_changes(world: World) -> None:
+def test_without_words_nothing_of_somebody_else_changes(world: PlanWorld) -> None:
     """A plan that no guard refuses touches only what is declared or ours; foreign objects stay as they are."""
     before = dict(world.objects)
-    plan = world.plan()
+    plan = world.plan("delete-many")  # of our own
     assume(not plan.refusals)
     assert world.record is not None
     world.perform(plan.changes)
@@ -156,7 +157,7 @@ def test_without_words_nothing_of_somebody_else_changes(world: World) -> None:
 
 
 @given(worlds())
-def test_destroying_leaves_only_what_is_not_ours(world: World) -> None:
+def test_destroying_leaves_only_what_is_not_ours(world: PlanWorld) -> None:
     """Every owned object is gone, and everything else is as before, but for bindings of what went."""
     before = dict(world.objects)
     assert world.record is not None
@@ -166,14 +167,14 @@ def test_destroying_leaves_only_what_is_not_ours(world: World) -> None:
     assert not [address for address in world.objects if record.owns(address)]
     gone = {address for address in before if record.owns(address)}
     for address, thing in before.items():
-        goes_along = isinstance(thing, Binding) and ends_of(thing) & gone
+        goes_along = holders_of(thing) & gone
         user = getattr(thing, "user", None)
         if address not in gone and not goes_along and f"user:{user}" not in gone and address != "vhost:orders":
             assert world.objects[address] == thing
 
 
 @given(worlds())
-def test_each_object_is_changed_once(world: World) -> None:
+def test_each_object_is_changed_once(world: PlanWorld) -> None:
     """No address is created and deleted in one plan, and every change has a stage and a reason."""
     plan = world.plan("adopt", "replace", "delete-many")
     addresses = [change.address for change in plan.changes]

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.brokers import RunningBroker, one_for_each_version
-from tests.retry.world import World, running_world
+from tests.retry.world import RetryWorld, running_world
 
 
 @pytest.fixture(scope="session")
-def _worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[RunningBroker], World]]:
+def _worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[RunningBroker], RetryWorld]]:
     with one_for_each_version(lambda broker: running_world(broker, tmp_path_factory.mktemp("retry-"))) as worlds:
         yield worlds
 
 
 @pytest.fixture
-def world(broker: RunningBroker, _worlds: Callable[[RunningBroker], World]) -> World:
+def world(broker: RunningBroker, _worlds: Callable[[RunningBroker], RetryWorld]) -> RetryWorld:
     """The world on this broker."""
     return _worlds(broker)

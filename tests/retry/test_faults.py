@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.retry.test_ladder import claims_of
-from tests.retry.world import EXCHANGE, Seen, World, always, never, pika_connection, until
+from tests.retry.world import EXCHANGE, RetryWorld, Seen, always, never, pika_connection, until
 
 CRASHES = 10
 ROUTER_CRASHES = 25
@@ -39,7 +40,7 @@ def attempts(seen: list[Seen]) -> list[int]:
     return [one.attempt for one in seen]
 
 
-def test_a_consumer_without_an_agent_and_the_router_beside_it(world: World) -> None:
+def test_a_consumer_without_an_agent_and_the_router_beside_it(world: RetryWorld) -> None:
     """`letrade-agent route`: the same ladder; what was published where is readable in `letrade-to`."""
     with world.agent("till", subcommand="route") as router:
         assert router.admin("/readyz").status_code == 200
@@ -56,7 +57,7 @@ def test_a_consumer_without_an_agent_and_the_router_beside_it(world: World) -> N
 
 
 @pytest.mark.one_version
-def test_a_router_that_crashes_again_and_again(world: World) -> None:
+def test_a_router_that_crashes_again_and_again(world: RetryWorld) -> None:
     """Without one, what is rejected waits; however often one takes it and dies, all of it is there for the next."""
     with world.consuming("till.orders", never, straight=True) as service:
         messages = world.publish_all([("order.till", number) for number in range(3)])
@@ -76,7 +77,7 @@ def test_a_router_that_crashes_again_and_again(world: World) -> None:
 
 
 @pytest.mark.one_version
-def test_forged_headers_change_nothing_for_a_client_of_an_agent(world: World) -> None:
+def test_forged_headers_change_nothing_for_a_client_of_an_agent(world: RetryWorld) -> None:
     """S4: its own agent strips them; the message has its full ladder."""
     with world.consuming("clerk.orders", never) as service:
         message = world.publish("order.placed", headers={**FORGED, "mine": "stays"})
@@ -86,7 +87,7 @@ def test_forged_headers_change_nothing_for_a_client_of_an_agent(world: World) ->
     assert claims_of(letter).attempt == 3
 
 
-def test_forged_headers_past_all_agents_do_not_change_the_attempts(world: World) -> None:
+def test_forged_headers_past_all_agents_do_not_change_the_attempts(world: RetryWorld) -> None:
     """An honest message, caught, goes straight to the broker again: forged records on it, or another message's hop."""
     with (
         world.agent("till", subcommand="route"),
@@ -112,7 +113,33 @@ def test_forged_headers_past_all_agents_do_not_change_the_attempts(world: World)
             assert letter["routing_key"] == "order.till.dead"
 
 
-def test_a_delay_queue_deleted_by_hand(world: World) -> None:
+@pytest.fixture
+def small_frames(world: RetryWorld) -> Iterator[None]:
+    """Connections that are made meanwhile have frames of 8,192 bytes, the smallest that RabbitMQ 4.1 takes."""
+    before = world.broker.ctl("eval", "{ok, Size} = application:get_env(rabbit, frame_max), Size.").strip()
+    world.broker.ctl("eval", "application:set_env(rabbit, frame_max, 8192).")
+    yield
+    world.broker.ctl("eval", f"application:set_env(rabbit, frame_max, {before}).")
+
+
+@pytest.mark.usefixtures("small_frames")
+def test_what_has_no_room_for_its_hop_is_a_dead_letter_of_the_size_that_was_agreed(world: RetryWorld) -> None:
+    """Its header fits into a frame as it comes, and not with what a copy says: it goes, without its own headers.
+
+    The other one fits, and with what the broker notes on it each time does not: the broker sends it nevertheless.
+    """
+    with world.agent("till", subcommand="route") as router:
+        with world.consuming("till.orders", never, straight=True) as service:
+            full, grown = (world.publish("order.till", headers={"stack": "x" * size}) for size in (7_000, 6_500))
+            letters = world.dead(full), world.dead(grown)
+        assert [attempts(service.of(message)) for message in (full, grown)] == [[0], [0, 1, 2, 3]]
+        assert ["stack" in letter["properties"]["headers"] for letter in letters] == [False, True]
+        assert router.metric("hand_over_failures_total") == 0
+        assert not [line for line in router.log() if line.get("event") == "router_lost_broker"]
+        assert router.stop() == 0
+
+
+def test_a_delay_queue_deleted_by_hand(world: RetryWorld) -> None:
     """Nothing is lost and no other queue waits; there is a metric; when it is back, so is the message."""
     agent = world.agents["clerk"]
     failures = agent.metric("hand_over_failures_total")
@@ -132,7 +159,7 @@ def test_a_delay_queue_deleted_by_hand(world: World) -> None:
     assert [line for line in agent.log() if line.get("event") == "hand_over_fails"]
 
 
-def test_the_dead_letter_exchange_deleted_by_hand(world: World) -> None:
+def test_the_dead_letter_exchange_deleted_by_hand(world: RetryWorld) -> None:
     """Retries go on; what is dead waits in `<queue>.rejected` until the exchange is back."""
     agent = world.agents["clerk"]
     failures = agent.metric("hand_over_failures_total")
@@ -154,7 +181,7 @@ def test_the_dead_letter_exchange_deleted_by_hand(world: World) -> None:
 
 
 @pytest.mark.one_version
-def test_the_retry_exchange_deleted_by_hand(world: World) -> None:
+def test_the_retry_exchange_deleted_by_hand(world: RetryWorld) -> None:
     """The router's publishes fail and are tried again; the message comes back when the exchange has."""
     agent = world.agents["clerk"]
     failures = agent.metric("hand_over_failures_total")
@@ -171,7 +198,7 @@ def test_the_retry_exchange_deleted_by_hand(world: World) -> None:
 
 
 @pytest.mark.one_version
-def test_a_rejected_queue_deleted_by_hand(world: World) -> None:
+def test_a_rejected_queue_deleted_by_hand(world: RetryWorld) -> None:
     """The router takes it up again when it is back, and the other queues never noticed."""
     agent = world.agents["clerk"]
     until(lambda: agent.metric("router_consuming", queue="clerk.frail") == 1, "the router consumes")
@@ -188,7 +215,7 @@ def test_a_rejected_queue_deleted_by_hand(world: World) -> None:
     assert agent.metric("router_consuming", queue="clerk.frail") == 1
 
 
-def test_one_poison_message_and_fifty_innocents(world: World) -> None:
+def test_one_poison_message_and_fifty_innocents(world: RetryWorld) -> None:
     """Ten crashes with all of them prefetched: under the delivery limit, so nobody is dead-lettered for it."""
     messages = [("order.crowd", number) for number in range(INNOCENT + 1)]
     poison, *innocent = world.publish_all(messages)
@@ -212,12 +239,14 @@ def test_one_poison_message_and_fifty_innocents(world: World) -> None:
 
 
 @pytest.mark.one_version
-def test_the_agent_is_killed_while_it_routes(world: World) -> None:
+def test_the_agent_is_killed_while_it_routes(world: RetryWorld) -> None:
     """SIGKILL between rejection, copy and acknowledgement: every message is taken in the end, doubles are few."""
     count = 60
     with world.agent("till", "--retry", "off") as quiet, world.agent("till", subcommand="route") as first:
         accepted: Counter[str] = Counter()
-        service_world = World(world.broker, world.folder, world.vhost, {**world.agents, "till": quiet}, world.found)
+        service_world = RetryWorld(
+            world.broker, world.folder, world.vhost, {**world.agents, "till": quiet}, world.found
+        )
         with service_world.consuming("till.orders", lambda seen: seen.attempt > 0) as service:
             messages = world.publish_all([("order.till", number) for number in range(count)])
             until(lambda: first.metric("retries_total", queue="till.orders") > 5, "it routes")

@@ -14,10 +14,10 @@ from letrade_topo.keys.jws import Compact, parse_compact
 from tests.retry.world import (
     EXCHANGE,
     LIMIT_SECONDS,
-    Consumer,
     Contract,
+    RetryConsumer,
+    RetryWorld,
     Seen,
-    World,
     agent_parameters,
     always,
     never,
@@ -33,7 +33,7 @@ DELIVERY_LIMIT = 20
 
 
 @pytest.fixture(autouse=True)
-def _in_real_time(world: World) -> None:
+def _in_real_time(world: RetryWorld) -> None:
     """The messages of the last test begin their 35 s with the first tests: other queues do not disturb them."""
     if world.contract is None:
         world.contract = Contract(world.consumer("clerk.contract", never))
@@ -59,7 +59,7 @@ def since_first(seen: list[Seen]) -> list[float]:
     return [one.at - seen[0].at for one in seen]
 
 
-def test_what_is_accepted_later_is_done_with(world: World) -> None:
+def test_what_is_accepted_later_is_done_with(world: RetryWorld) -> None:
     """A service that was down for a moment: the second attempt is taken, and nothing is left anywhere."""
     with world.consuming("clerk.orders", lambda seen: seen.attempt > 1) as service:
         message = world.publish("order.placed")
@@ -72,7 +72,7 @@ def test_what_is_accepted_later_is_done_with(world: World) -> None:
     assert third - second >= EARLIEST * 0.4
 
 
-def test_only_the_queue_that_rejected_it_sees_it_again(world: World) -> None:
+def test_only_the_queue_that_rejected_it_sees_it_again(world: RetryWorld) -> None:
     """Two queues bound to one key: a retry is no second publish."""
     with world.consuming("clerk.orders", never) as rejecting, world.consuming("audit.orders", always) as other:
         message = world.publish("order.placed")
@@ -82,7 +82,7 @@ def test_only_the_queue_that_rejected_it_sees_it_again(world: World) -> None:
     assert claims_of(letter).queue == "clerk.orders"
 
 
-def test_a_wildcard_queue_keeps_the_original_key(world: World) -> None:
+def test_a_wildcard_queue_keeps_the_original_key(world: RetryWorld) -> None:
     """The key that it was published with, not the one it was bound with, on every attempt and when it is dead."""
     with world.consuming("clerk.changes", never) as service:
         messages = {world.publish(f"order.{name}.changed"): name for name in ("a17", "b18")}
@@ -92,7 +92,7 @@ def test_a_wildcard_queue_keeps_the_original_key(world: World) -> None:
         assert letters[name]["routing_key"] == f"order.{name}.changed.dead"
 
 
-def test_a_long_delay_does_not_hold_up_a_short_one(world: World) -> None:
+def test_a_long_delay_does_not_hold_up_a_short_one(world: RetryWorld) -> None:
     """No head-of-line blocking: while one waits its 6 s, another comes back after 0.3."""
     messages: list[str] = []
     with world.consuming("clerk.ladder", lambda seen: seen.attempt > 1) as service:
@@ -110,14 +110,14 @@ def test_a_long_delay_does_not_hold_up_a_short_one(world: World) -> None:
         assert at[2] - at[1] >= EARLIEST * 6
 
 
-def publish_and_wait(world: World, service: Consumer) -> str:
+def publish_and_wait(world: RetryWorld, service: RetryConsumer) -> str:
     """A message that came back from the first step of `clerk.ladder`, and is on its long way."""
     message = world.publish("order.ladder")
     until(lambda: len(service.of(message)) >= 2, "it is on its long way")
     return message
 
 
-def test_without_retries_it_is_dead_at_once(world: World) -> None:
+def test_without_retries_it_is_dead_at_once(world: RetryWorld) -> None:
     """`retry: none`: its one delivery, then the dead letters."""
     with world.consuming("clerk.strict", never) as service:
         message = world.publish("order.strict")
@@ -127,7 +127,7 @@ def test_without_retries_it_is_dead_at_once(world: World) -> None:
     assert claims_of(letter).reason == "rejected"
 
 
-def test_what_expires_comes_back_once(world: World) -> None:
+def test_what_expires_comes_back_once(world: RetryWorld) -> None:
     """A death of the broker's own enters the ladder once; nobody consumes, so it expires again, and is dead."""
     message = world.publish("order.brief")
     letter = world.dead(message)
@@ -136,7 +136,7 @@ def test_what_expires_comes_back_once(world: World) -> None:
     assert letter["routing_key"] == "order.brief.dead"
 
 
-def test_what_is_delivered_too_often_comes_back_once(world: World) -> None:
+def test_what_is_delivered_too_often_comes_back_once(world: RetryWorld) -> None:
     """The delivery limit is a death of the broker's own, too: a second time it is dead, two retries early."""
     parameters = agent_parameters(world.agents["clerk"])
     seen: Counter[int] = Counter()
@@ -156,7 +156,7 @@ def test_what_is_delivered_too_often_comes_back_once(world: World) -> None:
     assert (headers["letrade-reason"], headers["letrade-attempt"]) == ("delivery_limit", 1)
 
 
-def test_metrics_say_how_many_came_back_and_died(world: World) -> None:
+def test_metrics_say_how_many_came_back_and_died(world: RetryWorld) -> None:
     """Retries by attempt, dead letters by reason, known queues at 0 from the start."""
     agent = world.agents["clerk"]
     assert 'letrade_agent_retries_total{attempt="2",queue="clerk.ladder"}' in agent.admin("/metrics").text
@@ -180,7 +180,7 @@ def test_metrics_say_how_many_came_back_and_died(world: World) -> None:
     )
 
 
-def test_the_contracts_policy_in_real_time(world: World) -> None:
+def test_the_contracts_policy_in_real_time(world: RetryWorld) -> None:
     """C7: 5, 10 and 20 s after each rejection, then among the dead letters with everything that a person needs."""
     assert world.contract is not None
     service, published = world.contract.service, world.contract.published

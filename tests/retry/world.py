@@ -66,6 +66,7 @@ def document(vhost: str) -> Document:
     }
     queues["clerk.brief"]["message_ttl"] = "300ms"
     return orders(
+        limits=None,
         name=vhost,
         vhost=vhost,
         messages={key: {"exchange": EXCHANGE, "lifetime": "10m"} for key in types},  # tests wait for minutes at most
@@ -91,7 +92,7 @@ class Seen:
         return int(self.headers.get("letrade-attempt", 0))
 
 
-class Consumer(threading.Thread):
+class RetryConsumer(threading.Thread):
     """A service that consumes with pika, and decides on each delivery.
 
     Args:
@@ -165,12 +166,12 @@ class Contract:
         published: moments of publish, Unix seconds, by message.
     """
 
-    service: Consumer
+    service: RetryConsumer
     published: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
-class World:
+class RetryWorld:
     """What runs.
 
     Args:
@@ -213,16 +214,18 @@ class World:
                 ids.append(message_id)
         return ids
 
-    def consumer(self, queue: str, accepts: Callable[[Seen], bool], *, straight: bool = False) -> Consumer:
+    def consumer(self, queue: str, accepts: Callable[[Seen], bool], *, straight: bool = False) -> RetryConsumer:
         """The service of a queue, begun."""
         service = QUEUES[queue][0]
         parameters = self.straight(service) if straight else agent_parameters(self.agents[service])
-        consumer = Consumer(parameters, queue, accepts)
+        consumer = RetryConsumer(parameters, queue, accepts)
         consumer.start()
         return consumer
 
     @contextmanager
-    def consuming(self, queue: str, accepts: Callable[[Seen], bool], *, straight: bool = False) -> Iterator[Consumer]:
+    def consuming(
+        self, queue: str, accepts: Callable[[Seen], bool], *, straight: bool = False
+    ) -> Iterator[RetryConsumer]:
         """The service of a queue, through its agent or straight at the broker."""
         consumer = self.consumer(queue, accepts, straight=straight)
         try:
@@ -330,13 +333,13 @@ def envelope(number: int) -> tuple[bytes, str]:
 
 
 @contextmanager
-def running_world(broker: RunningBroker, folder: Path) -> Iterator[World]:
+def running_world(broker: RunningBroker, folder: Path) -> Iterator[RetryWorld]:
     """Apply the topology, start the agents; everything is taken away at the end."""
     vhost = f"retry-{uuid.uuid4().hex[:12]}"
     topology = document(vhost)
     write(folder / "topology.yaml", topology)
     make_key_folder(folder / "keys", loaded(topology))
-    world = World(broker, folder, vhost)
+    world = RetryWorld(broker, folder, vhost)
     world.tool.run("apply", "--yes").check(0)
     with world.agent("shop") as shop, world.agent("clerk") as clerk, world.agent("audit") as audit:
         world.agents = {"shop": shop, "clerk": clerk, "audit": audit}

@@ -1,6 +1,5 @@
-"""AMQP 0-9-1 without input or output: bytes in, values out, bytes out.
+"""What one who stands between two sides keeps in mind of AMQP 0-9-1: states, confirms, deliveries, logins.
 
-Standard library only. Nothing in here knows a socket, a clock, a task or the rest of the agent; state is in plain
-objects that the caller owns. The rule that keeps it simple: bytes that are not changed leave as they came, so
-nothing is decoded in order to be encoded again.
+On the codec of `letrade_topo.amqp` and the standard library alone. Nothing in here knows a socket, a clock, a task or
+the rest of the agent; state is in plain objects that the caller owns.
 """

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from .faults import BrokerFault, ReplyCode
+from letrade_topo.amqp.faults import BrokerFault, ReplyCode
 
 
 class ConfirmLedger:

@@ -12,9 +12,10 @@ deliveries that are shown after having been withheld: they come late, and a `mul
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Generic, NamedTuple, TypeVar
 
-from .faults import BrokerFault, ClientFault, ReplyCode
+from letrade_topo.amqp.faults import BrokerFault, ClientFault, ReplyCode
 
 Note = TypeVar("Note")
 """What the owner wants back when a delivery is settled: its queue, its time."""
@@ -57,6 +58,11 @@ class DeliveryLedger(Generic[Note]):
         return len(self._visible)
 
     @property
+    def notes(self) -> Iterable[Note]:
+        """Of what the client has not settled, oldest first."""
+        return (note for _, note in self._visible.values())
+
+    @property
     def held(self) -> int:
         """How many deliveries are withheld."""
         return len(self._held)
@@ -67,7 +73,9 @@ class DeliveryLedger(Generic[Note]):
         Raises:
             BrokerFault: the broker's tags do not rise.
         """
-        self._rises(upstream_tag)
+        if upstream_tag <= self._last_upstream:
+            self._rises(upstream_tag)
+        self._last_upstream = upstream_tag
         client_tag = self._last_client = self._last_client + 1
         self._visible[client_tag] = (upstream_tag, note)
         return client_tag
@@ -123,41 +131,55 @@ class DeliveryLedger(Generic[Note]):
         self._held.remove(upstream_tag)
         return True
 
-    def settle(self, client_tag: int, multiple: bool) -> Settlement[Note]:
+    def settle(self, client_tag: int, multiple: bool, *, one_by_one: bool = False) -> Settlement[Note]:
         """The client acks, nacks or rejects. With `multiple`, tag 0 stands for all so far.
+
+        Arguments:
+            client_tag, multiple: as the client sent them.
+            one_by_one: every tag is to be named upstream, oldest first, none is covered by a `multiple`.
 
         Raises:
             ClientFault: PRECONDITION_FAILED, the tag is not open; in RabbitMQ's words, with `multiple` too.
         """
         visible = self._visible
         if multiple and client_tag == 0:
-            return self._settle_front(self._last_client)
+            return self._settle_front(self._last_client, one_by_one)
         if client_tag not in visible:
             raise ClientFault(ReplyCode.PRECONDITION_FAILED, f"unknown delivery tag {client_tag}")
         if not multiple:
             upstream_tag, note = visible.pop(client_tag)
             self._late.discard(upstream_tag)
             return _new(Settlement, (((upstream_tag, False),), (note,)))
-        return self._settle_front(client_tag)
+        return self._settle_front(client_tag, one_by_one)
 
-    def recover(self, requeue: bool) -> Settlement[Note]:
-        """The client wants everything unsettled again: tags to nack with `requeue`, then recover-ok to the client.
+    def recover(self, requeue: bool, *, one_by_one: bool = False) -> Settlement[Note]:
+        """The client wants everything unsettled again: tags to give back, then recover-ok to the client.
 
         The broker's own basic.recover would also give back what is withheld.
+
+        Arguments:
+            requeue: as the client sent it.
+            one_by_one: as with `settle`.
 
         Raises:
             ClientFault: NOT_IMPLEMENTED without `requeue`, like RabbitMQ.
         """
         if not requeue:
             raise ClientFault(ReplyCode.NOT_IMPLEMENTED, "requeue=false", class_id=60, method_id=110)
-        return self._settle_front(self._last_client)
+        return self._settle_front(self._last_client, one_by_one)
 
-    def clear(self) -> None:
-        """The channel is closed: the broker takes back all that is unsettled, and counts from 1 on the next one."""
+    def clear(self) -> tuple[Note, ...]:
+        """The channel is closed: the broker takes back all that is unsettled, and counts from 1 on the next one.
+
+        Returns:
+            What the client had not settled, oldest first.
+        """
+        notes = tuple(note for _, note in self._visible.values())
         self._visible.clear()
         self._held.clear()
         self._late.clear()
         self._last_client = self._last_upstream = 0
+        return notes
 
     def _rises(self, upstream_tag: int) -> None:
         if upstream_tag <= self._last_upstream:
@@ -165,7 +187,7 @@ class DeliveryLedger(Generic[Note]):
             raise BrokerFault(ReplyCode.INTERNAL_ERROR, text)
         self._last_upstream = upstream_tag
 
-    def _settle_front(self, highest: int) -> Settlement[Note]:
+    def _settle_front(self, highest: int, one_by_one: bool) -> Settlement[Note]:
         """Settle the oldest visible deliveries, up to the client's tag `highest`."""
         visible = self._visible
         tags: list[int] = []
@@ -177,7 +199,8 @@ class DeliveryLedger(Generic[Note]):
         if self._late:
             tags.sort()
             self._late.difference_update(tags)
-        return Settlement(self._expand(tags), tuple(notes))
+        upstream = tuple([(tag, False) for tag in tags]) if one_by_one else self._expand(tags)
+        return Settlement(upstream, tuple(notes))
 
     def _expand(self, tags: list[int]) -> UpstreamTags:
         """One `multiple` for all below the first tag that has to stay open, single ones above it.

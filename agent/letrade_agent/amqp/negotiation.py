@@ -6,22 +6,23 @@ independent but for the limits, which the broker sets.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from .connection_commands import Tune, TuneOk
-from .faults import AmqpFault, ReplyCode
-from .frames import MIN_FRAME_MAX, PROTOCOL_HEADER
-from .header_table import (
+from letrade_topo.amqp.connection_commands import Tune, TuneOk
+from letrade_topo.amqp.faults import AmqpFault, ReplyCode
+from letrade_topo.amqp.frames import MIN_FRAME_MAX, PROTOCOL_HEADER
+from letrade_topo.amqp.handshake import SaslLogin
+from letrade_topo.amqp.header_table import (
     HeaderTable,
     boolean_entry,
     long_string_entry,
     table_entry,
     table_value,
 )
-from .wire import boolean_value, long_string_value
+from letrade_topo.amqp.wire import boolean_value, long_string_value
 
 MECHANISMS: Final = b"PLAIN AMQPLAIN"
 
@@ -76,15 +77,7 @@ def recognise(start: bytes) -> Speaker | None:
     return Speaker.HTTP if start[:4] in _HTTP_VERBS else Speaker.UNKNOWN
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
-    """What a client logs in with. The password is never printed."""
-
-    username: bytes
-    password: bytes = field(repr=False)
-
-
-def read_login(mechanism: bytes, response: bytes) -> Login:
+def read_login(mechanism: bytes, response: bytes) -> SaslLogin:
     """Read the response of connection.start-ok.
 
     Raises:
@@ -95,45 +88,17 @@ def read_login(mechanism: bytes, response: bytes) -> Login:
         case b"PLAIN":
             parts = response.split(b"\0")
             if len(parts) == 3:
-                return Login(parts[1], parts[2])
+                return SaslLogin(parts[1], parts[2])
         case b"AMQPLAIN":
             table = HeaderTable.parse(len(response).to_bytes(4, "big") + response)
             username, password = (long_string_value(table.get(key) or b"V") for key in (b"LOGIN", b"PASSWORD"))
             if username is not None and password is not None:
-                return Login(username, password)
+                return SaslLogin(username, password)
         case _:
             raise AmqpFault(
                 ReplyCode.COMMAND_INVALID, f"unknown authentication mechanism; offered are {MECHANISMS.decode()}"
             )
     raise AmqpFault(ReplyCode.SYNTAX_ERROR, f"the response does not have the form of {mechanism.decode()}")
-
-
-def plain_response(login: Login) -> bytes:
-    """The response of PLAIN."""
-    return b"\0" + login.username + b"\0" + login.password
-
-
-def choose_limits(offered: Tune, *, channel_max: int, frame_max: int, heartbeat: int) -> TuneOk:
-    """As a client: what to settle on, given the server's offer and our own wishes.
-
-    0 stands for no limit. Limits: the smaller one. Heartbeat in seconds: the smaller one, or if either side has
-    none, the other's (RabbitMQ's clients do so).
-
-    Raises:
-        AmqpFault: NOT_ALLOWED, frames smaller than 4,096 bytes are offered.
-    """
-    chosen = _smaller(offered.frame_max, frame_max)
-    if 0 < chosen < MIN_FRAME_MAX:
-        raise AmqpFault(ReplyCode.NOT_ALLOWED, f"frame_max = {chosen} is lower than the minimum of {MIN_FRAME_MAX}")
-    return TuneOk(
-        channel_max=_smaller(offered.channel_max, channel_max),
-        frame_max=chosen,
-        heartbeat=_smaller(offered.heartbeat, heartbeat),
-    )
-
-
-def _smaller(one: int, other: int) -> int:
-    return min(one, other) if one and other else max(one, other)
 
 
 def check_limits(offered: Tune, chosen: TuneOk) -> None:
@@ -182,6 +147,24 @@ def connection_name(client: HeaderTable) -> bytes | None:
         if text:
             return text
     return None
+
+
+def counts_nacks(broker: HeaderTable) -> bool:
+    """Whether the broker counts basic.nack with `requeue` and basic.recover towards a queue's delivery limit.
+
+    RabbitMQ from 4.3.0 on does not: only basic.reject and a channel or connection that ends do (rabbit_channel.erl,
+    `requeue`; rabbit_fifo.erl, `return_one`). What has another name or a version that cannot be read is taken for one
+    that does not: a reject counts everywhere.
+    """
+    product, version = (long_string_value(broker.get(name) or b"V") for name in (b"product", b"version"))
+    found = _VERSION.match(version or b"")
+    if product != b"RabbitMQ" or found is None:
+        return False
+    return (int(found[1]), int(found[2])) < _NACKS_UNCOUNTED_SINCE
+
+
+_VERSION: Final = re.compile(rb"([0-9]{1,9})\.([0-9]{1,9})")
+_NACKS_UNCOUNTED_SINCE: Final = (4, 3)
 
 
 def server_properties(broker: HeaderTable, *, withheld: Iterable[bytes] = ()) -> HeaderTable:

@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 
 import click
 
-from letrade_agent.config import Address
+from letrade_agent.config import Address, Listening, parse_listening
+from letrade_topo.completion import service_names
+from letrade_topo.http_host import HELP
 from letrade_topo.log import LogFormat
 from letrade_topo.model.units import Duration, UnitError
 
@@ -30,6 +32,11 @@ def option(flag: str, **attributes: Any) -> Callable[[Command], Command]:
 def address(context: click.Context, parameter: click.Parameter, text: str) -> Address:
     """Reads HOST:PORT."""
     return Address.parse(text, _flag(parameter))
+
+
+def listening(context: click.Context, parameter: click.Parameter, text: str) -> Listening:
+    """Reads HOST:PORT or unix:/PATH."""
+    return parse_listening(text, _flag(parameter))
 
 
 def seconds(context: click.Context, parameter: click.Parameter, text: str) -> float:
@@ -73,7 +80,9 @@ def _flag(parameter: click.Parameter) -> str:
     return parameter.opts[0]
 
 
-service_option = option("--service", metavar="NAME", help="The service, as the topology names it.")
+service_option = option(
+    "--service", metavar="NAME", shell_complete=service_names, help="The service, as the topology names it."
+)
 topology_option = option(
     "--topology", metavar="FILE", default="topology.yaml", show_default=True, callback=path, help="The topology file."
 )
@@ -91,6 +100,7 @@ admin_option = option(
     callback=address,
     help="Where metrics, health and the status page are.",
 )
+allowed_host_option = option("--allowed-host", metavar="NAME", multiple=True, help=HELP)
 log_format_option = option(
     "--log-format",
     type=click.Choice([form.value for form in LogFormat]),

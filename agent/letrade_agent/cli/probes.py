@@ -9,14 +9,14 @@ import click
 
 from letrade_agent.cli.options import admin_option, option, seconds
 from letrade_agent.config import Address
-from letrade_topo.exit_codes import ExitCode
+from letrade_topo.exit_codes import ExitCode, epilog
 
 _ANSWER_SECONDS = 2.0
 _POLL_SECONDS = 0.1
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # where to reach what listens everywhere
 
 
-@click.command()
+@click.command(epilog=epilog({ExitCode.OK: "it takes clients", ExitCode.FAILED: "not in time"}))
 @admin_option
 @option(
     "--timeout",
@@ -39,7 +39,7 @@ def wait(admin: Address, timeout: float) -> int:
         time.sleep(_POLL_SECONDS)
 
 
-@click.command()
+@click.command(epilog=epilog({ExitCode.OK: "alive", ExitCode.FAILED: "not alive"}))
 @admin_option
 def healthcheck(admin: Address) -> int:
     """Whether the agent is alive (/livez answers 200). Exit code 1 when it is not."""

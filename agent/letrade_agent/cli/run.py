@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import click
 
 from letrade_agent.cli.options import (
     PREFIX,
-    address,
     admin_option,
+    allowed_host_option,
     broker_options,
     keys_option,
+    listening,
     log_format_option,
     option,
     seconds,
@@ -22,15 +24,18 @@ from letrade_agent.cli.options import (
     topology_option,
 )
 from letrade_agent.config import (
-    Address,
     DeclareMode,
     InvalidSetting,
+    Listening,
     RetryMode,
     Settings,
+    SocketPath,
     Undeclared,
     check,
     parse_upstream,
 )
+from letrade_agent.limits import DEFAULT_LIMITS
+from letrade_topo.exit_codes import ExitCode, epilog
 from letrade_topo.load.environment import topology_variables
 from letrade_topo.log import LogFormat
 
@@ -38,18 +43,24 @@ OVERLAY_VARIABLE = "LETRADE_TOPO_OVERLAY"
 """As for `letrade-topo`: files that change the topology, with `:` between."""
 
 
-@click.command()
+@click.command(epilog=epilog((ExitCode.INVALID_FILE, ExitCode.UNREACHABLE)))
 @service_option
 @topology_option
 @option(
     "--listen",
-    metavar="HOST:PORT",
+    metavar="HOST:PORT|unix:/PATH",
     default="127.0.0.1:5672",
     show_default=True,
-    callback=address,
-    help="Where clients connect, in plain AMQP; loopback only.",
+    callback=listening,
+    help="Where clients connect, in plain AMQP: loopback, or a Unix socket that the agent's own user alone may use.",
+)
+@option(
+    "--listen-group",
+    metavar="GROUP",
+    help="Whose processes may use the Unix socket, too: the name or number of a group.",
 )
 @admin_option
+@allowed_host_option
 @keys_option
 @broker_options
 @click.option(
@@ -57,6 +68,14 @@ OVERLAY_VARIABLE = "LETRADE_TOPO_OVERLAY"
     metavar="FILE",
     help="File that holds what clients must give as password; without one, any login is taken.  [env var: "
     f"{PREFIX}LOCAL_PASSWORD_FILE, or the password itself in {PREFIX}LOCAL_PASSWORD]",
+)
+@option(
+    "--max-connections",
+    metavar="NUMBER",
+    type=click.IntRange(min=1),
+    default=DEFAULT_LIMITS.connections,
+    show_default=True,
+    help="Of clients at once; who comes beyond that is refused with 530, as by a broker's connection_max.",
 )
 @option(
     "--undeclared",
@@ -87,6 +106,14 @@ OVERLAY_VARIABLE = "LETRADE_TOPO_OVERLAY"
     callback=seconds,
     help="After SIGTERM, how long clients may go on; less than the pod's grace period.",
 )
+@option(
+    "--queue-wait",
+    metavar="DURATION",
+    default="10m",
+    show_default=True,
+    callback=seconds,
+    help="How long consumers wait for their queue while it is being migrated, before they are cancelled.",
+)
 @log_format_option
 def run(**given: Any) -> int:
     """Stand between one service and the broker, until SIGTERM.
@@ -104,10 +131,11 @@ def run(**given: Any) -> int:
     return run_agent(settings)
 
 
-@click.command()
+@click.command(epilog=epilog((ExitCode.INVALID_FILE, ExitCode.UNREACHABLE)))
 @service_option
 @topology_option
 @admin_option
+@allowed_host_option
 @keys_option
 @broker_options
 @log_format_option
@@ -125,6 +153,19 @@ def route(**given: Any) -> int:
     return run_agent(settings)
 
 
+def _listening(listen: Listening | None, group: str | None) -> Listening | None:
+    """Where clients connect, with the group that may."""
+    if not group:
+        return listen
+    if not isinstance(listen, SocketPath):
+        raise InvalidSetting(
+            "--listen-group without a Unix socket",
+            why="who speaks over loopback cannot be known",
+            fix="give --listen unix:/PATH, or leave the group out",
+        )
+    return replace(listen, group=group)
+
+
 def read_settings(given: dict[str, Any], environment: dict[str, str]) -> Settings:
     """The settings of options and environment.
 
@@ -140,7 +181,7 @@ def read_settings(given: dict[str, Any], environment: dict[str, str]) -> Setting
         raise InvalidSetting(
             "no service", why="the agent signs for exactly one", fix=f"give --service NAME or set {PREFIX}SERVICE"
         )
-    listen: Address | None = given.get("listen")
+    listen = _listening(given.get("listen"), given.get("listen_group"))
     overlays = tuple(Path(name) for name in environment.get(OVERLAY_VARIABLE, "").split(os.pathsep) if name)
     return check(
         Settings(
@@ -149,6 +190,7 @@ def read_settings(given: dict[str, Any], environment: dict[str, str]) -> Setting
             upstream=parse_upstream(given["upstream"]),
             listen=listen,
             admin=given["admin"],
+            allowed_hosts=tuple(given.get("allowed_host", ())),
             keys=given["keys"],
             ca_file=given["ca_file"],
             cert_file=given["cert_file"],
@@ -160,6 +202,8 @@ def read_settings(given: dict[str, Any], environment: dict[str, str]) -> Setting
             else None,
             log_format=LogFormat(given["log_format"]),
             drain_timeout_seconds=given.get("drain_timeout", 0.0),
+            max_connections=given.get("max_connections", DEFAULT_LIMITS.connections),
+            queue_wait_seconds=given.get("queue_wait", DEFAULT_LIMITS.away.wait_seconds),
             undeclared=Undeclared(given.get("undeclared", Undeclared.REFUSE)),
             declares=DeclareMode(given.get("declares", DeclareMode.ABSORB)),
             retry=RetryMode(given.get("retry", RetryMode.ON)),

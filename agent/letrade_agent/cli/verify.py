@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import click
 from letrade_agent.cli.options import keys_option, service_option, topology_option
 from letrade_agent.config import InvalidSetting
 from letrade_topo.errors import TopoError
-from letrade_topo.exit_codes import ExitCode
+from letrade_topo.exit_codes import ExitCode, epilog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,13 +45,22 @@ def _moment(context: click.Context, parameter: click.Parameter, text: str | None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-@click.command()
+@click.command(epilog=epilog({ExitCode.OK: "it would pass", ExitCode.FAILED: "refused", ExitCode.INVALID_FILE: ""}))
 @click.argument("file", type=click.Path(allow_dash=True))
 @service_option
 @topology_option
 @keys_option
 @click.option("--at", metavar="TIME", callback=_moment, help="Judge as of then, RFC 3339 or seconds; by default: now.")
-def verify(file: str, service: str | None, topology: Path, keys: Path | None, at: float | None) -> int:
+@click.option(
+    "--kept-up-until",
+    metavar="TIME",
+    callback=_moment,
+    help="Until when agents had taken what was due in the queue: a retry that came late since then is good for longer."
+    " By default: they still do.",
+)
+def verify(
+    file: str, service: str | None, topology: Path, keys: Path | None, at: float | None, kept_up_until: float | None
+) -> int:
     """Check one message, offline: print the verdict and why. Exit code 1 when it is refused.
 
     FILE is JSON: exchange, routing_key, queue, properties, headers, and body or body_base64; `-` reads standard
@@ -69,7 +79,9 @@ def verify(file: str, service: str | None, topology: Path, keys: Path | None, at
         names = ", ".join(loaded.services)
         raise InvalidSetting(f"--service {service!r} is not a service of {topology}", why=f"its services are {names}")
     document = read_message(file)
-    judgement = verify_message(document, loaded, key_set(keys, service), service, time.time() if at is None else at)
+    now = time.time() if at is None else at
+    kept_up = inf if kept_up_until is None else kept_up_until
+    judgement = verify_message(document, loaded, key_set(keys, service), service, now, kept_up_until=kept_up)
     click.echo(f"{judgement.verdict}: {judgement.why}")
     if judgement.held:
         click.echo(

@@ -46,11 +46,11 @@ class Bindings:
         ]
         if any(message.exchange == exchange for message in topology.messages.values()):
             templates += service.patterns
-        if self._type(exchange) in (ExchangeType.FANOUT, ExchangeType.HEADERS):
+        if self._type(exchange) not in (ExchangeType.TOPIC, ExchangeType.DIRECT):
             return bool(templates)  # the key decides nothing there; what the service may not have, is not verified
         return any(_expression(template.bind_expression).fullmatch(key) for template in templates)
 
-    def _type(self, exchange: str) -> ExchangeType:
+    def _type(self, exchange: str) -> ExchangeType | str:
         declared = self._topology.exchanges.get(exchange)
         return ExchangeType.TOPIC if declared is None else declared.type
 

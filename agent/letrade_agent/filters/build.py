@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
-from letrade_agent.amqp.frames import FRAME_OVERHEAD
 from letrade_agent.config import DeclareMode, Undeclared
 from letrade_agent.filters.claims import claims_of
 from letrade_agent.filters.contents import Contents
@@ -18,13 +17,16 @@ from letrade_agent.filters.declared import Declared
 from letrade_agent.filters.declares import DeclareFilter
 from letrade_agent.filters.destinations import Destinations
 from letrade_agent.filters.failures import Failures, HopSigning
+from letrade_agent.filters.in_force import Filters
 from letrade_agent.filters.inbound import Checks, InboundFilter
+from letrade_agent.filters.keeping_up import KeepingUp
 from letrade_agent.filters.outbound import OutboundFilter, Signing
+from letrade_agent.filters.repeats import Repeats
 from letrade_agent.filters.retry_copies import RetryCopies
-from letrade_agent.filters.verdicts import Filters
+from letrade_agent.limits import DEFAULT_LIMITS, Limits
 from letrade_agent.measures import Measures
 from letrade_topo.errors import TopoError
-from letrade_topo.keys.hop import HopRules
+from letrade_topo.keys.hop import HopRules, hop_tolerance
 from letrade_topo.keys.jws import SigningKey
 from letrade_topo.keys.keyset import KeySet
 from letrade_topo.keys.policy import TopologyPolicy
@@ -34,9 +36,6 @@ from letrade_topo.messages.decryption import FieldDecryption
 from letrade_topo.messages.encryption import FieldEncryption, SentKeys
 from letrade_topo.messages.schema import compile_schemas
 from letrade_topo.model.topology import Topology
-
-UPSTREAM_FRAME_MAX = 131_072
-"""RabbitMQ's own default, in bytes."""
 
 NO_KEYS = KeySet(None, MappingProxyType({}))
 """Of an agent without a key folder: nothing can be signed and nothing verified."""
@@ -101,9 +100,10 @@ def build_filters(
     settings: FilterSettings,
     replay: Replay,
     measures: Measures,
-    upstream_frame_max: int = UPSTREAM_FRAME_MAX,
+    limits: Limits = DEFAULT_LIMITS,
     chance: Chance = REAL_CHANCE,
     sent: SentKeys | None = None,
+    keeping_up: KeepingUp | None = None,
 ) -> Filters:
     """Make the filters of a service.
 
@@ -114,15 +114,16 @@ def build_filters(
         settings: of the agent.
         replay: the memory against repeats, which outlives the filters.
         measures: what is counted, likewise.
-        upstream_frame_max: of the connection to the broker, in bytes; 0: unlimited.
+        limits: of the agent.
         chance: randomness and the measuring clock.
         sent: the content keys of what may be returned, which outlive the filters; None: they do not.
+        keeping_up: how long each queue has been kept up with, likewise.
 
     Raises:
         UnknownService: the topology does not have the service.
         InvalidSchema: the schema of a message type cannot be compiled.
     """
-    common = _common(topology, keys, settings.service, upstream_frame_max, chance)
+    common = _common(topology, keys, settings.service, chance)
     declared, policy = common.declared, common.policy
     schemas = compile_schemas(topology.messages)
     sent = SentKeys() if sent is None else sent
@@ -135,11 +136,14 @@ def build_filters(
         measures,
         claims=claims_of(topology, settings.service, chance.random_bytes),
         message_size=topology.limits.message_size.bytes,
-        upstream_frame_max=upstream_frame_max,
+        upstream_frame_max=limits.upstream.frame_max_bytes,
     )
+    contents = Contents(FieldDecryption(common.keys), schemas)
+    keeping_up, hold_seconds = KeepingUp() if keeping_up is None else keeping_up, limits.relay.hold_seconds
+    repeats = Repeats(common.verifier, replay, keeping_up, topology, hold_seconds)
     inbound = InboundFilter(
         declared,
-        Checks(common.keys, common.verifier, Contents(FieldDecryption(common.keys), schemas), replay, chance.clock),
+        Checks(common.keys, common.policy, common.verifier, contents, repeats, chance.clock, hold_seconds),
         common.dead_letters,
         measures,
         undeclared=settings.undeclared,
@@ -154,7 +158,6 @@ def build_rejected(
     topology: Topology,
     keys: KeySet | None,
     service: str,
-    upstream_frame_max: int = UPSTREAM_FRAME_MAX,
     chance: Chance = REAL_CHANCE,
 ) -> Rejected:
     """Make what reads rejected messages of a service and writes their copies; arguments as of `build_filters`.
@@ -162,10 +165,8 @@ def build_rejected(
     Raises:
         UnknownService: the topology does not have the service.
     """
-    common = _common(topology, keys, service, upstream_frame_max, chance)
-    copies = RetryCopies(
-        topology.dead_letter.retry_exchange, common.failures, largest_header=_largest(upstream_frame_max)
-    )
+    common = _common(topology, keys, service, chance)
+    copies = RetryCopies(topology.dead_letter.retry_exchange, common.failures)
     return Rejected(common.declared, common.failures, copies, common.dead_letters)
 
 
@@ -182,9 +183,7 @@ class _Common:
     dead_letters: DeadLetters
 
 
-def _common(
-    topology: Topology, given: KeySet | None, service_name: str, upstream_frame_max: int, chance: Chance
-) -> _Common:
+def _common(topology: Topology, given: KeySet | None, service_name: str, chance: Chance) -> _Common:
     service = topology.services.get(service_name)
     if service is None:
         raise UnknownService(
@@ -194,17 +193,13 @@ def _common(
         )
     keys = NO_KEYS if given is None else given
     policy, jwt = TopologyPolicy(topology, service_name), topology.security.jwt
-    verifier = Verifier(keys, policy, leeway_seconds=jwt.leeway.seconds)
+    outage = jwt.outage_tolerance.seconds
+    verifier = Verifier(keys, policy, leeway_seconds=jwt.leeway.seconds, outage_seconds=outage)
     key_at = _key_of(keys, service_name)
-    signing = HopSigning(key_at, HopRules(keys, policy.audience, service_name, ""), chance.random_bytes)
-    failures = Failures(verifier, signing, jwt.outage_tolerance.seconds)
-    exchange, largest = topology.dead_letter.exchange, _largest(upstream_frame_max)
-    dead_letters = DeadLetters(exchange, failures, largest_header=largest)
+    signing = HopSigning(key_at, HopRules(keys, policy.audience, service_name, "", policy.movers), chance.random_bytes)
+    failures = Failures(verifier, signing, hop_tolerance(outage))
+    dead_letters = DeadLetters(topology.dead_letter.exchange, failures)
     return _Common(Declared(topology, service), policy, keys, key_at, verifier, failures, dead_letters)
-
-
-def _largest(upstream_frame_max: int) -> int | None:
-    return upstream_frame_max - FRAME_OVERHEAD if upstream_frame_max else None
 
 
 def _key_of(keys: KeySet, service: str) -> Callable[[float], SigningKey | None]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from letrade_agent.amqp.properties import ContentHeader
-from letrade_agent.filters.verdicts import Approved, Fetched, ToStore
+from letrade_agent.filters.decisions import Approved, ToStore
+from letrade_agent.filters.verdicts import Fetched
+from letrade_topo.amqp.properties import ContentHeader
 from letrade_topo.messages.claim import (
     CONTENT_TYPE,
     RANDOM_BYTES,
@@ -65,7 +66,7 @@ def stub_for(stored: ToStore, digest: str) -> Approved:
     header = approved.header
     body = Claim(stored.object, digest, len(approved.body), stored.expires, header.content_type).encode()
     payload = header.rewrite(replace={"content_type": CONTENT_TYPE}, body_size=len(body))
-    return approved._replace(header=ContentHeader.parse(payload), body=body, wire_size=None)
+    return approved._replace(header=ContentHeader.parse(payload), body=body, wire_size=None, completed=())
 
 
 def without_claim(payload: bytes, stub: bytes, body_size: int = 0) -> bytes:

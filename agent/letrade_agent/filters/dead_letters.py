@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from letrade_agent.amqp.header_table import Entry, HeaderTable
-from letrade_agent.amqp.properties import ContentHeader
-from letrade_agent.filters.failures import TOKEN_HEADERS, Failure, Failures, Outcome, is_dropped
-from letrade_agent.filters.verdicts import DeadLetter, Delivery, Failed
+from letrade_agent.filters.copies import DeadLetter
+from letrade_agent.filters.failures import TOKEN_HEADERS, Failure, FailureOutcome, Failures, is_dropped
+from letrade_agent.filters.verdicts import Delivery, Failed
+from letrade_topo.amqp.frames import FRAME_OVERHEAD, MIN_FRAME_MAX
+from letrade_topo.amqp.header_table import Entry, HeaderTable
+from letrade_topo.amqp.properties import ContentHeader
 from letrade_topo.model.names import DEAD_KEY_SUFFIX, LONGEST_NAME_BYTES
 
 _SUFFIX = DEAD_KEY_SUFFIX.encode()
@@ -19,13 +21,11 @@ class DeadLetters:
     Args:
         exchange: where they go.
         failures: reads what failed, and signs what is said of it.
-        largest_header: bytes that a content header may have; None: as many as it likes.
     """
 
-    def __init__(self, exchange: str, failures: Failures, *, largest_header: int | None) -> None:
+    def __init__(self, exchange: str, failures: Failures) -> None:
         self._exchange = exchange.encode()
         self._failures = failures
-        self._largest_header = largest_header
 
     def make(self, delivery: Delivery, failed: Failed, now: float) -> DeadLetter:
         """The dead letter of a delivery that was refused; of any delivery, whatever is wrong with it."""
@@ -42,22 +42,27 @@ class DeadLetters:
         """
         delivery, hop = failure.delivery, failure.hop
         attempt, first_failure = (0, int(now)) if hop is None else (hop.attempt, hop.first_failure)
-        ours = self._failures.said(failure, Outcome(reason, attempt, first_failure), now)
-        payload = self._header(delivery.header, failure.entries, ours)
+        ours = self._failures.said(failure, FailureOutcome(reason, attempt, first_failure), now)
+        payload, *shorter = _headers(delivery.header, failure.entries, ours)
         key = dead_key(failure.message.routing_key or delivery.queue.encode())
-        return DeadLetter(self._exchange, key, payload, delivery.body, delivery.queue, reason, detail)
+        return DeadLetter(self._exchange, key, payload, delivery.body, delivery.queue, reason, detail, tuple(shorter))
 
-    def _header(self, header: ContentHeader, entries: list[Entry], ours: list[Entry]) -> bytes:
-        """Its own headers go first where all of them are too many for one frame; the tokens stay."""
-        replace: dict[str, bytes | None] = {"user_id": None, "expiration": None}
-        tokens = [entry for entry in entries if entry[0] in TOKEN_HEADERS]
-        kept = [entry for entry in entries if not is_dropped(entry[0])]
-        payload = b""
-        for some in (kept, tokens, []):
-            payload = header.rewrite(HeaderTable((*some, *ours)).encode(), replace=replace)
-            if self._largest_header is None or len(payload) <= self._largest_header:
-                break
-        return payload
+
+def _headers(header: ContentHeader, entries: list[Entry], ours: list[Entry]) -> list[bytes]:
+    """What it may be published with, the longest first, down to one that every connection has a frame for.
+
+    Its own headers are left behind before the tokens. Which one it is is known when it is published: until then the
+    connection, and with it the size of frames, may be another.
+    """
+    replace: dict[str, bytes | None] = {"user_id": None, "expiration": None}
+    tokens = [entry for entry in entries if entry[0] in TOKEN_HEADERS]
+    kept = [entry for entry in entries if not is_dropped(entry[0])]
+    payloads: list[bytes] = []
+    for some in (kept, tokens, []):
+        payloads.append(header.rewrite(HeaderTable((*some, *ours)).encode(), replace=replace))
+        if len(payloads[-1]) <= MIN_FRAME_MAX - FRAME_OVERHEAD:
+            break
+    return payloads
 
 
 def dead_key(routing_key: bytes) -> bytes:

@@ -12,6 +12,7 @@ from typing import Final
 
 from letrade_topo.keys.policy import RUN_TIME_QUEUE_KINDS
 from letrade_topo.model import names
+from letrade_topo.model.messages import EnvelopeMode
 from letrade_topo.model.security import Enforcement
 from letrade_topo.model.services import Service
 from letrade_topo.model.topology import DestinationType, Topology
@@ -72,10 +73,13 @@ class Declared:
 
     def mode_of_exchange(self, exchange: str) -> Enforcement | None:
         """How strictly messages of an exchange are judged; None: the topology declares no such exchange."""
+        return self.topology.mode_of(exchange) if exchange in self.topology.exchanges else None
+
+    def completes(self, exchange: str) -> bool:
+        """Whether what this service publishes there gets what its envelope lacks; the service's word goes first."""
         declared = self.topology.exchanges.get(exchange)
-        if declared is None:
-            return None
-        return self.topology.security.jwt.mode if declared.mode is None else declared.mode
+        of_exchange = EnvelopeMode.REQUIRE if declared is None else declared.envelope
+        return (self.service.envelope or of_exchange) is EnvelopeMode.COMPLETE
 
     def queue_kind(self, queue: str) -> QueueKind:
         """What a queue is to this service."""

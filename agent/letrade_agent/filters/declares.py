@@ -1,19 +1,29 @@
-"""What a service may declare, bind, delete and consume (A4).
+"""What a service may declare, bind, delete and consume, and how much it may prefetch (A4).
 
 A service that declares its own exchanges and queues when it starts keeps working: what the topology owns is there
 already, so its declares are answered, and nothing is created but the queues that an instance makes for itself.
+
+Under `absorb` a prefetch for a whole channel becomes one for each consumer: the queues are quorum queues, for which
+RabbitMQ knows no other (up to 4.2 it ends the connection with 540, from 4.3 on it does the same as is done here).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from letrade_agent.amqp.channel_commands import Consume, Get
-from letrade_agent.amqp.command import Command
-from letrade_agent.amqp.faults import ReplyCode
-from letrade_agent.amqp.topology_commands import (
+from letrade_agent.config import DeclareMode, Undeclared
+from letrade_agent.filters.bindings import Bindings
+from letrade_agent.filters.decisions import Refusal
+from letrade_agent.filters.declared import Declared, QueueKind
+from letrade_agent.filters.rulings import Absorbed, Pass, Ruling
+from letrade_agent.filters.words import Word, shown
+from letrade_topo.amqp.channel_commands import Consume, Get, Qos
+from letrade_topo.amqp.command import Command
+from letrade_topo.amqp.faults import ReplyCode
+from letrade_topo.amqp.topology_commands import (
     ExchangeBind,
     ExchangeBindOk,
     ExchangeDeclare,
@@ -23,18 +33,17 @@ from letrade_agent.amqp.topology_commands import (
     QueueBind,
     QueueBindOk,
     QueueDeclare,
+    QueueDeclareOk,
     QueueDelete,
     QueuePurge,
     QueueUnbind,
 )
-from letrade_agent.config import DeclareMode, Undeclared
-from letrade_agent.filters.bindings import Bindings
-from letrade_agent.filters.declared import Declared, QueueKind
-from letrade_agent.filters.verdicts import Absorbed, Pass, Refusal, Ruling
-from letrade_agent.filters.words import Word, shown
 from letrade_topo.model.topology import DestinationType
 
 _NAME_BYTES = 12
+_NAMED_BY_LIBRARY: Final = re.compile(rb"amq_[0-9a-f]{32}")
+"""What aio-pika's robust channels call a queue without a name. They go on with the name that the answer has."""
+
 _PASS = Pass()
 _Removing: TypeAlias = QueueDelete | QueuePurge
 
@@ -84,9 +93,15 @@ class DeclareFilter:
                 return self._queue_remove(command)
             case Consume() | Get():
                 return self._consume(command)
+            case Qos():
+                return self._qos(command)
             case _:
                 text = f"the agent does not know what {command.method.name} may do"
                 return Refusal(ReplyCode.ACCESS_REFUSED, Word.DECLARE, text)
+
+    def may_come_back(self, queue: str) -> bool:
+        """Whether a queue that is gone may be migrated. See `Declares.may_come_back`."""
+        return self._declared.queue_kind(queue) is QueueKind.OWN
 
     def _exchange_declare(self, command: ExchangeDeclare) -> Ruling:
         name = _text(command.exchange)
@@ -112,8 +127,15 @@ class DeclareFilter:
         if kind in (QueueKind.UNKNOWN, QueueKind.REPLY_TO):
             if self._passes:
                 return _PASS
-            return self._denied(Word.DECLARE, "configure", "queue", command.queue, _UNKNOWN)
+            if command.exclusive and _NAMED_BY_LIBRARY.fullmatch(command.queue) is not None:
+                return self._renamed(command, _text(command.queue))
+            own = " or ".join(shown(prefix.encode()) for prefix in self._declared.run_time_prefixes)
+            why = f"{_UNKNOWN}; own ones begin with {own}"
+            return self._denied(Word.DECLARE, "configure", "queue", command.queue, why)
         match self._mode:
+            case DeclareMode.ABSORB if kind is QueueKind.FOREIGN:
+                # not asked of the broker: from 4.2.7 and 4.3.1 on it answers nobody without a right on that very queue
+                return Absorbed(None if command.no_wait else QueueDeclareOk(queue=command.queue))
             case DeclareMode.ABSORB:
                 passive = QueueDeclare(queue=command.queue, passive=True, no_wait=command.no_wait)
                 return Absorbed(None, passive)
@@ -125,14 +147,21 @@ class DeclareFilter:
     def _server_named(self, command: QueueDeclare) -> Ruling:
         """The broker would call it `amq.gen-…`, for which no service has rights."""
         if command.exclusive:
-            prefix = self._declared.run_time_prefixes[0]
-            name = f"{prefix}{self._random_bytes(_NAME_BYTES).hex()}".encode()
-            # always answered, so that whoever relays it learns the name
-            return Absorbed(None, replace(command, queue=name, no_wait=False))
+            return self._renamed(command, self._random_bytes(_NAME_BYTES).hex())
         if self._passes:
             return _PASS
         why = "a queue that the broker names has to be exclusive, or nobody would ever delete it"
         return self._denied(Word.DECLARE, "configure", "queue", command.queue, why)
+
+    def _renamed(self, command: QueueDeclare, identifier: str) -> Ruling:
+        """A run-time queue; always answered, so that client and relay learn the name."""
+        name = f"{self._declared.run_time_prefixes[0]}{identifier}".encode()
+        return Absorbed(None, replace(command, queue=name, no_wait=False))
+
+    def _qos(self, command: Qos) -> Ruling:
+        if self._mode is DeclareMode.ABSORB and command.global_:
+            return Absorbed(None, replace(command, global_=False))
+        return _PASS
 
     def _queue_bind(self, command: QueueBind) -> Ruling:
         if not command.queue:

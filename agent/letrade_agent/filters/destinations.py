@@ -6,19 +6,18 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import NamedTuple
 
-from letrade_agent.amqp.faults import ReplyCode
 from letrade_agent.config import Undeclared
+from letrade_agent.filters.decisions import Refusal
 from letrade_agent.filters.declared import DIRECT_REPLY_TO, KEPT_NAMES, OTHER_LABEL, Declared
-from letrade_agent.filters.verdicts import Refusal
 from letrade_agent.filters.words import Word, shown
+from letrade_topo.amqp.faults import ReplyCode
 from letrade_topo.keys.policy import Route, TopologyPolicy
 from letrade_topo.messages.schema import PayloadSchema
 from letrade_topo.messages.spans import FieldSet, field_set
-from letrade_topo.model.messages import HIGH_PRIORITY, Priority
 from letrade_topo.model.security import Enforcement
 
 
-class Destination(NamedTuple):
+class DestinationRules(NamedTuple):
     """What becomes of what is published there.
 
     Attributes:
@@ -30,6 +29,8 @@ class Destination(NamedTuple):
         sensitive: its fields that are to be encrypted; None: it has none.
         unverified_as: why it passes unsigned: "off" or "undeclared"; empty when it is judged.
         priority: of AMQP, that the message type asks for; None: the default.
+        completes: what an envelope lacks is put in.
+        message_type: that the topology has there, whoever publishes it; empty: none, or it is not judged.
     """
 
     label: str
@@ -40,6 +41,8 @@ class Destination(NamedTuple):
     sensitive: FieldSet | None = None
     unverified_as: str = ""
     priority: int | None = None
+    completes: bool = False
+    message_type: str = ""
 
 
 class Destinations:
@@ -61,7 +64,7 @@ class Destinations:
         self._passes = undeclared is Undeclared.PASS
         self.find = lru_cache(maxsize=KEPT_NAMES)(self._find)
 
-    def _find(self, exchange: bytes, routing_key: bytes) -> Destination:
+    def _find(self, exchange: bytes, routing_key: bytes) -> DestinationRules:
         name, key = exchange.decode(errors="replace"), routing_key.decode(errors="replace")
         if self._declared.is_internal(name):
             return _refused(self._forbidden(exchange, routing_key, "only agents publish there"))
@@ -69,26 +72,36 @@ class Destinations:
         if mode is None:
             return self._outside(exchange, key)
         if mode is Enforcement.OFF:
-            return Destination(name, mode, unverified_as="off")
+            return DestinationRules(name, mode, unverified_as="off")
         route = self._policy.route(exchange, routing_key)
         if route is None:
             if self._passes:
-                return Destination(name, Enforcement.OFF, unverified_as="undeclared")
+                return DestinationRules(name, Enforcement.OFF, unverified_as="undeclared")
             why = f"no message type has this key{self._suggestion(name, key)}"
-            return Destination(name, mode, self._forbidden(exchange, routing_key, why, Word.UNDECLARED))
+            return DestinationRules(name, mode, self._forbidden(exchange, routing_key, why, Word.UNDECLARED))
         service = self._declared.service.name
         if service not in route.publishers:
             why = f"{service} does not publish {route.message_type}"
-            return Destination(name, mode, self._forbidden(exchange, routing_key, why))
+            refusal = self._forbidden(exchange, routing_key, why)
+            return DestinationRules(name, mode, refusal, message_type=route.message_type)
         message = self._declared.topology.messages[route.message_type]
         fields = field_set(message.sensitive) if message.sensitive else None
-        priority = HIGH_PRIORITY if message.priority is Priority.HIGH else None
-        return Destination(name, mode, None, route, self._schemas[route.message_type], fields, priority=priority)
+        return DestinationRules(
+            name,
+            mode,
+            None,
+            route,
+            self._schemas[route.message_type],
+            fields,
+            priority=message.amqp_priority,
+            completes=self._declared.completes(name),
+            message_type=route.message_type,
+        )
 
-    def _outside(self, exchange: bytes, key: str) -> Destination:
+    def _outside(self, exchange: bytes, key: str) -> DestinationRules:
         """An exchange that the topology does not have; the default exchange among them."""
         if self._passes or (exchange == b"" and self._may_answer(key)):
-            return Destination(OTHER_LABEL, Enforcement.OFF, unverified_as="undeclared")
+            return DestinationRules(OTHER_LABEL, Enforcement.OFF, unverified_as="undeclared")
         vhost = self._declared.topology.vhost
         if exchange == b"":
             user = self._declared.service.user
@@ -124,5 +137,5 @@ class Destinations:
         return Refusal(ReplyCode.ACCESS_REFUSED, word, f"{text}: {why}")
 
 
-def _refused(refusal: Refusal) -> Destination:
-    return Destination(OTHER_LABEL, Enforcement.ENFORCE, refusal)
+def _refused(refusal: Refusal) -> DestinationRules:
+    return DestinationRules(OTHER_LABEL, Enforcement.ENFORCE, refusal)

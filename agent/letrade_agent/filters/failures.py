@@ -7,15 +7,15 @@ before, what the hop of this very agent says; else how it came.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import NamedTuple
 
-from letrade_agent.amqp.faults import AmqpFault, shorten
-from letrade_agent.amqp.header_table import Entry, integer_entry, long_string_entry
-from letrade_agent.amqp.properties import ContentHeader
-from letrade_agent.amqp.wire import long_string_value
 from letrade_agent.filters.verdicts import Delivery
+from letrade_topo.amqp.faults import AmqpFault, shorten
+from letrade_topo.amqp.header_table import Entry, integer_entry, long_string_entry
+from letrade_topo.amqp.properties import ContentHeader
+from letrade_topo.amqp.wire import long_string_value
 from letrade_topo.keys.claims import HopClaims, HopRole
 from letrade_topo.keys.headers import (
     ATTEMPT_HEADER,
@@ -31,7 +31,7 @@ from letrade_topo.keys.headers import (
 )
 from letrade_topo.keys.hop import HopRules, sign_hop, verify_hop
 from letrade_topo.keys.jws import SigningKey
-from letrade_topo.keys.leaf import Message, SignedProperties, leaf_hash
+from letrade_topo.keys.leaf import SignableMessage, SignedProperties, leaf_hash
 from letrade_topo.keys.reasons import Refused
 from letrade_topo.keys.token import Origin, Verifier
 
@@ -70,7 +70,7 @@ class Failure(NamedTuple):
 
     delivery: Delivery
     entries: list[Entry]
-    message: Message
+    message: SignableMessage
     origin: Origin | Refused
     hop: HopClaims | None
     hop_refused: Refused | None
@@ -82,7 +82,7 @@ class Failure(NamedTuple):
         return any(one is not None and one.hold for one in refused)
 
 
-class Outcome(NamedTuple):
+class FailureOutcome(NamedTuple):
     """What becomes of a failed message.
 
     Attributes:
@@ -104,13 +104,13 @@ class Failures:
     Args:
         verifier: says whose a message is, where that can be proven.
         signing: how the hop token is written.
-        outage_seconds: how long a message on its way through retries stays valid beyond the delay.
+        tolerance_seconds: how long a hop is good beyond its delay (`hop_tolerance`).
     """
 
-    def __init__(self, verifier: Verifier, signing: HopSigning, outage_seconds: float) -> None:
+    def __init__(self, verifier: Verifier, signing: HopSigning, tolerance_seconds: float) -> None:
         self._verifier = verifier
         self._signing = signing
-        self._outage = outage_seconds
+        self._tolerance = tolerance_seconds
 
     def read(self, delivery: Delivery, now: float) -> Failure:
         """Whatever can be known of any delivery, whatever is wrong with it."""
@@ -125,19 +125,19 @@ class Failures:
         refused = hop if isinstance(hop, Refused) else None
         claims = hop if isinstance(hop, HopClaims) else None
         if isinstance(origin, Origin):
-            message = Message(*origin.destination, properties, delivery.body)
+            message = SignableMessage(*origin.destination, properties, delivery.body)
             claims = claims if claims is not None and claims.leaf == origin.leaf else None
             return Failure(delivery, entries, message, origin, claims, refused)
-        message = Message(_text(delivery.exchange), _text(delivery.routing_key), properties, delivery.body)
+        message = SignableMessage(_text(delivery.exchange), _text(delivery.routing_key), properties, delivery.body)
         if claims is not None:
-            handed = Message(claims.exchange.encode(), claims.routing_key.encode(), properties, delivery.body)
+            handed = SignableMessage(claims.exchange.encode(), claims.routing_key.encode(), properties, delivery.body)
             if claims.leaf == leaf_hash(handed):
                 message = handed
             else:
                 claims = None
         return Failure(delivery, entries, message, origin, claims, refused)
 
-    def said(self, failure: Failure, outcome: Outcome, now: float) -> list[Entry]:
+    def said(self, failure: Failure, outcome: FailureOutcome, now: float) -> list[Entry]:
         """The headers that a copy gets. Without a key no hop is among them: kept unproven is better than lost."""
         ours = [
             long_string_entry(REASON_HEADER, shorten(outcome.reason, _LONGEST_REASON_BYTES)),
@@ -161,13 +161,12 @@ class Failures:
     def _hop_of(self, tokens: TokenHeaders, queue: str, now: float) -> HopClaims | Refused | None:
         if not tokens.hop:
             return None
-        rules = self._signing.rules
-        return verify_hop(tokens.hop, HopRules(rules.keys, rules.audience, rules.service, queue), now)
+        return verify_hop(tokens.hop, replace(self._signing.rules, queue=queue), now)
 
-    def _claims(self, failure: Failure, outcome: Outcome, issuer: str, now: float) -> HopClaims:
+    def _claims(self, failure: Failure, outcome: FailureOutcome, issuer: str, now: float) -> HopClaims:
         message, issued_at = failure.message, int(now)
         # What does not come back proves what happened, and lets nothing into a queue: that takes an operator.
-        lasts = 0 if outcome.delay_seconds is None else ceil(outcome.delay_seconds + self._outage)
+        lasts = 0 if outcome.delay_seconds is None else ceil(outcome.delay_seconds + self._tolerance)
         return HopClaims(
             issuer=issuer,
             audience=self._signing.rules.audience,

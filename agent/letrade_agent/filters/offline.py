@@ -9,9 +9,11 @@ from base64 import b64decode
 from binascii import Error
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 
-from letrade_agent.amqp.faults import MAX_SHORT_STRING
 from letrade_agent.filters.contents import Contents
+from letrade_agent.filters.words import Undelivered
+from letrade_topo.amqp.faults import MAX_SHORT_STRING
 from letrade_topo.errors import TopoError
 from letrade_topo.keys.headers import TokenHeaders
 from letrade_topo.keys.keyset import KeySet
@@ -65,7 +67,13 @@ class Judgement:
 
 
 def verify_message(
-    document: Mapping[str, Json], topology: Topology, keys: KeySet, service: str, now: float
+    document: Mapping[str, Json],
+    topology: Topology,
+    keys: KeySet,
+    service: str,
+    now: float,
+    *,
+    kept_up_until: float = inf,
 ) -> Judgement:
     """Judge a message as if it had arrived at this moment.
 
@@ -78,16 +86,23 @@ def verify_message(
             encrypted fields is not looked into.
         service: the service that would consume it.
         now: seconds since the epoch.
+        kept_up_until: as of `Verifier.verify`.
 
     Raises:
         NotAMessage: a part is missing, or is not what it should be.
     """
     arrival, app_id = _arrival(document)
     policy = TopologyPolicy(topology, service)
-    verifier = Verifier(keys, policy, leeway_seconds=topology.security.jwt.leeway.seconds)
-    verdict = verifier.verify(arrival, now)
+    jwt = topology.security.jwt
+    verifier = Verifier(keys, policy, leeway_seconds=jwt.leeway.seconds, outage_seconds=jwt.outage_tolerance.seconds)
+    verdict = verifier.verify(arrival, now, kept_up_until=kept_up_until)
     if isinstance(verdict, Refused):
         return Judgement(verdict.reason, verdict.detail, verdict.hold, verdict.issuer, verdict.kid)
+    limit = topology.limits.message_size.bytes
+    if len(arrival.body) > limit:
+        text = f"message size {len(arrival.body)} is larger than configured max size {limit}"
+        token = verdict.origin.token
+        return Judgement(Undelivered.OVERSIZE, text, held=True, issuer=token.claims.issuer, kid=token.kid)
     if is_stub(arrival.properties.content_type):
         return _accepted(verdict, "; its body lies in the claim check's store and was not looked into")
     if is_encrypted(bytes(arrival.body)) and not keys.decrypting:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from letrade_agent.amqp.header_table import HeaderTable, long_string_entry
-from letrade_agent.amqp.properties import ContentHeader
-from letrade_agent.filters.failures import Failure, Failures, Outcome, is_dropped
-from letrade_agent.filters.verdicts import RetryCopy
+from letrade_agent.filters.copies import RetryCopy
+from letrade_agent.filters.failures import Failure, FailureOutcome, Failures, is_dropped
+from letrade_topo.amqp.header_table import HeaderTable, long_string_entry
+from letrade_topo.amqp.properties import ContentHeader
 from letrade_topo.keys.headers import TO_HEADER, write_to
 
 
@@ -15,15 +15,21 @@ class RetryCopies:
     Args:
         exchange: of retries.
         failures: reads what failed, and signs what is said of it.
-        largest_header: bytes that a content header may have; None: as many as it likes.
     """
 
-    def __init__(self, exchange: str, failures: Failures, *, largest_header: int | None) -> None:
+    def __init__(self, exchange: str, failures: Failures) -> None:
         self._exchange = exchange.encode()
         self._failures = failures
-        self._largest_header = largest_header
 
-    def make(self, failure: Failure, outcome: Outcome, delay_queue: str, step: int, now: float) -> RetryCopy | None:
+    def make(
+        self,
+        failure: Failure,
+        outcome: FailureOutcome,
+        delay_queue: str,
+        step: int,
+        now: float,
+        largest_header: int | None,
+    ) -> RetryCopy | None:
         """The copy for a delay queue, or None where it would not be known again for what it is.
 
         That is so without a key to sign with, or when the hop does not fit into the message: its attempts could not
@@ -35,6 +41,7 @@ class RetryCopies:
             delay_queue: its name, which is the routing key.
             step: which delay of the ladder it is, from 1.
             now: seconds since the epoch.
+            largest_header: bytes that a content header may have; None: as many as it likes.
         """
         delivery = failure.delivery
         kept = [entry for entry in failure.entries if not is_dropped(entry[0])]
@@ -44,7 +51,7 @@ class RetryCopies:
         table = HeaderTable((*kept, *self._failures.said(failure, outcome, now)))
         # The delay queue's own time is the delay; another user's id would be refused (406).
         payload = delivery.header.rewrite(table.encode(), replace={"user_id": None, "expiration": None})
-        if self._largest_header is not None and len(payload) > self._largest_header:
+        if largest_header is not None and len(payload) > largest_header:
             return None
         back = self._failures.read(delivery._replace(header=ContentHeader.parse(payload)), now)
         if back.hop is None or back.hop.attempt != outcome.attempt:

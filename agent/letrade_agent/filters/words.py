@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
-from letrade_agent.amqp.faults import readable
+from letrade_topo.amqp.faults import readable
 from letrade_topo.messages.schema import SchemaProblem
 
 _LONGEST_NAME: Final = 80

@@ -15,16 +15,10 @@ from urllib.parse import urlsplit
 import h11
 
 from letrade_agent.config import Address
+from letrade_agent.limits import DEFAULT_LIMITS, AdminLimits
 from letrade_agent.log import Log
+from letrade_topo.http_host import KnownHosts, misdirected
 
-REQUEST_SECONDS: Final = 10.0
-"""For the whole of a request, and for taking the answer."""
-IDLE_SECONDS: Final = 120.0
-"""Between requests; scrapes come every 15 to 60 seconds."""
-MOST_CONNECTIONS: Final = 64
-"""A further one takes the place of the one that was silent for longest: a probe always gets through."""
-_LARGEST_HEAD_BYTES: Final = 16 * 1024
-_LARGEST_BODY_BYTES: Final = 64 * 1024
 _READ_BYTES: Final = 8 * 1024
 
 _ALWAYS: Final = (
@@ -71,10 +65,21 @@ class AdminServer:
         address: where; port 0 lets the system choose.
         pages: by path.
         log: told of pages that failed.
+        hosts: under which names it may be asked.
+        limits: of what asks.
     """
 
-    def __init__(self, address: Address, pages: Pages, log: Log) -> None:
+    def __init__(
+        self,
+        address: Address,
+        pages: Pages,
+        log: Log,
+        hosts: KnownHosts,
+        limits: AdminLimits = DEFAULT_LIMITS.admin,
+    ) -> None:
+        self._limits = limits
         self._address = address
+        self._hosts = hosts
         self._pages = pages
         self._log = log
         self._server: asyncio.Server | None = None
@@ -100,11 +105,11 @@ class AdminServer:
         await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._open) >= MOST_CONNECTIONS:
+        if len(self._open) >= self._limits.connections:
             next(iter(self._open)).transport.abort()
         self._open[writer] = None
         with contextlib.suppress(OSError, TimeoutError):  # it went away, or takes too long
-            await self._converse(_Conversation(reader, writer))
+            await self._converse(_Conversation(reader, writer, self._limits))
         self._open.pop(writer, None)
         writer.close()
 
@@ -122,6 +127,9 @@ class AdminServer:
         if request.method not in (b"GET", b"HEAD"):
             refusal = text("only GET and HEAD", HTTPStatus.METHOD_NOT_ALLOWED)
             return refusal._replace(headers=(("Allow", "GET, HEAD"),))
+        asked_as = [value.decode("latin-1") for name, value in request.headers if name == b"host"]
+        if not all(host in self._hosts for host in asked_as):
+            return text(misdirected(asked_as[0]), HTTPStatus.MISDIRECTED_REQUEST)
         page = self._pages.get(_path(request.target))
         if page is None:
             known = "\n".join(sorted(self._pages))
@@ -144,17 +152,19 @@ def _path(target: bytes) -> str:
 class _Conversation:
     """One connection: requests and answers in turn."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limits: AdminLimits) -> None:
+        self._limits = limits
         self.writer = writer
         self._reader = reader
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_LARGEST_HEAD_BYTES)
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
         self._is_first = True
 
     async def request(self) -> h11.Request | None:
         """The next request, its body thrown away; None when there is none."""
         request: h11.Request | None = None
         body, began = 0, False
-        async with asyncio.timeout(REQUEST_SECONDS if self._is_first else IDLE_SECONDS) as limit:
+        limits = self._limits
+        async with asyncio.timeout(limits.request_seconds if self._is_first else limits.idle_seconds) as limit:
             self._is_first = False
             while True:
                 event: Any = self._http.next_event()
@@ -163,12 +173,12 @@ class _Conversation:
                         await self._read()
                         if not began:
                             began = True
-                            limit.reschedule(asyncio.get_running_loop().time() + REQUEST_SECONDS)
+                            limit.reschedule(asyncio.get_running_loop().time() + limits.request_seconds)
                     case h11.Request():
                         request = event
                     case h11.Data():
                         body += len(event.data)
-                        if body > _LARGEST_BODY_BYTES:
+                        if body > limits.body_bytes:
                             raise h11.RemoteProtocolError("no page takes a body", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
                     case h11.EndOfMessage():
                         return request
@@ -204,7 +214,7 @@ class _Conversation:
         self._http.receive_data(await self._reader.read(_READ_BYTES))
 
     async def _write(self, data: bytes) -> None:
-        async with asyncio.timeout(REQUEST_SECONDS):
+        async with asyncio.timeout(self._limits.request_seconds):
             self.writer.write(data)
             await self.writer.drain()
 

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from letrade_topo.reading import CannotRead, Trust, read_file
+from letrade_topo.tls_files import LARGEST_BYTES
+
+_UNREADABLE: Final = (ValueError, x509.InvalidVersion, UnsupportedAlgorithm)
+"""What cryptography raises for a certificate, by its version and by what is wrong with it."""
 
 
 class CertificateFile:
@@ -26,10 +34,12 @@ class CertificateFile:
             found = self._path.stat()
             stamp = (found.st_ino, found.st_mtime_ns)
             if stamp != self._stamp:
-                certificates = x509.load_pem_x509_certificates(self._path.read_bytes())
+                certificates = x509.load_pem_x509_certificates(
+                    read_file(self._path, trust=Trust.SHOWN, most=LARGEST_BYTES)
+                )
                 self._ends = min((end_of(certificate) for certificate in certificates), default=None)
                 self._stamp = stamp
-        except (OSError, ValueError):
+        except (OSError, CannotRead, *_UNREADABLE):
             return None
         return self._ends
 
@@ -38,7 +48,7 @@ def end_of_der(certificate: bytes | None) -> float | None:
     """When a certificate in DER ends; None for none, and for what is no certificate."""
     try:
         return None if certificate is None else end_of(x509.load_der_x509_certificate(certificate))
-    except ValueError:
+    except _UNREADABLE:
         return None
 
 

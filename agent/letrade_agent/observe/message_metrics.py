@@ -22,12 +22,16 @@ from letrade_agent.observe.labels import (
 )
 from letrade_agent.state import AgentState, InForce
 from letrade_topo.keys.reasons import Reason
+from letrade_topo.messages.envelope import MESSAGE_ID, TIMESTAMP
 from letrade_topo.model.security import JwtAlgorithm
 
 DIRECTIONS: Final = ("publish", "deliver")
 ALL: Final = "_all"
 """The destination of what is neither published nor delivered."""
 OUTCOMES: Final = ("forwarded", "rejected")
+RETURNS: Final = ("back", "gone")
+DIFFERING: Final = (("publish", MESSAGE_ID), ("publish", TIMESTAMP), ("deliver", MESSAGE_ID))
+"""On arrival a timestamp says nothing: a broker may write its own."""
 UNVERIFIED_CAUSES: Final = ("undeclared", "off")
 _OF_DECLARES: Final = (Word.DECLARE, Word.BIND, Word.DELETE, Word.CONSUME)
 PUBLISH_REASONS: Final = tuple(word.value for word in Word if word not in _OF_DECLARES)
@@ -110,6 +114,10 @@ class MessageMetrics:
         passed |= dict(counts.unverified.items())
         text = "Messages let through without a token: undeclared, or mode `off`."
         yield counter("messages_unverified", text, ("direction", "cause"), passed)
+        differing: dict[Labels, float] = dict.fromkeys(DIFFERING, 0)
+        differing |= dict(counts.differing.items())
+        text = "Messages let through with an AMQP property that says something else than their envelope."
+        yield counter("messages_differing", text, ("direction", "property"), differing)
         queues: dict[Labels, float] = {(self._destinations.label(queue),): 0 for queue in self._queues}
         queues |= summed({(queue,): count for queue, count in list(counts.repeats.items())}, {0: self._destinations})
         yield counter("repeats", "Deliveries that the service had settled before.", ("queue",), queues)
@@ -120,6 +128,14 @@ class MessageMetrics:
         yield counter("publish_confirms", "What became of publishes on confirm channels.", ("outcome",), confirms)
         yield gauge("unsettled_deliveries", "Deliveries that the service has not settled.", (), counts.unsettled)
         yield gauge("held_deliveries", "Deliveries kept back: handed over, or waiting for a key.", (), counts.held)
+        queues: dict[Labels, float] = {(self._destinations.label(queue),): 0 for queue in self._queues}
+        waiting = {(queue,): count for queue, count in list(counts.waiting_consumers.items())}
+        text = "Consumers whose queue is away, most likely because it is being migrated."
+        yield gauge("waiting_consumers", text, ("queue",), queues | summed(waiting, {0: self._destinations}))
+        outcomes: dict[Labels, float] = {(*queue, outcome): 0 for queue in queues for outcome in RETURNS}
+        outcomes |= summed(counts.returns, {0: self._destinations})
+        text = "How their wait ended: the queue is back and they go on, or it is gone and they are told."
+        yield counter("consumer_returns", text, ("queue", "outcome"), outcomes)
         labelled = self._steps() | summed(counts.retries, {0: self._destinations})
         text = "Rejected messages that were put on their way back, by the delay of the ladder that they wait for."
         yield counter("retries", text, ("queue", "attempt"), labelled)

@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from letrade_agent.measures import LATENCY_BOUNDS, WAITING_BOUNDS, Measures
 from letrade_agent.observe.families import PREFIX, by_one, counter, gauge, histogram
 from letrade_agent.observe.message_metrics import MessageMetrics
-from letrade_agent.state import AgentState, InForce, Phase, Source
+from letrade_agent.state import AgentState, InForce, Phase, ReloadSource
 from letrade_topo.keys.jwk import Use
 
 DISCONNECT_CAUSES: Final = (
@@ -29,12 +29,15 @@ DISCONNECT_CAUSES: Final = (
     "idle_timeout",
     "protocol_error",
     "auth_failed",
+    "connection_limit",
+    "peer_refused",
     "drain",
     "internal_error",
 )
+BUGS_IN: Final = ("connection", "login", "router", "job", "loop")
 CONNECT_OUTCOMES: Final = ("ok", "dns", "refused", "timeout", "tls", "auth", "vhost", "protocol")
 TRANSFERS: Final = ("to_broker", "to_client")
-_CALLED: Final = {Source.CONFIG: "topology", Source.KEYS: "keys"}
+_CALLED: Final = {ReloadSource.CONFIG: "topology", ReloadSource.KEYS: "keys"}
 
 
 class Sidelights(NamedTuple):
@@ -95,6 +98,9 @@ class AgentCollector(Collector):
         yield gauge("state", "Where in its life the agent is.", ("state",), states)
         text = "How late the event loop runs what is due."
         yield histogram("event_loop_lag_seconds", text, LATENCY_BOUNDS, (), self._measures.loop_lag)
+        text = "Errors that are the agent's own fault, by where they were caught; the log has each."
+        bugs = by_one(self._measures.internal_errors, BUGS_IN)
+        yield counter("internal_errors", text, ("where",), bugs)
 
     def _clients(self) -> Iterator[Metric]:
         counts = self._measures
@@ -131,7 +137,7 @@ class AgentCollector(Collector):
     def _configuration(self) -> Iterator[Metric]:
         sha = {(self._state.in_force.topology_sha,): 1.0}
         yield gauge("config_info", "Which topology is in force.", ("topology_sha",), sha)
-        for source in Source:
+        for source in ReloadSource:
             reloads, called = self._state.reloads[source], _CALLED[source]
             outcomes = {("ok",): float(reloads.ok), ("error",): float(reloads.failed)}
             yield counter(f"{source}_reloads", f"Reloads of the {called}.", ("outcome",), outcomes)

@@ -125,6 +125,9 @@ def _problems(status: Mapping[str, Any]) -> Iterable[str]:
         if reloads.get("problem"):
             title = f"the new {what} cannot be used; those read before are in force"
             yield f'<section class="problem"><h2 class="bad">{_text(title)}</h2>{_text(reloads["problem"])}</section>'
+    for queue, count in status["clients"]["waiting_consumers"].items():
+        text = f"{count} consumers wait until it is back; most likely it is being migrated"
+        yield f'<section class="problem"><h2 class="warn">{_text(queue)} is away</h2>{_text(text)}</section>'
     if keys and keys["signing_kid"] is None:
         title = "no key to sign with: what is published is refused"
         yield f'<section class="problem"><h2 class="bad">{title}</h2></section>'

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Final
 
+from letrade_agent.limits import DEFAULT_LIMITS, AdminLimits
 from letrade_agent.observe.admin import Asked, Page, Pages, text
 from letrade_agent.observe.metrics import AgentCollector, Exposition
 from letrade_agent.observe.page import render
@@ -13,16 +13,14 @@ from letrade_agent.observe.status import Observed, as_json, status_of
 from letrade_agent.observe.style import POLICY
 from letrade_agent.state import Phase
 
-STALLED_SECONDS: Final = 10.0
-"""An event loop that has not ticked for so long is not alive."""
 
-
-def pages_of(observed: Observed, monotonic: Callable[[], float]) -> Pages:
+def pages_of(observed: Observed, monotonic: Callable[[], float], limits: AdminLimits = DEFAULT_LIMITS.admin) -> Pages:
     """The pages of one agent, by path.
 
     Args:
         observed: what they show.
         monotonic: seconds.
+        limits: when the event loop counts as not alive.
     """
     state = observed.state
     exposition = Exposition(
@@ -39,7 +37,7 @@ def pages_of(observed: Observed, monotonic: Callable[[], float]) -> Pages:
 
     def livez(_: Asked) -> Page:
         silent = monotonic() - state.ticked_at if state.ticked_at else 0.0
-        return text("alive") if silent < STALLED_SECONDS else _unavailable(f"no tick for {silent:.0f} s")
+        return text("alive") if silent < limits.stalled_seconds else _unavailable(f"no tick for {silent:.0f} s")
 
     def readyz(_: Asked) -> Page:
         """Local matters only: a broker that is away must not make every pod unready at once."""

@@ -11,7 +11,7 @@ _LONGEST_TEXT = 300
 _DESTINATIONS = ("exchange", "queue", "destination")
 
 
-class Refused(NamedTuple):
+class RecentRefusal(NamedTuple):
     """One refusal.
 
     Attributes:
@@ -33,7 +33,7 @@ class RecentRefusals:
     """Keeps the last of them; a listener of `letrade_topo.log.Log`."""
 
     def __init__(self) -> None:
-        self._kept: deque[Refused] = deque(maxlen=MOST_KEPT)
+        self._kept: deque[RecentRefusal] = deque(maxlen=MOST_KEPT)
         self.counts: Counter[str] = Counter()
 
     def __call__(self, now: float, event: str, fields: Mapping[str, Any]) -> None:
@@ -45,10 +45,10 @@ class RecentRefusals:
         if fields.get("routing_key"):
             destination = f"{destination} {_text(fields['routing_key'])}".strip()
         text = _text(fields.get("text") or fields.get("detail") or "")
-        self._kept.append(Refused(now, event, str(reason), destination, text))
+        self._kept.append(RecentRefusal(now, event, str(reason), destination, text))
         self.counts[event] += 1
 
-    def __iter__(self) -> Iterator[Refused]:
+    def __iter__(self) -> Iterator[RecentRefusal]:
         """The newest first."""
         return reversed(self._kept)
 

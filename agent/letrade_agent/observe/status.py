@@ -11,7 +11,7 @@ from letrade_agent.measures import Measures
 from letrade_agent.observe.metrics import Sidelights, signing_ends
 from letrade_agent.observe.rates import Rates
 from letrade_agent.observe.recent import RecentRefusals
-from letrade_agent.state import AgentState, Reloads, Source
+from letrade_agent.state import AgentState, Reloads, ReloadSource
 from letrade_topo.keys.jwk import Use
 from letrade_topo.keys.states import states_of
 
@@ -75,6 +75,7 @@ def status_of(observed: Observed) -> dict[str, Any]:
         "broker": _broker(observed),
         "clients": _clients(observed.measures),
         "messages": _messages(observed.measures),
+        "rehearsal": _rehearsal(state, observed.measures),
         "queues": [
             {"queue": queue, "state": kind, "messages": count}
             for (queue, kind), count in observed.sidelights().queue_messages.items()
@@ -116,7 +117,7 @@ def _topology(state: AgentState) -> dict[str, Any]:
         "vhost": topology.vhost,
         "mode": topology.security.jwt.mode.value,
         "sha": state.in_force.topology_sha,
-        "reloads": _reloads(state.reloads[Source.CONFIG]),
+        "reloads": _reloads(state.reloads[ReloadSource.CONFIG]),
     }
 
 
@@ -130,7 +131,7 @@ def _keys(state: AgentState, now: float) -> dict[str, Any] | None:
         "signing_ends_at": moment(end) if end else None,
         "loaded_at": moment(state.in_force.loaded_at),
         "warnings": list(keys.warnings),
-        "reloads": _reloads(state.reloads[Source.KEYS]),
+        "reloads": _reloads(state.reloads[ReloadSource.KEYS]),
         "signature_keys": [
             {
                 "kid": found.key.kid,
@@ -169,13 +170,14 @@ def _clients(measures: Measures) -> dict[str, Any]:
         "channels": measures.channels,
         "disconnects": dict(measures.disconnects),
         "unsettled_deliveries": measures.unsettled,
+        "waiting_consumers": {queue: count for queue, count in sorted(measures.waiting_consumers.items()) if count},
         "buffered_bytes": dict(measures.buffered),
     }
 
 
 def _messages(measures: Measures) -> dict[str, Any]:
     return {
-        "totals": totals(measures),
+        "totals": _totals(measures),
         "by_destination": [
             {"direction": direction, "destination": destination, "outcome": outcome, "count": count}
             for (direction, destination, outcome), count in sorted(measures.messages.items())
@@ -197,7 +199,46 @@ def _messages(measures: Measures) -> dict[str, Any]:
     }
 
 
-def totals(measures: Measures) -> dict[str, dict[str, int]]:
+def _rehearsal(state: AgentState, measures: Measures) -> dict[str, Any]:
+    """What there is to judge of mode `enforce`: the mode of each exchange, and what would be refused in mode `warn`."""
+    topology = state.in_force.topology
+    return {
+        "modes": {name: topology.mode_of(name).value for name in sorted(topology.exchanges)},
+        "would_refuse": [
+            {
+                "direction": place.direction,
+                "exchange": place.exchange,
+                "queue": place.queue or None,
+                "message_type": place.about if place.is_typed else None,
+                "routing_key": example.routing_key if place.is_typed else place.about,
+                "reason": place.reason,
+                "count": count,
+                "message_id": example.message_id or None,
+                "text": example.text,
+            }
+            for place, count, example in measures.rehearsal
+        ],
+    }
+
+
+def summary_of(measures: Measures) -> dict[str, object]:
+    """What an agent has done, in the few figures of its last line."""
+    by_direction = _totals(measures)
+    refused = sorted(measures.refused.items())
+    return {
+        "clients": measures.client_connections,
+        "published": by_direction["publish"]["forwarded"],
+        "delivered": by_direction["deliver"]["forwarded"] + by_direction["get"]["forwarded"],
+        "refused": {f"{direction} {reason}": count for (direction, reason), count in refused},
+        "retries": sum(measures.retries.values()),
+        "dead_letters": sum(measures.dead_letters.values()),
+        "repeats": sum(measures.repeats.values()),
+        "confirms": dict(measures.confirms),
+        "disconnects": dict(measures.disconnects),
+    }
+
+
+def _totals(measures: Measures) -> dict[str, dict[str, int]]:
     """Messages by direction and outcome."""
     result = {direction: {"forwarded": 0, "rejected": 0} for direction in ("publish", "deliver", "get", "return")}
     for (direction, _, outcome), count in measures.messages.items():

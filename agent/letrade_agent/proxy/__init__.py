@@ -1,1 +1,1 @@
-"""The shell around the relay: sockets, TLS, timers and tasks; every decision about messages is made below it."""
+"""What clients see of the agent: the listener, the login, one connection and its limits, draining."""

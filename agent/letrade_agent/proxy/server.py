@@ -4,36 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Final
 
-from letrade_agent.config import Address, Settings
-from letrade_agent.filters.verdicts import Filters
+from letrade_agent.amqp.negotiation import counts_nacks
+from letrade_agent.config import Listening, Settings
+from letrade_agent.filters.in_force import Filters
+from letrade_agent.hand_over.hand_overs import HandOvers
+from letrade_agent.limits import DEFAULT_LIMITS, Limits
 from letrade_agent.log import Log
 from letrade_agent.measures import Measures
-from letrade_agent.proxy.connection import WRITE_STALL_SECONDS, Connection, Shell, Snapshot
-from letrade_agent.proxy.dialled import Credentials
-from letrade_agent.proxy.hand_overs import HandOvers
-from letrade_agent.proxy.leg import Leg
-from letrade_agent.proxy.listener import Listener
+from letrade_agent.object_store.objects import Objects
+from letrade_agent.proxy.connection import ProxiedConnection
+from letrade_agent.proxy.listener import ClientListener
 from letrade_agent.proxy.login import Door, LoggedIn
-from letrade_agent.proxy.nodes import Nodes, NodeState
-from letrade_agent.proxy.objects import Objects
-from letrade_agent.proxy.tls import TlsContexts
-from letrade_agent.proxy.upstream import Upstream
+from letrade_agent.proxy.memory import Spare
+from letrade_agent.proxy.pace import Pace
+from letrade_agent.proxy.shell import Shell, Snapshot, Unsent
 from letrade_agent.relay.relay import Relay
+from letrade_agent.transport.leg import Leg
+from letrade_agent.upstream.away_queues import AwayQueues
+from letrade_agent.upstream.broken import UpstreamBroken
+from letrade_agent.upstream.dialled import Credentials
+from letrade_agent.upstream.nodes import Nodes, NodeState
+from letrade_agent.upstream.passive_declares import PassiveDeclares
+from letrade_agent.upstream.tls import TlsContexts
+from letrade_agent.upstream.upstream import Upstream
 
 BEAT_SECONDS: Final = 0.5
 """The one timer. Heartbeats of one second, the shortest there are, need two a second."""
-
-# After the drain time-out, together less than the five seconds that Kubernetes' grace time leaves by default.
-_CLOSING_SECONDS: Final = 3.0
-"""For the broker's answers to what was published last, and for the closing."""
-_SETTLE_SECONDS: Final = 0.05
-_DOOR_SECONDS: Final = 0.5
-"""For who is in the middle of the login, to be told."""
-_HAND_OVER_SECONDS: Final = 0.5
-_ABORT_SECONDS: Final = 0.5
 
 _SHUTTING_DOWN: Final = "letrade-agent is shutting down"
 
@@ -51,7 +52,7 @@ class Proxy:
         log: level, event, particulars.
         now: seconds since the epoch.
         monotonic: seconds.
-        write_stall_seconds: a client that reads nothing for so long loses its connection.
+        limits: of the agent.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Proxy:
         log: Log,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
-        write_stall_seconds: float = WRITE_STALL_SECONDS,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self._filters = filters
         self._measures = measures
@@ -74,46 +75,63 @@ class Proxy:
         self._now = now
         self._monotonic = monotonic
         self._open_legs: set[Leg] = set()
-        self._nodes = Nodes(settings.upstream, monotonic=monotonic)
+        self._nodes = Nodes(settings.upstream, monotonic=monotonic, limits=limits.upstream)
         password = settings.password
         credentials = Credentials(username, password, vhost)
         tls = TlsContexts(settings.ca_file, settings.cert_file, settings.key_file, log)
-        self.upstream: Final = Upstream(self._nodes, credentials, tls, measures, log, monotonic, self._open_legs)
-        self.dead_letters: Final = HandOvers(
-            self.upstream, service=settings.service, measures=measures, log=log, monotonic=monotonic
+        self.upstream: Final = Upstream(
+            self._nodes, credentials, tls, measures, log, monotonic, self._open_legs, limits
         )
+        self.dead_letters: Final = HandOvers(
+            self.upstream,
+            service=settings.service,
+            measures=measures,
+            log=log,
+            monotonic=monotonic,
+            limits=limits.hand_over,
+        )
+        declares = PassiveDeclares(self.upstream, f"queues that are away via letrade-agent/{settings.service}")
+        self.away: Final = AwayQueues(declares, log, monotonic, limits.away)
         self._shell = Shell(
             measures,
             self.dead_letters,
-            objects or Objects(measures, log),
+            objects or Objects(measures, log, limits.object_store),
+            self.away,
             log,
             monotonic,
-            self._closed,
-            write_stall_seconds,
+            self._crowded,
+            limits,
         )
         door = Door(
             self.upstream,
             service=settings.service,
             local_password=settings.local_password,
             is_draining=lambda: self._draining,
+            connections=self._count_connections,
+            most_connections=limits.connections,
+            pace=Pace(limits.door.logins_a_second, limits.door.logins_at_once),
         )
         self._listener = (
             None
             if settings.listen is None
-            else Listener(settings.listen, door, self._welcome, measures, log, self._open_legs)
+            else ClientListener(settings.listen, door, self._welcome, measures, log, self._open_legs, limits)
         )
-        self._connections: set[Connection] = set()
+        self._connections: set[ProxiedConnection] = set()
         self._draining = False
         self._empty = asyncio.Event()
         self._empty.set()
         self._timer: asyncio.TimerHandle | None = None
+        self._spare = Spare(limits.spare_bytes)
+        self._limits = limits
+        self._is_crowded = False
         self._beats = 0
 
-    async def start(self) -> Address | None:
+    async def start(self) -> Listening | None:
         """Listen; where, with the port that the system chose. None: it is not to listen.
 
         Raises:
             OSError: the address cannot be used.
+            InvalidSetting: the group of a socket is not there.
         """
         address = None if self._listener is None else await self._listener.start()
         self._arm()
@@ -152,6 +170,12 @@ class Proxy:
         """
         await self.upstream.check()
 
+    async def hear_greeting(self) -> None:
+        """Ask the broker who it is, so that the first client already sees its properties; it need not be there."""
+        with suppress(UpstreamBroken, TimeoutError):
+            async with asyncio.timeout(self._limits.door.greeting_seconds):
+                await self.upstream.check()
+
     async def drain(self, timeout_seconds: float, last: Callable[[], Awaitable[None]] | None = None) -> None:
         """Accept nobody any more, wait until the last client has closed or the time is over, then close the rest.
 
@@ -166,10 +190,10 @@ class Proxy:
         if not await self._emptied(timeout_seconds):
             await self._end_connections()
         if self._listener is not None:
-            await self._listener.settle(_DOOR_SECONDS)
+            await self._listener.settle(self._limits.stop.door_seconds)
         if last is not None:
             await last()
-        await self.dead_letters.finish(_HAND_OVER_SECONDS)
+        await self.dead_letters.finish(self._limits.stop.hand_over_seconds)
         await self.close()
 
     async def close(self) -> None:
@@ -179,10 +203,11 @@ class Proxy:
             await self._listener.close()
         for connection in tuple(self._connections):
             connection.abort()
+        await self.away.close()
         await self.dead_letters.close()
         for leg in tuple(self._open_legs):  # those, too, that only wait for the other side's last word
             leg.abort()
-        deadline = self._monotonic() + _ABORT_SECONDS
+        deadline = self._monotonic() + self._limits.stop.abort_seconds
         while self._open_legs and self._monotonic() < deadline:
             await asyncio.sleep(0)
         if self._timer is not None:
@@ -196,19 +221,47 @@ class Proxy:
             client_frame_max=logged_in.client_limits.frame_max,
             upstream_frame_max=logged_in.upstream_limits.frame_max,
             client_capabilities=logged_in.capabilities,
+            broker_counts_nacks=counts_nacks(logged_in.dialled.start.server_properties),
+            refusal_form=logged_in.refusal_form,
             now=self._now,
             monotonic=self._monotonic,
             log=self._log,
+            away=self.away,
+            limits=self._limits,
         )
-        connection = Connection(client, logged_in, relay, self._shell)
+        connection = ProxiedConnection(client, logged_in, relay, self._shell, self._closed)
         self._connections.add(connection)
         self._empty.clear()
         connection.begin(logged_in)
 
-    def _closed(self, connection: Connection) -> None:
+    def _count_connections(self) -> int:
+        """Open ones, and those that are being made at the broker for who has logged in."""
+        at_the_door = 0 if self._listener is None else self._listener.logged_in
+        return len(self._connections) + at_the_door
+
+    def _closed(self, connection: ProxiedConnection) -> None:
         self._connections.discard(connection)
         if not self._connections:
             self._empty.set()
+
+    def _crowded(self) -> None:
+        if not self._is_crowded:
+            self._is_crowded = True
+            asyncio.get_running_loop().call_soon(self._make_room)
+
+    def _make_room(self) -> None:
+        """Unfinished messages take too much memory: the connection that holds most of it goes."""
+        self._is_crowded = False
+        greediest = max(self._connections, key=lambda connection: connection.unfinished_bytes, default=None)
+        if greediest is None or not greediest.unfinished_bytes:
+            return
+        if self._measures.unfinished > self._limits.all_unfinished_bytes:
+            unfinished, most = self._measures.unfinished, self._limits.all_unfinished_bytes
+            greediest.give_up(
+                f"the unfinished messages of all connections have {unfinished} bytes, more than {most}, "
+                f"and {greediest.unfinished_bytes} of them are of this one"
+            )
+            self._crowded()
 
     async def _emptied(self, timeout_seconds: float) -> bool:
         try:
@@ -222,9 +275,9 @@ class Proxy:
         """Close what is left, each when its publishes are answered."""
         for connection in tuple(self._connections):
             connection.shut_down(_SHUTTING_DOWN)
-        deadline = self._monotonic() + _CLOSING_SECONDS
+        deadline = self._monotonic() + self._limits.stop.closing_seconds
         while self._connections and self._monotonic() < deadline:
-            await self._emptied(_SETTLE_SECONDS)
+            await self._emptied(self._limits.stop.settle_seconds)
             for connection in tuple(self._connections):
                 connection.settle()
 
@@ -234,19 +287,27 @@ class Proxy:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_at(loop.time() + BEAT_SECONDS, self._beat, loop.time() + BEAT_SECONDS)
 
+    def _tick(self, connections: Sequence[ProxiedConnection], *, is_second: bool, unsent: Unsent) -> None:
+        """The timers of some connections; of the rest when others had their turn."""
+        most = self._limits.ticks_a_turn
+        now = self._monotonic()
+        for connection in connections[:most]:
+            connection.tick(now, is_second=is_second)
+            if is_second:
+                unsent += connection.unsent
+        if len(connections) > most:
+            rest = connections[most:]
+            asyncio.get_running_loop().call_soon(partial(self._tick, rest, is_second=is_second, unsent=unsent))
+        elif is_second:
+            self._measures.buffered["to_client"] = unsent.to_client
+            self._measures.buffered["to_broker"] = unsent.to_broker
+            self._spare.look(unsent.to_client + unsent.to_broker + self._measures.unfinished)
+
     def _beat(self, due: float) -> None:
         self._measures.loop_lag.observe(max(0.0, asyncio.get_running_loop().time() - due))
         self._arm()
         self._beats += 1
         is_second = self._beats % 2 == 0
         now = self._monotonic()
-        for connection in tuple(self._connections):
-            connection.tick(now, is_second=is_second)
+        self._tick(tuple(self._connections), is_second=is_second, unsent=Unsent(0, 0))
         self.dead_letters.tick(now)
-        if is_second:
-            unsent_to_client = unsent_to_broker = 0
-            for snapshot in self.connections:
-                unsent_to_client += snapshot.unsent_to_client
-                unsent_to_broker += snapshot.unsent_to_broker
-            self._measures.buffered["to_client"] = unsent_to_client
-            self._measures.buffered["to_broker"] = unsent_to_broker

@@ -1,68 +1,47 @@
 """One channel of a relayed connection, from its open to the close-ok that frees its number.
 
-What may happen when is in the table of `letrade_agent.amqp.channel`; here its actions are carried out. Contents in
-progress are the assemblers': while a channel is open, frames of messages come straight to them, and only other
-methods come by the table.
+What may happen when is in the table of `letrade_agent.amqp.channel`; here its actions are carried out, one by one in
+`_act`. What is to be worked on (`TAKE`) does not come by the table: the two directions ask `taking` and `hearing`,
+which are made of it. Contents in progress are the assemblers'.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, assert_never
 
-from letrade_agent.amqp.basic import DELIVER, GET_OK, RETURN, Deliver, parse_deliver, parse_get_ok
-from letrade_agent.amqp.channel import ChannelAction, ChannelInput, ChannelState, step
-from letrade_agent.amqp.channel_commands import ChannelClose, ChannelCloseOk, GetEmpty
-from letrade_agent.amqp.content import Content, ContentAssembler
-from letrade_agent.amqp.faults import BrokerFault, ClientFault, ReplyCode, shorten
-from letrade_agent.amqp.frames import METHOD, Frame
-from letrade_agent.amqp.methods import BY_NAME, method_of
-from letrade_agent.amqp.properties import ContentHeader
-from letrade_agent.filters.verdicts import Approved, Delivery, Fetched, Refusal, ToStore
+from letrade_agent.amqp.channel import ChannelAction, ChannelInput, ChannelState, is_of_broker, step, takes
+from letrade_agent.filters.decisions import Approved, Decision, Refusal, ToStore, Whole
+from letrade_agent.filters.verdicts import Fetched
 from letrade_agent.filters.words import Undelivered
+from letrade_topo.amqp.basic import RETURN
+from letrade_topo.amqp.channel_commands import Cancel, ChannelClose, ChannelCloseOk
+from letrade_topo.amqp.content import Content, ContentAssembler
+from letrade_topo.amqp.faults import ClientFault, ReplyCode, shorten
+from letrade_topo.amqp.frames import METHOD, Frame
+from letrade_topo.amqp.properties import ContentHeader
 
 from .deliveries import Deliveries
 from .effects import Opening, StoreObject
-from .publishing import Publishing, seal_and_send
-from .requests import Consumers, Get, QueueName, Request, Requests
+from .gets import Gets
+from .inputs import broker_input
+from .outcomes import Outcomes
+from .publishes import Publishes
+from .requests import Consumer, Consumers, QueueName, Requests
 from .session import Session
 from .settlements import Settlements
-from .waiting import Getting, Storing
-
-OPEN: Final = BY_NAME["channel.open"].index
-OPEN_OK: Final = BY_NAME["channel.open-ok"].index
-CLOSE: Final = BY_NAME["channel.close"].index
-CLOSE_OK: Final = BY_NAME["channel.close-ok"].index
+from .staying import Staying
+from .waiting import Reopening, Storing
 
 CLOSE_OK_PAYLOAD: Final = ChannelCloseOk().encode()
-
-HAND_OVER_SECONDS: Final = 2.0
-"""How long a close waits upstream for hand-overs that are under way. Closed before, they would come again."""
-
-GET_ATTEMPTS: Final = 100
-GET_SECONDS: Final = 0.2
-"""How often and how long a get is repeated while what it brings must not be shown."""
 
 _S = ChannelState
 _I = ChannelInput
 _A = ChannelAction
-_CLIENT_INPUTS: Final = {OPEN: _I.CLIENT_OPEN, CLOSE: _I.CLIENT_CLOSE, CLOSE_OK: _I.CLIENT_CLOSE_OK}
-_BROKER_INPUTS: Final = {OPEN_OK: _I.BROKER_OPEN_OK, CLOSE: _I.BROKER_CLOSE, CLOSE_OK: _I.BROKER_CLOSE_OK}
-_new = tuple.__new__
-
-
-def client_input(index: bytes) -> ChannelInput:
-    """Which input of the table a method of the client is."""
-    return _CLIENT_INPUTS.get(index, _I.CLIENT_METHOD)
-
-
-def broker_input(index: bytes) -> ChannelInput:
-    """Which input of the table a method of the broker is."""
-    return _BROKER_INPUTS.get(index, _I.BROKER_FRAME)
 
 
 class RelayedChannel:
-    """One opening of one channel.
+    """One channel; when it is opened again before the broker has closed it, the opening after that as well.
 
     Attributes:
         number: its number.
@@ -70,63 +49,67 @@ class RelayedChannel:
         state: see the table.
         accepting: whether methods and contents of the client are worked on.
         taking: likewise, at once: nothing is being stored that they have to wait for.
-        hearing: whether those of the broker are.
+        hearing: whether those of the broker are, at once.
         storing: the publish whose body is being stored.
-        getting: the answer to a get whose body is being fetched.
-        publishing, deliveries, settlements, requests, consumers: what the channel knows.
+        publishes, outcomes, deliveries, gets, settlements, requests, consumers, staying: what the channel knows.
         last_queue: the queue declared last.
-        prefetch_known: whether client or agent have set a prefetch.
+        prefetch: as client or agent have set it; 0: any number; None: not yet.
         assembler: of the frames of the broker.
-        held_open: the client's next channel.open, which waits for the broker's close-ok.
-        held_close: the client's channel.close, which waits for hand-overs.
-        close_at: monotonic seconds, until when it does.
+        reopening: the client's next channel.open, which waits for the broker's close-ok, and what came behind it.
     """
 
     __slots__ = (
+        "_close_at",
+        "_held_close",
         "accepting",
         "assembler",
-        "close_at",
         "consumers",
         "deliveries",
-        "getting",
+        "gets",
         "hearing",
-        "held_close",
-        "held_open",
         "last_queue",
         "number",
         "opening",
-        "prefetch_known",
-        "publishing",
+        "outcomes",
+        "prefetch",
+        "publishes",
+        "reopening",
         "requests",
         "session",
         "settlements",
         "state",
+        "staying",
         "storing",
         "taking",
     )
 
-    def __init__(self, session: Session, number: int, state: ChannelState) -> None:
-        session.openings += 1
+    def __init__(self, session: Session, number: int) -> None:
         self.session = session
         self.number = number
+        self.state = _S.CLOSED
+        self._begin()
+
+    def _begin(self) -> None:
+        """An opening: nothing is known of one before."""
+        session, number = self.session, self.number
+        session.openings += 1
         self.opening = session.openings
-        self.publishing = Publishing(session, number)
-        self.deliveries = Deliveries(session, number, self.opening)
-        self.settlements = Settlements(session, number, self.deliveries.ledger)
+        self.publishes = Publishes(session, number)
+        self.outcomes = Outcomes(session, number, self.opening)
+        self.deliveries = Deliveries(session, number, self.outcomes)
+        self.settlements = Settlements(session, number, self.outcomes.ledger)
         self.requests = Requests(self.tell_client)
-        self.consumers = Consumers()
+        self.gets = Gets(session, number, self.requests, self.outcomes, self.deliveries)
+        self.consumers = Consumers(session.limits.cancelled_consumers)
+        self.staying = Staying(session, number, self.requests, self.consumers, self.outcomes)
         self.last_queue = QueueName(b"")
-        self.prefetch_known = False
-        self.assembler: ContentAssembler[Refusal] = ContentAssembler(self._admit)
-        self.held_open: bytes | None = None
-        self.held_close: bytes | None = None
-        self.close_at = 0.0
-        self.state = state
+        self.prefetch: int | None = None
+        self.assembler: ContentAssembler[Refusal] = ContentAssembler(self._admit, session.broker_unfinished)
+        self.reopening: Reopening | None = None
+        self._held_close = b""
+        self._close_at = 0.0
         self.accepting = self.hearing = self.taking = False
         self.storing: Storing | None = None
-        self.getting: Getting | None = None
-        session.measures.channels += 1
-        self.enter(state)
 
     def tell_client(self, payload: bytes) -> None:
         """A method to the client."""
@@ -138,142 +121,155 @@ class RelayedChannel:
 
     # Life
 
-    def enter(self, state: ChannelState) -> None:
+    def happens(
+        self, happened: ChannelInput, payload: bytes = b"", *, frame_type: int = METHOD, upstream: bytes = b""
+    ) -> ChannelAction:
+        """Do what the table says.
+
+        Args:
+            happened: the input.
+            payload: of the frame that it came by; where the agent closes, of what the client is told.
+            frame_type: of the frame.
+            upstream: where the agent closes, payload of what the broker is told.
+
+        Raises:
+            AmqpFault: it has no place in this state.
+        """
+        state, action = step(self.state, happened)
+        of_broker = is_of_broker(happened)
+        tell_sender = self.tell_upstream if of_broker else self.tell_client
+        tell_other = self.tell_client if of_broker else self.tell_upstream
+        match action:
+            case _A.TAKE:
+                raise AssertionError("what is worked on does not come by the table")
+            case _A.DISCARD:
+                pass
+            case _A.RELAY:
+                tell_other(payload)
+            case _A.ANSWER:
+                tell_sender(CLOSE_OK_PAYLOAD)
+            case _A.RELAY_AND_ANSWER:
+                tell_other(payload)
+                tell_sender(CLOSE_OK_PAYLOAD)
+            case _A.ANSWER_BOTH:
+                tell_sender(CLOSE_OK_PAYLOAD)
+                tell_other(CLOSE_OK_PAYLOAD)
+            case _A.CLOSE_BOTH:
+                self.tell_client(payload)
+                self.tell_upstream(upstream)
+            case _A.HOLD_CLOSE:
+                self._held_close = payload
+                self._close_at = self.session.started + self.session.limits.hand_over_seconds
+            case _A.RELEASE_CLOSE:
+                self.outcomes.end()
+                self.tell_upstream(self._held_close)
+            case _A.HOLD:
+                self._hold((frame_type, self.number, payload))
+            case _A.RELEASE:
+                self._release()
+            case _:
+                assert_never(action)
+        if state is not self.state:
+            self._enter(state)
+        return action
+
+    def _enter(self, state: ChannelState) -> None:
         """The channel is in another state of its life."""
         self.state = state
-        self.accepting = state is _S.OPEN or state is _S.OPENING
+        self.accepting = takes(state, _I.CLIENT_FRAME)
         if not self.accepting:
             self._wait_no_longer()
-        self.taking = self.accepting and self.storing is None
-        self.hearing = state is _S.OPEN and self.getting is None
-        if not self.accepting:
-            self.publishing.assembler.reset()
+            self.publishes.assembler.reset()
             self.deliveries.stop()
-            if state is not _S.CLOSING_BY_CLIENT:
-                self._forget()
+            self.staying.clear()
+        self.taking = self.accepting and self.storing is None
+        self.hearing = takes(state, _I.BROKER_FRAME) and not self.gets.is_fetching
+        if not self.accepting and not self.hearing:
+            self._forget()
 
     def _forget(self) -> None:
-        self.publishing.end()
-        self.deliveries.end()
+        self.publishes.end()
+        self.deliveries.stop()
+        self.outcomes.end()
         self.requests.clear()
         self.assembler.reset()
 
     def leave(self) -> None:
-        """The channel is over."""
+        """The channel is over; what was sent ahead for its next opening is taken in by that."""
         self.stop()
+        if self.reopening is not None:
+            self.reopening.over()
         self._forget()
-        self.session.measures.channels -= 1
 
     def stop(self) -> None:
         """The connection ends: nothing more comes from either side."""
         self.accepting = self.hearing = self.taking = False
         self._wait_no_longer()
         self.deliveries.stop()
+        self.staying.clear()
 
     def close(self, fault: ClientFault) -> None:
         """The agent ends the channel; whatever waits for the end of this read goes first."""
-        state, action = step(self.state, _I.AGENT_CLOSE)
-        if action is _A.DISCARD:
-            return
-        self.session.log(
-            "warning", "channel_closed", {"channel": self.number, "code": int(fault.code), "text": fault.text}
-        )
         close = ChannelClose(
             reply_code=fault.code, reply_text=fault.reply_text, class_id=fault.class_id, method_id=fault.method_id
         )
-        self.enter(state)
-        self.tell_client(close.encode())
+        text = shorten(f"the agent closed it towards its client: {fault}")
+        upstream = ChannelClose(reply_code=ReplyCode.SUCCESS, reply_text=text)
+        action = self.happens(_I.AGENT_CLOSE, close.encode(), upstream=upstream.encode())
         if action is _A.CLOSE_BOTH:
-            text = shorten(f"the agent closed it towards its client: {fault}")
-            self.tell_upstream(ChannelClose(reply_code=ReplyCode.SUCCESS, reply_text=text).encode())
-
-    def client_opens_or_closes(self, payload: bytes, happened: ChannelInput) -> None:
-        """The client's channel.open, close or close-ok, or any frame while the channel is not open.
-
-        Raises:
-            ClientFault: it has no place in this state.
-        """
-        state, action = step(self.state, happened)
-        if action is _A.RELAY and happened is _I.CLIENT_CLOSE and self.deliveries.handing:
-            self.held_close = payload
-            self.close_at = self.session.started + HAND_OVER_SECONDS
-        elif action is _A.RELAY:
-            self.tell_upstream(payload)
-        elif action is _A.ANSWER:
-            self.tell_client(CLOSE_OK_PAYLOAD)
-        elif action is _A.HOLD:
-            self.held_open = payload
-        if state is not self.state:
-            self.enter(state)
-
-    def broker_opens_or_closes(self, payload: bytes, happened: ChannelInput) -> None:
-        """The broker's channel.open-ok, close or close-ok, or any frame that is thrown away.
-
-        Raises:
-            BrokerFault: it has no place in this state.
-        """
-        state, action = step(self.state, happened)
-        if self.held_close is not None and happened is _I.BROKER_CLOSE:
-            self.tell_upstream(CLOSE_OK_PAYLOAD)  # our close has not left: it is over on both legs
-            self.tell_client(CLOSE_OK_PAYLOAD)
-            state = _S.CLOSED
-        elif action is _A.RELAY:
-            self.tell_client(payload)
-        elif action is _A.RELAY_AND_ANSWER:
-            self.tell_client(payload)
-            self.tell_upstream(CLOSE_OK_PAYLOAD)
-        elif action is _A.ANSWER:
-            self.tell_upstream(CLOSE_OK_PAYLOAD)
-        if state is not self.state:
-            self.enter(state)
+            about = {"channel": self.number, "code": int(fault.code), "text": fault.text}
+            self.session.log("warning", "channel_closed", about)
 
     def close_if_handed_over(self) -> None:
-        """Pass on the client's close when no hand-over is under way, or after two seconds."""
-        if self.held_close is not None and (not self.deliveries.handing or self.session.started >= self.close_at):
-            payload, self.held_close = self.held_close, None
-            self.deliveries.end()
-            self.tell_upstream(payload)
+        """The client's close waits no longer when no hand-over is under way, or after two seconds."""
+        if not self.outcomes.handing or self.session.started >= self._close_at:
+            self.happens(_I.HANDED_OVER)
 
     def handed_over(self, upstream_tag: int) -> None:
         """A delivery of this opening is among the dead letters."""
-        if self.accepting or self.held_close is not None:
-            self.deliveries.handed_over(upstream_tag)
-            self.close_if_handed_over()
+        self.outcomes.handed_over(upstream_tag)
+        self.close_if_handed_over()
 
-    # From the client
-
-    def published(self, content: Content[Refusal]) -> None:
-        """The last frame of a publish has come.
-
-        Raises:
-            AmqpFault: its header is malformed.
-        """
-        decision = self.publishing.decide(content)
-        if isinstance(decision, ToStore):
-            self._store(content, decision)
+    def _hold(self, frame: Frame) -> None:
+        if self.reopening is None:
+            self.reopening = Reopening(self.session, frame[2])
         else:
-            self.session.decided.append((self, content, decision))
+            self.reopening.behind(frame)
 
-    def refused(self, content: Content[Refusal], refusal: Refusal) -> None:
-        """A publish is refused."""
-        fault = self.publishing.refuse(content, refusal)
-        if fault is not None and self.session.refusing is None:
-            self.close(fault)
+    def _release(self) -> None:
+        """The broker's close-ok has come: the open that waited for it begins anew, and what came behind it."""
+        reopening = self.reopening
+        self.leave()
+        self._begin()
+        if reopening is not None:
+            self.tell_upstream(reopening.opened)
+            if reopening.frames:
+                self.session.from_client.append(reopening.frames)
 
     # What waits for the object store
 
-    def _store(self, content: Content[Refusal], to_store: ToStore) -> None:
-        self.storing = Storing(self.session, content, to_store)
+    def store(self, whole: Whole, to_store: ToStore) -> None:
+        """The body of a publish is to go to the object store; what comes behind it waits."""
+        self.storing = Storing(self.session, whole, to_store)
         self.taking = False
-        opening = Opening(self.number, self.opening)
-        self.session.effects.append(StoreObject(opening, to_store.object, to_store.approved.body))
 
-    def stored(self, decide: Callable[[ToStore], Approved | Refusal]) -> None:
-        """The body is in the store, or cannot be: the publish goes on, then what waits behind it."""
+    def send_to_store(self) -> None:
+        """It goes there, if the channel is still open."""
+        if self.storing is not None:
+            to_store, opening = self.storing.to_store, Opening(self.number, self.opening)
+            self.session.effects.append(StoreObject(opening, to_store.object, to_store.approved.body))
+
+    def stored(self, decide: Callable[[ToStore], Approved | Refusal]) -> list[tuple[Whole, Decision | None]]:
+        """The body is in the store, or cannot be: the publish goes on, then what waits behind it.
+
+        Returns:
+            Publishes that are to be carried out now, with what is decided of them already.
+        """
         storing = self.storing
-        if storing is not None:
-            self.session.decided.append((self, storing.content, decide(storing.to_store)))
-            self._store_no_longer(storing)
+        if storing is None:
+            return []
+        self._store_no_longer(storing)
+        return [(storing.whole, decide(storing.to_store)), *storing.publishes]
 
     def _store_no_longer(self, storing: Storing) -> None:
         self.storing = None
@@ -282,48 +278,11 @@ class RelayedChannel:
         if storing.frames:
             self.session.from_client.append(storing.frames)
 
-    def get_fetched(self, fetched: Fetched | None) -> None:
-        """What the store holds for the answer to a get; None: it did not answer."""
-        getting = self.getting
-        if getting is None:
-            return
-        self.getting = None
-        self.hearing = self.state is _S.OPEN
-        request, get = getting.request, getting.request.about
-        if isinstance(get, Get):
-            shown = self.deliveries.got_fetched(getting.method, getting.got, get, getting.delivery, fetched)
-            self._answer(request, get, shown=bool(shown), again=fetched is not None)
-        self.session.from_upstream.append(getting.frames)
-
     def _wait_no_longer(self) -> None:
         """The channel is no longer open: what waits is taken in, as anything that comes then."""
         if self.storing is not None:
             self._store_no_longer(self.storing)
-        self._get_no_longer()
-
-    def _get_no_longer(self) -> None:
-        getting, self.getting = self.getting, None
-        if getting is not None:
-            self.session.from_upstream.append(getting.frames)
-            get = getting.request.about
-            if isinstance(get, Get):
-                self.deliveries.got_lost(getting.got, get, getting.delivery)
-
-    def hear_later(self, frame: Frame) -> bool:
-        """Whether a frame of the broker has to wait; its close ends the wait."""
-        getting = self.getting
-        if getting is None:
-            return False
-        getting.frames.append(frame)
-        if frame[0] == METHOD and frame[2][:4] == CLOSE:
-            self._get_no_longer()
-            self.hearing = self.state is _S.OPEN
-        return True
-
-    def flush(self) -> None:
-        """Carry out what was decided: no other method may overtake it."""
-        if self.session.decided:
-            seal_and_send(self.session)
+        self.gets.stop()
 
     # From the broker
 
@@ -331,96 +290,89 @@ class RelayedChannel:
         if method[:4] == RETURN:
             return None
         self.session.measures.sizes["deliver"].observe(header.body_size)
-        if header.body_size > self.session.max_delivery_bytes:
+        if header.body_size > self.session.filters.inbound.largest_body:
             return Refusal(ReplyCode.CONTENT_TOO_LARGE, Undelivered.OVERSIZE, "")
         return None
 
-    def arrived(self, content: Content[Refusal]) -> None:
-        """The last frame of a content of the broker has come.
+    def got(self, content: Content[Refusal]) -> None:
+        """The broker answers a get with a message.
 
         Raises:
-            AmqpFault: it has no place here.
+            BrokerFault: nothing was asked for, or its tag does not rise.
         """
-        method = content[0]
-        index = method[:4]
-        if index == DELIVER:
-            self._delivered(content, method, parse_deliver(method))
-        elif index == GET_OK:
-            self._got(content, method)
-        else:
-            self.publishing.returned(content)
+        self.gets.got(content, accepting=self.accepting)
+        self._hear()
 
-    def _delivered(self, content: Content[Refusal], method: bytes, deliver: Deliver) -> None:
-        consumer = self.consumers.of(deliver[0], self.requests)
-        if not self.accepting:
+    def hear_later(self, frame: Frame) -> bool:
+        """Whether a frame of the broker has to wait for an answer to a get; the broker's close ends the wait."""
+        if not self.gets.is_fetching:
+            return False
+        self.gets.behind(frame)
+        if broker_input(frame[0], frame[2]) is _I.BROKER_CLOSE:
+            self.gets.stop()
+            self._hear()
+        return True
+
+    def _hear(self) -> None:
+        self.hearing = takes(self.state, _I.BROKER_FRAME) and not self.gets.is_fetching
+
+    def awaits(self, upstream_tag: int) -> bool:
+        """Whether a delivery still waits for its object."""
+        return upstream_tag in self.deliveries.parked or self.gets.awaits(upstream_tag)
+
+    def fetched(self, upstream_tag: int, fetched: Fetched | None) -> None:
+        """What the object store holds for a delivery; None: it did not answer."""
+        if self.gets.awaits(upstream_tag):
+            self.gets.fetched(fetched)
+            self._hear()
+        elif fetched is not None:
+            self.deliveries.fetched(upstream_tag, fetched)
+
+    def note_idle(self, heard_since: float) -> None:
+        """Tell of consumers that could take more and get nothing.
+
+        Args:
+            heard_since: monotonic seconds, from when on the broker has been read.
+        """
+        deliveries, session = self.deliveries, self.session
+        if not self.accepting or deliveries.parked:
             return
-        if content[3] is not None:
-            self.deliveries.oversized(
-                deliver.delivery_tag, consumer.queue.text, content.header.body_size, consumer.no_ack
-            )
+        unsettled = self.outcomes.ledger.visible + self.outcomes.ledger.held
+        if self.prefetch and unsettled >= self.prefetch:
             return
-        delivery = _new(Delivery, (consumer.queue.text, deliver[3], deliver[4], deliver[2], content[1], content[2]))
-        self.deliveries.deliver(method, deliver, consumer, delivery)
+        for consumer in self.consumers.active:
+            if consumer.is_idle(session.started, unsettled, heard_since, session.limits.idle_seconds):
+                was_active = consumer.last is not None
+                session.filters.inbound.keeps_up(consumer.queue.text, session.epoch, was_active=was_active)
 
-    def _got(self, content: Content[Refusal], method: bytes) -> None:
-        got = parse_get_ok(method)
-        request = self.requests.find(GET_OK)
-        get = request.about
-        if not self.accepting or not isinstance(get, Get):
-            return
-        if content.refusal is not None:
-            self.deliveries.oversized(got.delivery_tag, get.queue.text, content.header.body_size, get.no_ack)
-        else:
-            delivery = Delivery(
-                get.queue.text, got.exchange, got.routing_key, got.redelivered, content.header, content.body
-            )
-            shown = self.deliveries.got(method, got, get, delivery)
-            if shown is None:
-                self.getting = Getting(request, method, got, delivery, [])
-                self.hearing = False
-                return
-            if shown:
-                self.requests.done(request, None)
-                return
-        self._answer(request, get, shown=False, again=True)
-
-    def _answer(self, request: Request, get: Get, *, shown: bool, again: bool) -> None:
-        """Whatever a get brought: the client has its answer, or the broker is asked again."""
-        if shown:
-            self.requests.done(request, None)
-        elif (
-            again
-            and len(self.requests) == 1  # others wait behind it: asked again, it would be answered after them
-            and get.attempts < GET_ATTEMPTS
-            and self.session.started - get.since < GET_SECONDS
-        ):
-            get.attempts += 1
-            self.tell_upstream(get.payload)
-        else:
-            self.requests.done(request, GetEmpty().encode())
-
-    def cancel_by_broker(self, tag: bytes, payload: bytes) -> None:
-        """The broker ends a subscription, because the queue is gone or has moved."""
+    def cancel(self, tag: bytes) -> Consumer | None:
+        """A subscription is over; whose it was, if anybody's."""
         consumer = self.consumers.cancelled(tag)
         if consumer is not None:
             self.deliveries.cancelled(consumer)
+        return consumer
+
+    # Queues that are away
+
+    def lost(self, consumer: Consumer) -> None:
+        """The client hears that the broker has ended a subscription, because its queue is gone or has moved."""
         if b"consumer_cancel_notify" in self.session.capabilities:
-            self.tell_client(payload)
-        elif consumer is not None:
+            self.tell_client(Cancel(consumer_tag=consumer.tag, no_wait=True).encode())
+        else:
             text = f"the broker cancelled the consumer of queue '{consumer.queue.text}'"
             self.close(ClientFault(ReplyCode.PRECONDITION_FAILED, text))
 
+    def queue_is_back(self, queue: str) -> None:
+        """Its consumers go on."""
+        if self.accepting:
+            self.staying.came_back(queue, self.prefetch)
 
-def unexpected(payload: bytes, fault: type[ClientFault] | type[BrokerFault], text: str) -> ClientFault | BrokerFault:
-    """COMMAND_INVALID for a method that its sender may not send there.
+    def queue_is_gone(self, queue: str) -> None:
+        """Its consumers are told."""
+        for consumer in self.staying.is_gone(queue):
+            self.lost(consumer)
 
-    Raises:
-        AmqpFault: NOT_IMPLEMENTED, no such method.
-    """
-    method = method_of(payload)
-    return fault(
-        ReplyCode.COMMAND_INVALID,
-        f"'{method.name}' {text}",
-        class_id=method.class_id,
-        method_id=method.method_id,
-    )
+    def stay_on(self) -> None:
+        """Consumers whose queue is back may go on now: time has gone by, or something was settled."""
+        if self.accepting and self.staying.due:
+            self.staying.go_on(self.prefetch)

@@ -1,4 +1,4 @@
-"""What becomes of the methods on an open channel that carry no message: one function each, in two tables.
+"""What becomes of the methods of a client on an open channel that carry no message: one function each, in a table.
 
 What is relayed leaves as the bytes it came as, once it was read without fault.
 """
@@ -9,14 +9,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from letrade_agent.amqp.basic import ACK, NACK, REJECT
-from letrade_agent.amqp.channel_commands import (
+from letrade_agent.amqp.channel import ChannelInput
+from letrade_agent.filters.decisions import Refusal
+from letrade_agent.filters.rulings import Absorbed
+from letrade_topo.amqp.basic import ACK, NACK, REJECT
+from letrade_topo.amqp.channel_commands import (
     AccessRequestOk,
     Cancel,
-    CancelOk,
     ConfirmSelect,
     Consume,
-    ConsumeOk,
     Flow,
     FlowOk,
     Get,
@@ -25,25 +26,22 @@ from letrade_agent.amqp.channel_commands import (
     RecoverAsync,
     RecoverOk,
 )
-from letrade_agent.amqp.command import Command
-from letrade_agent.amqp.commands import parse_command
-from letrade_agent.amqp.faults import BrokerFault, ClientFault, ReplyCode, Scope
-from letrade_agent.amqp.methods import BY_INDEX, BY_NAME, Method
-from letrade_agent.amqp.topology_commands import QueueDeclare, QueueDeclareOk
-from letrade_agent.filters.verdicts import Absorbed, Refusal
+from letrade_topo.amqp.command import Command
+from letrade_topo.amqp.commands import parse_command
+from letrade_topo.amqp.faults import ClientFault, FaultScope, ReplyCode
+from letrade_topo.amqp.frames import METHOD
+from letrade_topo.amqp.methods import BY_INDEX, BY_NAME, Method
+from letrade_topo.amqp.topology_commands import QueueDeclare, QueueDeclareOk
 
-from . import requests
-from .channel import RelayedChannel, broker_input, client_input, unexpected
-from .requests import ANSWERS, REPLIES, Consumer, QueueName, Request
-
-DEFAULT_PREFETCH: Final = 50
-"""For a client that consumes with acknowledgement and sets none: what is unacknowledged has to be bounded."""
+from .channel import RelayedChannel
+from .inputs import client_input, unexpected
+from .requests import REPLIES, Consumer, QueueName, Request
 
 Handler = Callable[[RelayedChannel, bytes], None]
 AnyCommand = TypeVar("AnyCommand", bound=Command)
 
+_EACH_CONSUMER: Final = "a prefetch for the whole channel counts for each consumer: its queues know no other"
 _QOS_OK: Final = BY_NAME["basic.qos-ok"].index
-_DEFAULT_QOS: Final = Qos(prefetch_count=DEFAULT_PREFETCH).encode()
 
 
 def _index(name: str) -> bytes:
@@ -58,41 +56,39 @@ def _waives_answer(command: Command) -> bool:
     return bool(getattr(command, "no_wait", False))
 
 
-def _fault(method: Method, code: ReplyCode, text: str, scope: Scope | None = None) -> ClientFault:
+def _fault(method: Method, code: ReplyCode, text: str, scope: FaultScope | None = None) -> ClientFault:
     return ClientFault(code, text, class_id=method.class_id, method_id=method.method_id, scope=scope)
 
 
-# From the client
-
-
-def from_client(channel: RelayedChannel, payload: bytes) -> None:
+def carry_out(channel: RelayedChannel, payload: bytes) -> None:
     """A method of the client on a channel that is open, but for basic.publish.
 
     Raises:
         AmqpFault: it breaks the protocol, or a rule says no.
     """
-    channel.publishing.assembler.method(payload, has_content=False)
-    channel.flush()
-    if not channel.accepting:
-        return  # a refusal has just closed it
     index = payload[:4]
     handler = FROM_CLIENT.get(index)
     if handler is not None:
         handler(channel, payload)
         return
-    happened = client_input(index)
-    if happened is client_input(b""):
+    happened = client_input(METHOD, index)
+    if happened is ChannelInput.CLIENT_FRAME:
         raise unexpected(payload, ClientFault, "is not for a client to send on a channel")
     parse_command(payload)
-    channel.client_opens_or_closes(payload, happened)
+    channel.happens(happened, payload)
+    channel.close_if_handed_over()  # the close goes on at once, unless deliveries have to be handed over before
 
 
 def _acknowledge(channel: RelayedChannel, payload: bytes) -> None:
     channel.settlements.acknowledge(payload)
+    if channel.staying.due:
+        channel.stay_on()
 
 
 def _reject(channel: RelayedChannel, payload: bytes) -> None:
     channel.settlements.reject(payload)
+    if channel.staying.due:
+        channel.stay_on()
 
 
 def _ruled(channel: RelayedChannel, payload: bytes) -> None:
@@ -113,7 +109,7 @@ def _decide(channel: RelayedChannel, payload: bytes, command: Command) -> None:
         asked = command
     ruling = channel.session.filters.declares.rule(asked)
     if isinstance(ruling, Refusal):
-        raise _fault(method, ruling.code, ruling.text, Scope.CHANNEL)
+        raise _fault(method, ruling.code, ruling.text, FaultScope.CHANNEL)
     waived = _waives_answer(command)
     if isinstance(command, QueueDeclare):
         name = channel.last_queue = QueueName(command.queue)
@@ -123,6 +119,8 @@ def _decide(channel: RelayedChannel, payload: bytes, command: Command) -> None:
         replaced = ruling.replacement
         if isinstance(replaced, QueueDeclare) and name is not None:
             name.name = replaced.queue  # the client may mean it by its next command, before there is an answer
+            if channel.staying.answers(replaced, name, 0):
+                return
         channel.tell_upstream(replaced.encode())
         reply = REPLIES.get(replaced.method.index)
         if reply is not None and not _waives_answer(replaced):
@@ -146,10 +144,12 @@ def _pass(channel: RelayedChannel, payload: bytes, command: Command, name: Queue
     if isinstance(command, Consume) and name is not None:
         _consume(channel, payload, command, name)
         return
+    if name is not None and channel.staying.answers(command, name, 0):
+        return
     if isinstance(command, Get) and name is not None:
-        get = requests.Get(payload, name, command.no_ack, channel.session.started)
-        channel.tell_upstream(payload)
-        channel.requests.sent(Request(REPLIES[payload[:4]], get))
+        if channel.staying.finds_nothing(name):
+            return
+        channel.gets.ask(payload, name, no_ack=command.no_ack)
         return
     channel.tell_upstream(payload)
     if not waived:
@@ -157,11 +157,13 @@ def _pass(channel: RelayedChannel, payload: bytes, command: Command, name: Queue
 
 
 def _consume(channel: RelayedChannel, payload: bytes, command: Consume, name: QueueName) -> None:
-    if not command.no_ack and not channel.prefetch_known:
-        channel.prefetch_known = True
-        channel.tell_upstream(_DEFAULT_QOS)
+    if not command.no_ack and channel.prefetch is None:
+        channel.prefetch = channel.session.limits.prefetch
+        channel.tell_upstream(Qos(prefetch_count=channel.prefetch).encode())
         channel.requests.sent(Request(_QOS_OK, swallow=True))
-    consumer = Consumer(command.consumer_tag, name, command.no_ack)
+    if channel.staying.answers(command, name, channel.prefetch or 0):
+        return
+    consumer = Consumer(command, name, channel.prefetch or 0, channel.session.started)
     channel.consumers.asked(consumer, command.no_wait)
     channel.tell_upstream(payload)
     if not command.no_wait:
@@ -169,25 +171,27 @@ def _consume(channel: RelayedChannel, payload: bytes, command: Consume, name: Qu
 
 
 def _qos(channel: RelayedChannel, payload: bytes) -> None:
-    _read(Qos, payload)
-    channel.prefetch_known = True
+    command = _read(Qos, payload)
+    ruling = channel.session.filters.declares.rule(command)
+    if isinstance(ruling, Absorbed) and ruling.replacement is not None:
+        payload = ruling.replacement.encode()
+        if channel.prefetch is None:
+            about = {"channel": channel.number, "text": _EACH_CONSUMER}
+            channel.session.log("info", "prefetch_for_each_consumer", about)
+    channel.prefetch = command.prefetch_count
     channel.tell_upstream(payload)
     channel.requests.sent(Request(_QOS_OK))
 
 
 def _cancel(channel: RelayedChannel, payload: bytes) -> None:
     command = _read(Cancel, payload)
+    if channel.staying.cancelled(command):
+        return
     channel.tell_upstream(payload)
     if command.no_wait:
-        _cancelled(channel, command.consumer_tag)
+        channel.cancel(command.consumer_tag)
     else:
         channel.requests.sent(Request(REPLIES[payload[:4]]))
-
-
-def _cancelled(channel: RelayedChannel, tag: bytes) -> None:
-    consumer = channel.consumers.cancelled(tag)
-    if consumer is not None:
-        channel.deliveries.cancelled(consumer)
 
 
 def _recover(channel: RelayedChannel, payload: bytes) -> None:
@@ -201,7 +205,7 @@ def _recover_async(channel: RelayedChannel, payload: bytes) -> None:
 
 def _confirm_select(channel: RelayedChannel, payload: bytes) -> None:
     command = _read(ConfirmSelect, payload)
-    channel.publishing.confirms.select()
+    channel.publishes.confirms.select()
     channel.tell_upstream(payload)
     if not command.no_wait:
         channel.requests.sent(Request(REPLIES[payload[:4]]))
@@ -224,7 +228,7 @@ def _access_request(channel: RelayedChannel, payload: bytes) -> None:
 
 def _transaction(channel: RelayedChannel, payload: bytes) -> None:
     text = "the agent does not relay transactions; use publisher confirms (confirm.select)"
-    raise _fault(BY_INDEX[payload[:4]], ReplyCode.NOT_IMPLEMENTED, text, Scope.CHANNEL)
+    raise _fault(BY_INDEX[payload[:4]], ReplyCode.NOT_IMPLEMENTED, text, FaultScope.CHANNEL)
 
 
 _RULED: Final = (
@@ -249,58 +253,3 @@ FROM_CLIENT: Final[dict[bytes, Handler]] = {
     _index("tx.commit"): _transaction,
     _index("tx.rollback"): _transaction,
 }
-
-# From the broker
-
-
-def from_broker(channel: RelayedChannel, payload: bytes) -> None:
-    """A method of the broker on an open channel, or on one that the client is closing; none with content.
-
-    Raises:
-        AmqpFault: it breaks the protocol.
-    """
-    channel.assembler.method(payload, has_content=False)
-    index = payload[:4]
-    if index in (ACK, NACK):
-        channel.publishing.confirmed(payload)
-    elif index == _CANCEL:
-        channel.cancel_by_broker(_read(Cancel, payload).consumer_tag, payload)
-    elif index in _RELAYED:
-        parse_command(payload)
-        channel.tell_client(payload)
-    elif index in ANSWERS:
-        _answered(channel, payload, index)
-    elif index == _GET_EMPTY:
-        parse_command(payload)
-        channel.requests.done(channel.requests.find(_GET_OK), payload)
-    elif broker_input(index) is broker_input(b""):
-        raise unexpected(payload, BrokerFault, "is not for a broker to send on a channel")
-    else:
-        parse_command(payload)
-        channel.broker_opens_or_closes(payload, broker_input(index))
-
-
-_CANCEL: Final = _index("basic.cancel")
-_GET_OK: Final = _index("basic.get-ok")
-_GET_EMPTY: Final = _index("basic.get-empty")
-_RELAYED: Final = frozenset((_index("channel.flow"),))
-
-
-def _answered(channel: RelayedChannel, payload: bytes, index: bytes) -> None:
-    if index in _CHANNEL_ANSWERS:
-        channel.broker_opens_or_closes(payload, broker_input(index))
-        return
-    answer = parse_command(payload)
-    tag = answer.consumer_tag if isinstance(answer, ConsumeOk) else b""
-    request = channel.requests.find(index, tag)
-    about = request.about
-    if isinstance(answer, QueueDeclareOk) and isinstance(about, QueueName):
-        about.name = answer.queue
-    elif isinstance(answer, ConsumeOk) and isinstance(about, Consumer):
-        channel.consumers.subscribed(about, answer.consumer_tag)
-    elif isinstance(answer, CancelOk):
-        _cancelled(channel, answer.consumer_tag)
-    channel.requests.done(request, payload)
-
-
-_CHANNEL_ANSWERS: Final = frozenset((_index("channel.open-ok"), _index("channel.close-ok")))

@@ -1,21 +1,20 @@
 """The whole of one relayed connection: its channels, its faults and its end.
 
-What comes in is in `relay` and `off_channel`; what ends it, from whatever cause, is here.
+What comes in is in `publishing` and `delivering`; what ends it, from whatever cause, is here.
 """
 
 from __future__ import annotations
 
-from letrade_agent.amqp.channel import ChannelState
-from letrade_agent.amqp.faults import AmqpFault, BrokerFault, ClientFault, ReplyCode, Scope
+from letrade_agent.amqp.channel import ChannelInput, ChannelState
+from letrade_topo.amqp.faults import AmqpFault, BrokerFault, ClientFault, FaultScope, ReplyCode
 
-from .channel import HAND_OVER_SECONDS, RelayedChannel
+from .channel import RelayedChannel
 from .effects import Opening, Ticket
 from .ending import Ending, agent_close
-from .publishing import seal_and_send
 from .session import Session
 
 
-class Connection:
+class RelayedConnection:
     """The state of one relayed connection.
 
     Attributes:
@@ -40,18 +39,29 @@ class Connection:
         channel = self.channels.get(whose.channel)
         return channel if channel is not None and channel.opening == whose.opening else None
 
-    def remove_if_closed(self, channel: RelayedChannel) -> None:
-        """A channel that has closed frees its number; an open that waited for that goes on."""
-        number = channel.number
-        if self.channels.get(number) is not channel:
+    def happens(self, number: int, happened: ChannelInput, frame_type: int, payload: bytes) -> None:
+        """A frame on a channel that is not open, or is opened by it.
+
+        Raises:
+            AmqpFault: it has no place there.
+        """
+        channel = self.channels.get(number)
+        if channel is not None:
+            channel.happens(happened, payload, frame_type=frame_type)
+            self.remove_if_closed(channel)
             return
-        if channel.state is ChannelState.CLOSED:
+        channel = RelayedChannel(self.session, number)
+        channel.happens(happened, payload, frame_type=frame_type)
+        if channel.state is not ChannelState.CLOSED:
+            self.channels[number] = channel
+            self.session.measures.channels += 1
+
+    def remove_if_closed(self, channel: RelayedChannel) -> None:
+        """A channel that has closed frees its number."""
+        if channel.state is ChannelState.CLOSED and self.channels.get(channel.number) is channel:
             channel.leave()
-            del self.channels[number]
-        elif channel.state is ChannelState.OPENING and channel.held_open is not None:
-            channel.leave()  # the broker's close-ok has come: the open that waited for it begins another channel
-            self.channels[number] = RelayedChannel(self.session, number, ChannelState.OPENING)
-            self.session.tell_upstream(number, channel.held_open)
+            del self.channels[channel.number]
+            self.session.measures.channels -= 1
 
     def examine_again(self) -> None:
         """Ask for everything that is kept."""
@@ -64,24 +74,16 @@ class Connection:
         """All channels are over."""
         for channel in self.channels.values():
             channel.leave()
+        self.session.measures.channels -= len(self.channels)
         self.channels.clear()
 
-    def flush(self) -> None:
-        """Carry out what was decided on publishes."""
-        if self.session.decided:
-            try:
-                seal_and_send(self.session)
-            except AmqpFault as fault:
-                self.fault_of_client(0, fault)
-
     def fault_of_client(self, number: int, fault: AmqpFault) -> None:
-        """What the client did wrong ends its channel or the connection; what it sent before is carried out first."""
-        self.flush()
+        """What the client did wrong ends its channel or the connection; what it sent before has been carried out."""
         if isinstance(fault, BrokerFault):
             self.fault_of_broker(fault)
             return
         channel = self.channels.get(number)
-        if fault.scope is Scope.CHANNEL and channel is not None:
+        if fault.scope is FaultScope.CHANNEL and channel is not None:
             channel.close(_client_fault(fault))
             return
         self._log_fault("client_fault", fault)
@@ -108,7 +110,7 @@ class Connection:
         """The connection ends: nothing more is relayed, and the broker's leg closes when hand-overs are done."""
         for channel in self.channels.values():
             channel.stop()
-        self.ending.hold_upstream_close(upstream_close, HAND_OVER_SECONDS)
+        self.ending.hold_upstream_close(upstream_close, self.session.limits.hand_over_seconds)
         self.after()
 
     def after(self) -> None:
@@ -120,7 +122,7 @@ class Connection:
         if self.drain is not None:
             self._drain_further(*self.drain)
         if ending.held_close is not None:
-            handing = any(channel.deliveries.handing for channel in self.channels.values())
+            handing = any(channel.outcomes.handing for channel in self.channels.values())
             if not handing or session.started >= ending.wait_until:
                 ending.send_upstream_close()
                 self.forget_channels()
@@ -129,7 +131,7 @@ class Connection:
             session.forget_hand_overs()
 
     def _drain_further(self, text: str, until: float) -> None:
-        unconfirmed = any(channel.publishing.confirms.unanswered for channel in self.channels.values())
+        unconfirmed = any(channel.publishes.confirms.unanswered for channel in self.channels.values())
         if (unconfirmed or self.session.storing) and self.session.started < until and not self.ending.cause:
             return
         self.drain = None

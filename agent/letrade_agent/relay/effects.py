@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from letrade_agent.filters.verdicts import DeadLetter
+from letrade_agent.filters.copies import DeadLetter
 from letrade_topo.messages.claim import Claim
 
 
@@ -70,6 +70,18 @@ class FetchObject(NamedTuple):
     may_wait: bool
 
 
+class AwaitQueue(NamedTuple):
+    """Find out whether a queue that is away comes back, then call `Relay.queue_is_back` or `Relay.queue_is_gone`.
+
+    Attributes:
+        queue: its name.
+        needs_sign: only if it is being migrated.
+    """
+
+    queue: str
+    needs_sign: bool
+
+
 class UpstreamBlocked(NamedTuple):
     """The broker blocked (or unblocked) this connection."""
 
@@ -89,4 +101,4 @@ class Ended(NamedTuple):
     text: str
 
 
-Effect: TypeAlias = HandOver | StoreObject | FetchObject | UpstreamBlocked | Ended
+Effect: TypeAlias = HandOver | StoreObject | FetchObject | AwaitQueue | UpstreamBlocked | Ended

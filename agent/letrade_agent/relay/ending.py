@@ -13,14 +13,11 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from letrade_agent.amqp.connection_commands import ConnectionClose, ConnectionCloseOk
-from letrade_agent.amqp.faults import AmqpFault, ReplyCode, shorten
+from letrade_topo.amqp.connection_commands import ConnectionClose, ConnectionCloseOk
+from letrade_topo.amqp.faults import AmqpFault, ReplyCode, shorten
 
 from .effects import Ended
 from .session import Session
-
-CLOSE_SECONDS: Final = 10.0
-"""How long a close-ok is awaited."""
 
 CLOSE_OK_PAYLOAD: Final = ConnectionCloseOk().encode()
 
@@ -63,7 +60,7 @@ class Ending:
         if not self.cause:
             self.cause = cause
             self._text = text
-            self._give_up_at = self._session.started + CLOSE_SECONDS
+            self._give_up_at = self._session.started + self._session.limits.close_seconds
             self._session.measures.disconnects[cause] += 1
 
     def close_client(self, fault: AmqpFault) -> None:

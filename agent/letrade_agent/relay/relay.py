@@ -13,30 +13,26 @@ direct reply-to share it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Container, Sequence
+from math import inf
 
-from letrade_agent.amqp.basic import ACK, DELIVER, PUBLISH
-from letrade_agent.amqp.faults import AmqpFault, ClientFault, ReplyCode, readable
-from letrade_agent.amqp.frames import BODY, HEADER, Frame
-from letrade_agent.filters.verdicts import Approved, Fetched, Filters, Refusal, ToStore
+from letrade_agent.filters.decisions import Approved, Refusal, ToStore
+from letrade_agent.filters.in_force import Filters
+from letrade_agent.filters.verdicts import Fetched
 from letrade_agent.filters.words import Word
+from letrade_agent.limits import DEFAULT_LIMITS, Limits
 from letrade_agent.log import Log
 from letrade_agent.measures import Measures
+from letrade_topo.amqp.faults import ClientFault, ReplyCode, readable
+from letrade_topo.amqp.frames import Frame
 
-from .connection import Connection
+from . import delivering, publishing
+from .connection import RelayedConnection
 from .effects import Effect, Opening, Ticket
 from .ending import agent_close
-from .off_channel import broker_frame, broker_method, client_frame, client_method, close_if_stored
-from .publishing import seal_and_send
+from .libraries import RefusalForm
 from .session import Session
 from .snapshot import ConnectionSnapshot, ConsumerSnapshot
-
-MAX_DELIVERY_BYTES: Final = 16 * 1024 * 1024
-"""RabbitMQ's own default for the largest message since 4.0. A larger delivery would not be published today."""
-
-DRAIN_SECONDS: Final = 2.0
-"""How long the end of a drain waits for the broker's confirms."""
 
 
 class Relay:
@@ -47,11 +43,13 @@ class Relay:
         measures: where to count.
         client_frame_max, upstream_frame_max: as tuned on each leg, in bytes; 0 for no limit.
         client_capabilities: names of the capabilities that the client says it has.
+        broker_counts_nacks: whether what the client gives back by nack counts towards the delivery limit of its queue.
+        refusal_form: what the client gets for a refused publish on a channel with confirms.
         now: seconds since the epoch.
         monotonic: seconds, for durations.
         log: takes level, event and details.
-        max_delivery_bytes: a delivery with a larger body is not taken into memory: it is rejected, so that the
-            broker moves it to its dead letters.
+        away: names of queues that are away, and come back as far as is known; changes by itself.
+        limits: of the agent.
     """
 
     __slots__ = ("_channels", "_connection", "_ending", "_session")
@@ -64,10 +62,13 @@ class Relay:
         client_frame_max: int,
         upstream_frame_max: int,
         client_capabilities: frozenset[bytes],
+        broker_counts_nacks: bool,
+        refusal_form: RefusalForm,
         now: Callable[[], float],
         monotonic: Callable[[], float],
         log: Log,
-        max_delivery_bytes: int = MAX_DELIVERY_BYTES,
+        away: Container[str] = frozenset(),
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self._session = Session(
             filters,
@@ -75,12 +76,15 @@ class Relay:
             client_frame_max=client_frame_max,
             upstream_frame_max=upstream_frame_max,
             client_capabilities=client_capabilities,
-            max_delivery_bytes=max_delivery_bytes,
+            broker_counts_nacks=broker_counts_nacks,
+            refusal_form=refusal_form,
+            away=away,
+            limits=limits,
             now=now,
             monotonic=monotonic,
             log=log,
         )
-        self._connection = Connection(self._session)
+        self._connection = RelayedConnection(self._session)
         self._ending = self._connection.ending
         self._channels = self._connection.channels
 
@@ -110,15 +114,15 @@ class Relay:
         """How much memory publishes take that are being stored, and what waits behind them."""
         return self._session.storing_bytes
 
+    @property
+    def unfinished_bytes(self) -> int:
+        """How much memory messages of the client take that have begun and not ended."""
+        return self._session.unfinished.bytes
+
     def awaits(self, ticket: Ticket) -> bool:
         """Whether a delivery still waits for its object."""
         channel = self._connection.channel_of(ticket)
-        if channel is None:
-            return False
-        getting = channel.getting
-        return ticket.upstream_tag in channel.deliveries.parked or (
-            getting is not None and getting.got.delivery_tag == ticket.upstream_tag
-        )
+        return channel is not None and ticket.upstream_tag is not None and channel.awaits(ticket.upstream_tag)
 
     def snapshot(self) -> ConnectionSnapshot:
         """What the connection looks like now."""
@@ -130,9 +134,9 @@ class Relay:
                 for channel in channels
                 for consumer in channel.consumers.active
             ),
-            unsettled=sum(channel.deliveries.ledger.visible for channel in channels),
-            unconfirmed=sum(channel.publishing.confirms.unanswered for channel in channels),
-            held=sum(channel.deliveries.ledger.held for channel in channels),
+            unsettled=sum(channel.outcomes.ledger.visible for channel in channels),
+            unconfirmed=sum(channel.publishes.confirms.unanswered for channel in channels),
+            held=sum(channel.outcomes.ledger.held for channel in channels),
             held_bytes=self._session.held_bytes,
             closing=bool(self._ending.cause),
         )
@@ -142,85 +146,39 @@ class Relay:
     def from_client(self, frames: Sequence[Frame]) -> None:
         """Frames of the client, in order."""
         self._session.begin()
-        self._take_from_client(frames)
+        publishing.take(self._connection, frames)
         self._finish()
-
-    def _take_from_client(self, frames: Sequence[Frame]) -> None:
-        session = self._session
-        known = self._channels.get
-        for frame_type, number, payload in frames:
-            try:
-                channel = known(number)
-                if channel is None or not channel.taking:
-                    client_frame(self._connection, frame_type, number, payload)
-                elif frame_type == BODY:
-                    content = channel.publishing.assembler.body(payload)
-                    if content is not None:
-                        channel.published(content)
-                elif frame_type == HEADER:
-                    content = channel.publishing.assembler.header(payload)
-                    if content is not None:
-                        channel.published(content)
-                elif payload[:4] == PUBLISH:
-                    channel.publishing.assembler.method(payload, has_content=True)
-                elif payload[:4] == ACK:
-                    channel.publishing.assembler.method(payload, has_content=False)
-                    if session.decided:
-                        seal_and_send(session)
-                    if channel.accepting:
-                        channel.settlements.acknowledge(payload)
-                else:
-                    client_method(self._connection, channel, payload)
-            except AmqpFault as fault:
-                self._connection.fault_of_client(number, fault)
-        self._connection.flush()
 
     def from_upstream(self, frames: Sequence[Frame]) -> None:
         """Frames of the broker, in order."""
         self._session.begin()
-        self._take_from_upstream(frames)
+        delivering.take(self._connection, frames)
         self._finish()
-
-    def _take_from_upstream(self, frames: Sequence[Frame]) -> None:
-        known = self._channels.get
-        for frame_type, number, payload in frames:
-            try:
-                channel = known(number)
-                if channel is None or not channel.hearing:
-                    broker_frame(self._connection, frame_type, number, payload)
-                elif frame_type == BODY:
-                    content = channel.assembler.body(payload)
-                    if content is not None:
-                        channel.arrived(content)
-                elif frame_type == HEADER:
-                    content = channel.assembler.header(payload)
-                    if content is not None:
-                        channel.arrived(content)
-                elif payload[:4] == DELIVER:
-                    channel.assembler.method(payload, has_content=True)
-                else:
-                    broker_method(self._connection, channel, payload)
-            except AmqpFault as fault:
-                self._connection.fault_of_broker(fault)
 
     def _finish(self) -> None:
         """The end of every call: first what waited for the object store and need not any more."""
         session = self._session
         while session.from_client or session.from_upstream:
             if session.from_client:
-                self._take_from_client(session.from_client.popleft())
+                publishing.take(self._connection, session.from_client.popleft())
             else:
-                self._take_from_upstream(session.from_upstream.popleft())
+                delivering.take(self._connection, session.from_upstream.popleft())
         if self._connection.waiting_close is not None:
-            close_if_stored(self._connection)
+            publishing.close_if_stored(self._connection)
         self._connection.after()
 
-    def tick(self) -> None:
-        """Once a second: kept deliveries are examined again, closes do not wait for ever."""
+    def tick(self, heard_since: float = inf) -> None:
+        """Once a second: kept deliveries are examined again, closes do not wait for ever, idle consumers are noted.
+
+        Args:
+            heard_since: monotonic seconds, from when on the broker has been read; infinite: it is not, or who knows.
+        """
         self._session.begin()
         self._connection.examine_again()
         for channel in tuple(self._channels.values()):
             channel.close_if_handed_over()
+            channel.note_idle(heard_since)
+            channel.stay_on()
         self._finish()
 
     def filters_changed(self) -> None:
@@ -251,10 +209,7 @@ class Relay:
 
     def _stored(self, opening: Opening, decide: Callable[[ToStore], Approved | Refusal]) -> None:
         self._session.begin()
-        channel = self._connection.channel_of(opening)
-        if channel is not None:
-            channel.stored(decide)
-            self._connection.flush()
+        publishing.stored(self._connection, opening, decide)
         self._finish()
 
     def fetched(self, ticket: Ticket, fetched: Fetched) -> None:
@@ -268,11 +223,8 @@ class Relay:
     def _fetched(self, ticket: Ticket, fetched: Fetched | None) -> None:
         self._session.begin()
         channel = self._connection.channel_of(ticket)
-        if channel is not None and self.awaits(ticket) and ticket.upstream_tag is not None:
-            if ticket.upstream_tag not in channel.deliveries.parked:
-                channel.get_fetched(fetched)
-            elif fetched is not None:
-                channel.deliveries.fetched(ticket.upstream_tag, fetched)
+        if channel is not None and ticket.upstream_tag is not None:
+            channel.fetched(ticket.upstream_tag, fetched)
         self._finish()
 
     def handed_over(self, ticket: Ticket) -> None:
@@ -282,6 +234,30 @@ class Relay:
         channel = self._connection.channel_of(ticket)
         if channel is not None and ticket.upstream_tag is not None:
             channel.handed_over(ticket.upstream_tag)
+        self._finish()
+
+    def queue_is_back(self, queue: str) -> None:
+        """A queue that was awaited is there again: its consumers go on."""
+        self._session.begin()
+        for channel in tuple(self._channels.values()):
+            channel.queue_is_back(queue)
+        self._finish()
+
+    def queue_is_gone(self, queue: str) -> None:
+        """A queue that was awaited does not come back: who has a consumer there is told."""
+        self._session.begin()
+        for channel in tuple(self._channels.values()):
+            channel.queue_is_gone(queue)
+        self._finish()
+
+    def give_up(self, text: str) -> None:
+        """The client takes more of the agent than it may: it is told so, and the connection ends.
+
+        Args:
+            text: what it has done, in words.
+        """
+        self._session.begin()
+        self._connection.fault_of_client(0, ClientFault(ReplyCode.RESOURCE_ERROR, text))
         self._finish()
 
     def client_gone(self, cause: str = "client_closed", text: str = "the client is gone") -> None:
@@ -306,10 +282,10 @@ class Relay:
         self._finish()
 
     def shut_down(self, text: str) -> None:
-        """The agent ends the connection. Publishes that are unconfirmed get their answer, for up to two seconds."""
+        """The agent ends the connection. Publishes that are unconfirmed get their answer, for a while."""
         self._session.begin()
         if self._connection.drain is None and not self._ending.cause:
-            self._connection.drain = (text, self._session.started + DRAIN_SECONDS)
+            self._connection.drain = (text, self._session.started + self._session.limits.drain_seconds)
             self._session.refusing = Refusal(ReplyCode.CONNECTION_FORCED, Word.DRAIN, text)
         self._finish()
 

@@ -7,11 +7,13 @@ its own account has an answer that the client never sees.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
-from letrade_agent.amqp.faults import BrokerFault, ReplyCode, readable
-from letrade_agent.amqp.methods import BY_NAME, TABLE, method_of
+from letrade_topo.amqp.channel_commands import Consume
+from letrade_topo.amqp.faults import BrokerFault, ReplyCode, readable
+from letrade_topo.amqp.methods import BY_NAME, TABLE, method_of
 
 REPLIES: Final = {
     method.index: BY_NAME[method.reply].index for method in TABLE if method.reply is not None and method.class_id != 10
@@ -20,8 +22,6 @@ REPLIES: Final = {
 
 ANSWERS: Final = frozenset(REPLIES.values())
 _CONSUME_OK: Final = BY_NAME["basic.consume-ok"].index
-
-_REMEMBERED_CONSUMERS: Final = 256
 
 
 class QueueName:
@@ -52,17 +52,42 @@ class Consumer:
         tag: as the client chose it, or the broker.
         queue: what it consumes.
         no_ack: whether deliveries are settled by being sent.
+        prefetch: how many it may have unsettled; 0: any number.
+        since: when it subscribed, in monotonic seconds.
+        last: when it last got a delivery; None: never.
     """
 
-    __slots__ = ("no_ack", "queue", "tag")
+    __slots__ = ("_asked", "last", "no_ack", "prefetch", "queue", "since", "tag")
 
-    def __init__(self, tag: bytes, queue: QueueName, no_ack: bool) -> None:
-        self.tag = tag
+    def __init__(self, asked: Consume, queue: QueueName, prefetch: int, since: float) -> None:
+        self._asked = asked
+        self.tag = asked.consumer_tag
         self.queue = queue
-        self.no_ack = no_ack
+        self.no_ack = asked.no_ack
+        self.prefetch = prefetch
+        self.since = since
+        self.last: float | None = None
+
+    @property
+    def asked(self) -> Consume:
+        """What the client asked for, with the name of the queue and the tag that it turned out to have."""
+        return replace(self._asked, queue=self.queue.name, consumer_tag=self.tag)
+
+    def is_idle(self, now: float, unsettled: int, heard_since: float, idle_seconds: float) -> bool:
+        """Whether it has got nothing for a while although it could take more.
+
+        Arguments:
+            now: monotonic seconds.
+            unsettled: of all consumers of the channel.
+            heard_since: monotonic seconds, from when on the broker has been read.
+            idle_seconds: what a while is.
+        """
+        has_room = self.no_ack or not self.prefetch or unsettled < self.prefetch
+        since = self.since if self.last is None else self.last
+        return has_room and now - max(since, heard_since) >= idle_seconds
 
 
-class Get:
+class PendingGet:
     """A basic.get that is not answered yet.
 
     Attributes:
@@ -98,7 +123,7 @@ class Request:
     def __init__(
         self,
         reply: bytes,
-        about: QueueName | Consumer | Get | None = None,
+        about: object = None,
         *,
         swallow: bool = False,
         local: bytes = b"",
@@ -171,17 +196,31 @@ class Requests:
         while unanswered and not unanswered[0].reply:
             self._tell_client(unanswered.popleft().local)
 
+    @property
+    def queues(self) -> Iterator[QueueName]:
+        """The queues that unanswered requests are about, oldest first."""
+        for request in self._unanswered:
+            if isinstance(request.about, QueueName):
+                yield request.about
+            elif isinstance(request.about, Consumer | PendingGet):
+                yield request.about.queue
+
     def clear(self) -> None:
         """The channel is over."""
         self._unanswered.clear()
 
 
 class Consumers:
-    """Who consumes what on one channel, by consumer tag."""
+    """Who consumes what on one channel, by consumer tag.
 
-    __slots__ = ("_active", "_cancelled")
+    Args:
+        remembered: cancelled ones, for deliveries that are still on their way.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_active", "_cancelled", "_remembered")
+
+    def __init__(self, remembered: int) -> None:
+        self._remembered = remembered
         self._active: dict[bytes, Consumer] = {}
         self._cancelled: OrderedDict[bytes, Consumer] = OrderedDict()
 
@@ -208,7 +247,7 @@ class Consumers:
         consumer = self._active.pop(tag, None)
         if consumer is not None:
             self._cancelled[tag] = consumer
-            if len(self._cancelled) > _REMEMBERED_CONSUMERS:
+            if len(self._cancelled) > self._remembered:
                 self._cancelled.popitem(last=False)
         return consumer
 

@@ -7,23 +7,21 @@ content, whoever writes.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Container
+from itertools import count
+from typing import Final
 
-from letrade_agent.amqp.content import Content
-from letrade_agent.amqp.faults import BrokerFault, ClientFault, ReplyCode
-from letrade_agent.amqp.frames import FRAME_OVERHEAD, Frame, encode_method
-from letrade_agent.filters.verdicts import Approved, Filters, Refusal
+from letrade_agent.filters.decisions import Refusal
+from letrade_agent.filters.in_force import Filters
+from letrade_agent.limits import Limits
 from letrade_agent.log import Log
 from letrade_agent.measures import Measures
+from letrade_topo.amqp.content import Unfinished
+from letrade_topo.amqp.faults import BrokerFault, ClientFault, ReplyCode
+from letrade_topo.amqp.frames import FRAME_OVERHEAD, Frame, encode_method
 
 from .effects import Effect, Ticket
-
-if TYPE_CHECKING:
-    from .channel import RelayedChannel
-
-Decided = tuple["RelayedChannel", Content[Refusal], Approved | Refusal]
-"""A publish that waits for the end of the client's read, where all are sealed at once."""
+from .libraries import RefusalForm
 
 WITHHELD_OVERHEAD: Final = 512
 """Bytes that a withheld delivery takes besides its header and body."""
@@ -33,20 +31,22 @@ class Session:
     """The shared state of one connection.
 
     Attributes:
-        filters, measures, capabilities (the client's), log: as given to the relay.
+        filters, measures, capabilities (the client's), broker_counts_nacks,
+            refusal_form, log: as given to the relay.
         client_frame_max, upstream_frame_max: in bytes, 0 resolved.
-        max_delivery_bytes: a delivery with a larger body is not taken into memory.
+        limits: of relayed connections.
+        unfinished, broker_unfinished: what is held of contents of the client and of the broker that have not ended.
         to_client, to_upstream: what is to be written.
         effects: what is to be done.
-        decided: publishes of this call, in order.
         started: monotonic seconds at the begin of this call.
         epoch: seconds since the epoch at the begin of this call.
         published, shown: messages forwarded in this call.
         openings: how many channels were opened.
         held_bytes: of withheld deliveries.
-        storing_bytes: of publishes that are being stored, and of what waits behind them.
-        storing: how many are being stored.
-        from_client, from_upstream: frames that waited for the object store and are to be taken in now.
+        storing_bytes: of publishes that are being stored, and of what waits behind them, or for a channel to close.
+        storing: how many are being stored, or wait so.
+        from_client, from_upstream: frames that waited and are to be taken in now.
+        away: names of queues that are away, and come back as far as is known.
         refusing: why every publish is refused, once the connection is to end; None before.
     """
 
@@ -55,21 +55,24 @@ class Session:
         "_handing_no_ack",
         "_monotonic",
         "_now",
+        "away",
+        "broker_counts_nacks",
+        "broker_unfinished",
         "capabilities",
         "client_frame_max",
         "client_room",
-        "decided",
         "effects",
         "epoch",
         "filters",
         "from_client",
         "from_upstream",
         "held_bytes",
+        "limits",
         "log",
-        "max_delivery_bytes",
         "measures",
         "openings",
         "published",
+        "refusal_form",
         "refusing",
         "shown",
         "started",
@@ -77,6 +80,7 @@ class Session:
         "storing_bytes",
         "to_client",
         "to_upstream",
+        "unfinished",
         "upstream_frame_max",
         "upstream_room",
     )
@@ -89,7 +93,10 @@ class Session:
         client_frame_max: int,
         upstream_frame_max: int,
         client_capabilities: frozenset[bytes],
-        max_delivery_bytes: int,
+        broker_counts_nacks: bool,
+        refusal_form: RefusalForm,
+        away: Container[str],
+        limits: Limits,
         now: Callable[[], float],
         monotonic: Callable[[], float],
         log: Log,
@@ -101,14 +108,18 @@ class Session:
         self.client_room = self.client_frame_max - FRAME_OVERHEAD
         self.upstream_room = self.upstream_frame_max - FRAME_OVERHEAD
         self.capabilities = client_capabilities
-        self.max_delivery_bytes = max_delivery_bytes
+        self.broker_counts_nacks = broker_counts_nacks
+        self.refusal_form = refusal_form
+        self.away = away
+        self.limits = limits.relay
+        self.unfinished = Unfinished(lambda: limits.unfinished_bytes + filters.outbound.largest_body)
+        self.broker_unfinished = Unfinished(lambda: limits.broker_unfinished_bytes)
         self.log = log
         self._now = now
         self._monotonic = monotonic
         self.to_client: list[bytes] = []
         self.to_upstream: list[bytes] = []
         self.effects: list[Effect] = []
-        self.decided: list[Decided] = []
         self.published = self.shown = self.openings = self.held_bytes = 0
         self.storing = self.storing_bytes = 0
         self.from_client: deque[list[Frame]] = deque()
@@ -118,6 +129,10 @@ class Session:
         self._handing_no_ack: deque[int] = deque()
         self.started = self.epoch = 0.0
         self.begin()
+
+    def number_delivery(self) -> int:
+        """A number for a delivery that is examined: no other of this agent has it."""
+        return next(_NUMBERS)
 
     def begin(self) -> None:
         """A call of the relay begins: what time it is."""
@@ -187,6 +202,9 @@ class Session:
         self._handing.clear()
         self._handing_no_ack.clear()
 
+
+_NUMBERS: Final = count(1)
+"""Of all connections: the memory against repeats is that of the agent."""
 
 _NO_LIMIT: Final = (1 << 32) - 1
 

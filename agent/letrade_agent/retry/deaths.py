@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from letrade_agent.amqp.faults import AmqpFault
-from letrade_agent.amqp.header_table import table_value
-from letrade_agent.amqp.properties import ContentHeader
-from letrade_agent.amqp.wire import array_values, long_string_value
 from letrade_agent.filters.words import Cause
+from letrade_topo.amqp.faults import AmqpFault
+from letrade_topo.amqp.header_table import table_value
+from letrade_topo.amqp.properties import ContentHeader
+from letrade_topo.amqp.wire import array_values, long_string_value
 
 _DEATHS: Final = b"x-death"
 

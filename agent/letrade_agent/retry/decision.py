@@ -3,7 +3,8 @@
 An attempt is counted by the hop token alone. Numbers never repeat: whoever remembers deliveries by their attempt
 would take a second one with the same number for a repeat, and drop it. So a message that an operator replays goes on
 counting, and begins its ladder anew: with `max_retries` 3 the numbers 0 to 3 are the first life, 4 (or whatever the
-operator's hop says) is the replay, and its retries are 5, 6 and 7.
+operator's hop says) is the replay, and its retries are 5, 6 and 7. A message that moves with its queue stays in the
+life that it is in.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def decide(case: Case) -> Decision:
 
 def _step(hop: HopClaims | None, max_retries: int) -> int:
     """How many of the ladder's delays are behind it in this life."""
-    if hop is None or hop.role is not HopRole.SELF:
+    if hop is None or hop.role is HopRole.REPLAY:
         return 0
     return hop.attempt % (max_retries + 1)
 
@@ -101,7 +102,7 @@ def _step(hop: HopClaims | None, max_retries: int) -> int:
 def _next_attempt(hop: HopClaims | None, max_retries: int) -> int:
     if hop is None:
         return 1
-    if hop.role is HopRole.SELF:
+    if hop.role is not HopRole.REPLAY:
         return hop.attempt + 1
     lives = -(-hop.attempt // (max_retries + 1))
     return lives * (max_retries + 1) + 1

@@ -10,22 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, Protocol
 
-from letrade_agent.amqp.basic import DELIVER, ack_frame, parse_deliver
-from letrade_agent.amqp.channel_commands import Cancel, ChannelClose, ChannelCloseOk, ChannelOpen, Consume, Qos
-from letrade_agent.amqp.content import Content, ContentAssembler
-from letrade_agent.amqp.faults import ReplyCode, readable
-from letrade_agent.amqp.frames import BODY, HEADER, METHOD, Frame
-from letrade_agent.amqp.methods import BY_NAME
+from letrade_agent.back_off import back_off
 from letrade_agent.filters.verdicts import Delivery
-from letrade_agent.proxy.back_off import back_off
-from letrade_agent.proxy.own import OwnConnection
-from letrade_agent.proxy.upstream import Upstream
+from letrade_agent.limits import RetryLimits
+from letrade_agent.upstream.own import OwnConnection
+from letrade_agent.upstream.upstream import Upstream
+from letrade_topo.amqp.basic import DELIVER, ack_frame, parse_deliver
+from letrade_topo.amqp.channel_commands import Cancel, ChannelClose, ChannelCloseOk, ChannelOpen, Consume, Qos
+from letrade_topo.amqp.content import Content, ContentAssembler
+from letrade_topo.amqp.faults import ReplyCode, readable
+from letrade_topo.amqp.frames import BODY, HEADER, METHOD, Frame
+from letrade_topo.amqp.methods import BY_NAME
 from letrade_topo.model.names import rejected_queue
-
-PREFETCH: Final = 64
-"""Messages of one queue that are unacknowledged at once."""
-FIRST_REOPEN_SECONDS: Final = 0.5
-LONGEST_REOPEN_SECONDS: Final = 10.0
 
 _CHANNEL_CLOSE: Final = BY_NAME["channel.close"].index
 _CHANNEL_CLOSE_OK: Final = BY_NAME["channel.close-ok"].index
@@ -33,7 +29,7 @@ _CANCEL: Final = BY_NAME["basic.cancel"].index
 _CONSUME_OK: Final = BY_NAME["basic.consume-ok"].index
 
 
-class Place(NamedTuple):
+class DeliveryPlace(NamedTuple):
     """Which delivery it is.
 
     Attributes:
@@ -50,7 +46,7 @@ class Place(NamedTuple):
 class Receives(Protocol):
     """Whoever takes rejected messages."""
 
-    def delivered(self, place: Place, delivery: Delivery) -> None:
+    def delivered(self, place: DeliveryPlace, delivery: Delivery) -> None:
         """A rejected message, with the queue that gave it up as its queue."""
 
     def taken_back(self, queue: str) -> None:
@@ -70,9 +66,13 @@ class Intake:
         connection: logged in.
         owner: takes the messages.
         monotonic: seconds.
+        limits: of the router.
     """
 
-    def __init__(self, connection: OwnConnection, owner: Receives, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, connection: OwnConnection, owner: Receives, monotonic: Callable[[], float], limits: RetryLimits
+    ) -> None:
+        self._limits = limits
         self._connection = connection
         self._owner = owner
         self._monotonic = monotonic
@@ -87,7 +87,7 @@ class Intake:
             UpstreamBroken: there is no connection to be had.
         """
         connection = await OwnConnection.open(upstream, f"retries via letrade-agent/{service}")
-        intake = cls(connection, owner, upstream.monotonic)
+        intake = cls(connection, owner, upstream.monotonic, upstream.limits.retry)
         connection.begin(intake._on_frame, intake._on_end, lambda: None)
         return intake
 
@@ -100,11 +100,11 @@ class Intake:
         for queue in wanted:
             if queue not in self._by_queue:
                 number = max(self._by_number, default=0) + 1  # never one that is still closing
-                source = _Source(queue, number, self._connection, self._owner, self._monotonic)
+                source = _Source(queue, number, self._connection, self._owner, self._monotonic, self._limits)
                 self._by_queue[queue] = self._by_number[number] = source
                 source.open()
 
-    def acknowledge(self, place: Place) -> None:
+    def acknowledge(self, place: DeliveryPlace) -> None:
         """The broker may forget a message; nothing is done if it was taken back meanwhile."""
         source = self._by_queue.get(place.queue)
         if source is not None and source.is_open and source.opening == place.opening:
@@ -149,7 +149,9 @@ class _Source:
         connection: OwnConnection,
         owner: Receives,
         monotonic: Callable[[], float],
+        limits: RetryLimits,
     ) -> None:
+        self._limits = limits
         self.queue: Final = queue
         self.number: Final = number
         self.opening = 0
@@ -171,7 +173,7 @@ class _Source:
         self._content.reset()
         send, number = self._connection.send, self.number
         send(number, ChannelOpen())
-        send(number, Qos(prefetch_count=PREFETCH))
+        send(number, Qos(prefetch_count=self._limits.prefetch))
         send(number, Consume(queue=rejected_queue(self.queue).encode(), consumer_tag=b"router"))
 
     def tick(self, now: float) -> None:
@@ -230,14 +232,14 @@ class _Source:
         delivery = Delivery(
             self.queue, deliver.exchange, deliver.routing_key, deliver.redelivered, content.header, content.body
         )
-        self._owner.delivered(Place(self.queue, self.opening, deliver.delivery_tag), delivery)
+        self._owner.delivered(DeliveryPlace(self.queue, self.opening, deliver.delivery_tag), delivery)
 
     def _lost(self, problem: str) -> None:
         self.is_open = False
         self._owner.taken_back(self.queue)
         if self._is_leaving:
             return
-        wait = back_off(FIRST_REOPEN_SECONDS, self._failures, LONGEST_REOPEN_SECONDS)
+        wait = back_off(self._limits.first_reopen_seconds, self._failures, self._limits.longest_reopen_seconds)
         self._failures += 1
         self._reopen_at = self._monotonic() + wait
         self._owner.unusable(self.queue, problem)

@@ -15,24 +15,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from letrade_agent.amqp.faults import AmqpFault, readable
-from letrade_agent.filters.verdicts import Copy, DeadLetter, Delivery, Held
+from letrade_agent.back_off import back_off
+from letrade_agent.filters.copies import Copy, DeadLetter, RetryCopy
+from letrade_agent.filters.verdicts import Delivery, Held
+from letrade_agent.hand_over.hand_overs import HandingOver, HandOvers
 from letrade_agent.log import Log
 from letrade_agent.measures import Measures
-from letrade_agent.proxy.back_off import back_off
-from letrade_agent.proxy.broken import UpstreamBroken, from_error
-from letrade_agent.proxy.hand_overs import HandingOver, HandOvers
-from letrade_agent.proxy.leg import LegLost
-from letrade_agent.proxy.upstream import Upstream
-from letrade_agent.retry.intake import Intake, Place
+from letrade_agent.retry.intake import DeliveryPlace, Intake
 from letrade_agent.retry.routing import Routing
+from letrade_agent.transport.leg import LegLost
+from letrade_agent.upstream.broken import UpstreamBroken, from_error
+from letrade_agent.upstream.upstream import Upstream
+from letrade_topo.amqp.faults import AmqpFault, readable
 
-FIRST_REDIAL_SECONDS: Final = 0.5
-LONGEST_REDIAL_SECONDS: Final = 10.0
 BEAT_SECONDS: Final = 0.5
 """Heartbeats of one second, the shortest there are, need two a second."""
-FINISH_SECONDS: Final = 2.0
-"""For the confirms of what is under way when it stops."""
 
 
 class _Taken:
@@ -50,7 +47,7 @@ class Router:
     """Routes the rejected messages of one service.
 
     Args:
-        upstream: where its connections come from.
+        upstream: where its connections come from, and the limits.
         routing: decides; replaced by `switch`.
         dead_letters: where dead letters are handed over; its owner ticks and closes it.
         service: for the names of its connections at the broker.
@@ -75,10 +72,17 @@ class Router:
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._upstream = upstream
+        self._limits = upstream.limits.retry
         self._routing = routing
         self._dead_letters = dead_letters
         self._retries = HandOvers(
-            upstream, service=service, what="retry copies", measures=measures, log=log, monotonic=monotonic
+            upstream,
+            service=service,
+            what="retry copies",
+            measures=measures,
+            log=log,
+            monotonic=monotonic,
+            limits=upstream.limits.hand_over,
         )
         self._service = service
         self._measures = measures
@@ -87,7 +91,7 @@ class Router:
         self._monotonic = monotonic
         self._jitter = jitter
         self._intake: Intake | None = None
-        self._taken: dict[Place, _Taken] = {}
+        self._taken: dict[DeliveryPlace, _Taken] = {}
         self._unusable: set[str] = set()
         self._is_failing = False
         self._is_stopping = False
@@ -163,7 +167,7 @@ class Router:
             intake.stop()
             self._note_idle()
             try:
-                async with asyncio.timeout(FINISH_SECONDS):
+                async with asyncio.timeout(self._limits.finish_seconds):
                     await self._idle.wait()
             except TimeoutError:
                 pass  # the broker has them, and the next router gets them
@@ -172,7 +176,7 @@ class Router:
 
     # What the intake says.
 
-    def delivered(self, place: Place, delivery: Delivery) -> None:
+    def delivered(self, place: DeliveryPlace, delivery: Delivery) -> None:
         """A rejected message."""
         taken = self._taken[place] = _Taken(delivery)
         self._idle.clear()
@@ -202,12 +206,13 @@ class Router:
 
     # Messages.
 
-    def _judge(self, place: Place, taken: _Taken) -> None:
+    def _judge(self, place: DeliveryPlace, taken: _Taken, largest_header: int | None = None) -> None:
         now, delivery = self._now(), taken.delivery
         may_hold = taken.held_until is None or now < taken.held_until
         try:
-            judged = self._routing.judge(delivery, now, may_hold=may_hold)
+            judged = self._routing.judge(delivery, now, may_hold=may_hold, largest_header=largest_header)
         except Exception as error:  # noqa: BLE001  # one message must not keep all others from being routed
+            self._measures.internal_errors["router"] += 1
             self._log("error", "this_is_a_bug", {"job": "routing", "queue": place.queue, "problem": repr(error)})
             return
         if isinstance(judged, Held):
@@ -215,9 +220,17 @@ class Router:
                 taken.held_until = now + judged.until_over
             return
         taken.held_until = None
-        taken.entry = self._of(judged).submit(judged, partial(self._handed_over, place))
+        confirmed, too_long = partial(self._handed_over, place), partial(self._too_long, place)
+        taken.entry = self._of(judged).submit(judged, confirmed, too_long if isinstance(judged, RetryCopy) else None)
 
-    def _handed_over(self, place: Place) -> None:
+    def _too_long(self, place: DeliveryPlace, largest_header: int) -> None:
+        """The connection that its copy is for has smaller frames than the one that it came over."""
+        taken = self._taken.get(place)
+        if taken is not None:
+            taken.entry = None
+            self._judge(place, taken, largest_header)
+
+    def _handed_over(self, place: DeliveryPlace) -> None:
         taken = self._taken.pop(place, None)
         if taken is None or taken.entry is None:
             return
@@ -265,5 +278,5 @@ class Router:
             self._log("error", "router_lost_broker", {"problem": problem})
 
     def _back_off(self, failures: int) -> float:
-        seconds = back_off(FIRST_REDIAL_SECONDS, failures, LONGEST_REDIAL_SECONDS)
+        seconds = back_off(self._limits.first_redial_seconds, failures, self._limits.longest_redial_seconds)
         return self._jitter(seconds / 2, seconds)

@@ -18,7 +18,7 @@ from letrade_topo.model.security import Enforcement
 from letrade_topo.model.topology import Topology
 
 
-class NotASuccessor(TopoError):
+class NotReloadable(TopoError):
     """A new topology cannot replace the one in force without a restart."""
 
 
@@ -81,25 +81,24 @@ def load_keys(settings: Settings) -> KeySet | None:
 
 def demands_keys(topology: Topology) -> bool:
     """Whether messages of any exchange are signed."""
-    modes = [exchange.mode or topology.security.jwt.mode for exchange in topology.exchanges.values()]
-    return any(mode is not Enforcement.OFF for mode in modes)
+    return any(topology.mode_of(exchange) is not Enforcement.OFF for exchange in topology.exchanges)
 
 
 def succeeded(current: InForce, topology: Topology, topology_sha: str, service: str) -> InForce:
     """The new topology in the place of the one in force.
 
     Raises:
-        NotASuccessor: open connections stand on what has changed.
+        NotReloadable: open connections stand on what has changed.
     """
     if topology.vhost != current.topology.vhost:
-        raise NotASuccessor(
+        raise NotReloadable(
             f"the virtual host changed from {current.topology.vhost!r} to {topology.vhost!r}",
             why="open connections are to the old one",
             fix="restart the agent",
         )
     old, new = current.topology.services[service].user, topology.services[service].user
     if old != new:
-        raise NotASuccessor(
+        raise NotReloadable(
             f"the broker user of {service} changed from {old!r} to {new!r}",
             why="open connections are logged in as the old one",
             fix="restart the agent",

@@ -12,12 +12,11 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from letrade_agent.limits import DEFAULT_LIMITS
 from letrade_topo.errors import TopoError
 from letrade_topo.model.topology import Topology
-
-READING_SECONDS: Final = 120.0
 
 
 class TopologyRefused(TopoError):
@@ -39,12 +38,15 @@ class Read(NamedTuple):
     sha: str
 
 
-def read_topology(files: Sequence[Path], variables: Mapping[str, str]) -> Read:
+def read_topology(
+    files: Sequence[Path], variables: Mapping[str, str], seconds: float = DEFAULT_LIMITS.watch.reading_seconds
+) -> Read:
     """Read a topology and its overlays in another process.
 
     Args:
         files: the file, then the overlays.
         variables: values for declared variables, by upper-case name.
+        seconds: for that process.
 
     Raises:
         TopologyRefused: it cannot be used, or could not be read.
@@ -55,7 +57,7 @@ def read_topology(files: Sequence[Path], variables: Mapping[str, str]) -> Read:
             [sys.executable, "-m", __name__],
             input=question.encode(),
             capture_output=True,
-            timeout=READING_SECONDS,
+            timeout=seconds,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -10,23 +10,21 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
 from letrade_agent.config import Settings
+from letrade_agent.limits import DEFAULT_LIMITS, WatchLimits
 from letrade_agent.log import Log
-from letrade_agent.state import AgentState, InForce, Source
+from letrade_agent.state import AgentState, InForce, ReloadSource
 from letrade_agent.watch.sources import key_files, load_keys, load_topology, succeeded, topology_files
 from letrade_topo.errors import TopoError
 from letrade_topo.load.fingerprint import Fingerprint
 
-POLL_SECONDS: Final = 0.5
 
-
-def watched_files(settings: Settings) -> Mapping[Source, Fingerprint]:
+def watched_files(settings: Settings) -> Mapping[ReloadSource, Fingerprint]:
     """The files as they are now, to notice when they change."""
     return {
-        Source.CONFIG: Fingerprint(lambda: topology_files(settings)),
-        Source.KEYS: Fingerprint(lambda: key_files(settings)),
+        ReloadSource.CONFIG: Fingerprint(lambda: topology_files(settings)),
+        ReloadSource.KEYS: Fingerprint(lambda: key_files(settings)),
     }
 
 
@@ -40,6 +38,7 @@ class Watcher:
             in the event loop.
         log: of events.
         files: `watched_files`, from before they were read for the start, so that no change is missed.
+        limits: how often they are looked at.
     """
 
     def __init__(
@@ -48,8 +47,10 @@ class Watcher:
         state: AgentState,
         switch: Callable[[InForce], None],
         log: Log,
-        files: Mapping[Source, Fingerprint],
+        files: Mapping[ReloadSource, Fingerprint],
+        limits: WatchLimits = DEFAULT_LIMITS.watch,
     ) -> None:
+        self._poll_seconds = limits.poll_seconds
         self._settings = settings
         self._state = state
         self._switch = switch
@@ -62,20 +63,20 @@ class Watcher:
     async def run(self) -> None:
         """Look again and again, until cancelled."""
         while True:
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(self._poll_seconds)
             await self.look()
 
     async def look(self) -> None:
         """Look once; what two looks found the same, and is new, is read."""
-        changed = [source for source in Source if self._is_new(source)]
+        changed = [source for source in ReloadSource if await asyncio.to_thread(self._is_new, source)]
         for source in changed:
             await self._reload(source)
 
-    def _is_new(self, source: Source) -> bool:
+    def _is_new(self, source: ReloadSource) -> bool:
         before, self._found[source] = self._found[source], self._files[source].take()
         return self._found[source] == before != self._read[source]
 
-    async def _reload(self, source: Source) -> None:
+    async def _reload(self, source: ReloadSource) -> None:
         self._read[source] = self._found[source]
         reloads = self._state.reloads[source]
         try:
@@ -92,29 +93,29 @@ class Watcher:
         self._state.in_force = new
         self._log("info", f"{source}_reloaded", facts_of(new, source))
 
-    def _failed(self, source: Source, problem: str) -> None:
+    def _failed(self, source: ReloadSource, problem: str) -> None:
         reloads = self._state.reloads[source]
         reloads.failed += 1
         reloads.problem = problem
         self._log("error", f"{source}_reload_failed", {"problem": problem, "kept": self._kept(source)})
 
-    def _load(self, source: Source, current: InForce) -> InForce:
+    def _load(self, source: ReloadSource, current: InForce) -> InForce:
         """In a thread, which only waits for another process where that takes long."""
-        if source is Source.KEYS:
+        if source is ReloadSource.KEYS:
             return replace(current, keys=load_keys(self._settings), loaded_at=time.time())
         topology, topology_sha = load_topology(self._settings)
         return succeeded(current, topology, topology_sha, self._settings.service)
 
-    def _kept(self, source: Source) -> str:
+    def _kept(self, source: ReloadSource) -> str:
         current = self._state.in_force
-        if source is Source.CONFIG:
+        if source is ReloadSource.CONFIG:
             return f"the topology {current.topology_sha}"
         return "the keys as they were"
 
 
-def facts_of(in_force: InForce, source: Source) -> Mapping[str, str | int | Sequence[str]]:
+def facts_of(in_force: InForce, source: ReloadSource) -> Mapping[str, str | int | Sequence[str]]:
     """What a log line says of a source that is in force."""
-    if source is Source.CONFIG:
+    if source is ReloadSource.CONFIG:
         return {"topology": in_force.topology.name, "topology_sha": in_force.topology_sha}
     if in_force.keys is None:
         return {}

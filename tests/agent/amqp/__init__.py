@@ -1,1 +1,1 @@
-"""Tests of the agent's AMQP core: units, properties, and pamqp and pika as foreign opinions."""
+"""Tests of what the agent keeps in mind of AMQP."""

@@ -18,7 +18,7 @@ from letrade_topo.keys.folder import DEAD_LETTER_OWNER
 from letrade_topo.keys.keyset import load_keyset
 from letrade_topo.keys.rotation import Rotated, Timing, rotate_keys
 from letrade_topo.messages.decryption import Opened, reveal
-from tests.agent.app.world import LIMIT_SECONDS, QUEUE, Place, applied, order, until
+from tests.agent.app.world import LIMIT_SECONDS, QUEUE, SmallBus, applied, order, until
 from tests.agents import AgentFactory, RunningAgent
 from tests.brokers import RunningBroker
 from tests.topologies import orders, write
@@ -32,7 +32,7 @@ DEAD, REJECTED = "letrade.dlq", f"{QUEUE}.rejected"
 
 
 @pytest.fixture
-def place(broker: RunningBroker, vhost_name: str, tmp_path: Path, start_agent: AgentFactory) -> Iterator[Place]:
+def place(broker: RunningBroker, vhost_name: str, tmp_path: Path, start_agent: AgentFactory) -> Iterator[SmallBus]:
     """Orders with two sensitive fields; orders that are lost have a consumer and no queue."""
     document = orders(name=vhost_name, vhost=vhost_name)
     document["messages"]["order.lost"] = {"exchange": "orders", "lifetime": "60s"}
@@ -50,7 +50,7 @@ def sensitive_order(number: int = 1) -> bytes:
     return body.replace(b": ", b" :\t").replace(b"918273.645", b"918273.6450")
 
 
-def seen_on_the_broker(place: Place, queue: str) -> dict[str, Any]:
+def seen_on_the_broker(place: SmallBus, queue: str) -> dict[str, Any]:
     """The message at a queue's head, waited for and left there, as the management API shows it to a person."""
     path = f"/api/queues/{quote(place.document['vhost'], safe='')}/{queue}/get"
     question = {"count": 1, "ackmode": "ack_requeue_true", "encoding": "auto"}
@@ -85,7 +85,7 @@ def assert_hidden(text: str) -> None:
         assert value not in text
 
 
-def test_readable_at_both_ends_only(place: Place) -> None:
+def test_readable_at_both_ends_only(place: SmallBus) -> None:
     """On the broker, on the retry ladder, among the dead letters, in logs, metrics and pages: searched for by value."""
     shop, clerk = place.agent("shop"), place.agent("clerk")
     body = sensitive_order()
@@ -109,7 +109,7 @@ def test_readable_at_both_ends_only(place: Place) -> None:
     assert reveal(dead["payload"].encode(), keys, time.time()) == Opened(body, FIELDS)
 
 
-def test_what_the_schema_refuses(place: Place) -> None:
+def test_what_the_schema_refuses(place: SmallBus) -> None:
     """Neither the refusal's text nor the log of either side has the value."""
     schema = {"type": "object", "properties": {"card": {"type": "integer"}, "total": {}}}
     document = {**place.document, "messages": {**place.document["messages"]}}
@@ -127,7 +127,7 @@ def test_what_the_schema_refuses(place: Place) -> None:
     assert_hidden(json.dumps(seen_on_the_broker(place, DEAD)) + told(shop, clerk))
 
 
-def test_returned(place: Place) -> None:
+def test_returned(place: SmallBus) -> None:
     """What the broker cannot route comes back to its publisher, who could not read it otherwise, as it was sent."""
     publishing, body = place.channel(place.agent("shop")), sensitive_order()
 
@@ -139,7 +139,7 @@ def test_returned(place: Place) -> None:
     assert message.properties.message_id is None
 
 
-def test_rotation_under_load(place: Place) -> None:
+def test_rotation_under_load(place: SmallBus) -> None:
     """While keys rotate every message arrives; then the new key is in use, and what the old one hid is still read."""
     shop, clerk = place.agent("shop"), place.agent("clerk")
     publishing, first = place.channel(shop), sensitive_order(0)
@@ -179,7 +179,7 @@ def recipients_of(shown: dict[str, Any]) -> list[str]:
     return [each["header"]["kid"] for each in json.loads(shown["payload"])["encrypted"]["recipients"]]
 
 
-def test_a_missing_key(place: Place) -> None:
+def test_a_missing_key(place: SmallBus) -> None:
     """Without its private key the consumer's agent gives it up, naming the fields; with it, later ones arrive."""
     private = place.keys / "clerk" / "encryption.jwk"
     content = private.read_text()
@@ -207,7 +207,7 @@ def test_a_missing_key(place: Place) -> None:
     assert received(consuming)[1] == body
 
 
-def test_a_consumer_without_a_public_key(place: Place) -> None:
+def test_a_consumer_without_a_public_key(place: SmallBus) -> None:
     """The publish is refused with the name of who could not read it; the channel stays."""
     file = place.keys / "public" / "jwks.json"
     published = json.loads(file.read_text())

@@ -15,7 +15,7 @@ import pika
 import pytest
 
 from letrade_topo.keys.rotation import Timing, rotate_keys
-from tests.agent.app.world import LIMIT_SECONDS, QUEUE, Place, applied, order, until
+from tests.agent.app.world import LIMIT_SECONDS, QUEUE, SmallBus, applied, order, until
 from tests.agents import AgentFactory, RunningAgent, login_of
 from tests.brokers import RunningBroker
 from tests.soak.agents.memory import megabytes
@@ -23,7 +23,7 @@ from tests.topologies import orders, write
 
 
 @pytest.fixture
-def place(broker: RunningBroker, vhost_name: str, tmp_path: Path, start_agent: AgentFactory) -> Iterator[Place]:
+def place(broker: RunningBroker, vhost_name: str, tmp_path: Path, start_agent: AgentFactory) -> Iterator[SmallBus]:
     """A place of the test's own."""
     with applied(broker, tmp_path, orders(name=vhost_name, vhost=vhost_name), start_agent) as made:
         yield made
@@ -40,7 +40,7 @@ def events(agent: RunningAgent) -> list[str]:
     return [line.get("event", line.get("text", "")) for line in agent.log()]
 
 
-def test_messages_and_what_is_seen_of_them(place: Place) -> None:
+def test_messages_and_what_is_seen_of_them(place: SmallBus) -> None:
     """One message from shop to clerk and one refusal: status, metrics, queue depth and the last log line agree."""
     shop, clerk = place.agent("shop"), place.agent("clerk")
     publishing = place.channel(shop)
@@ -73,7 +73,7 @@ def test_messages_and_what_is_seen_of_them(place: Place) -> None:
     assert (last["event"], last["published"], last["refused"]) == ("stopped", 1, {"publish undeclared": 1})
 
 
-def test_probes(place: Place) -> None:
+def test_probes(place: SmallBus) -> None:
     """`wait` and `healthcheck` say 0 beside a running agent, and 1 after it."""
     agent = place.agent("shop")
     admin = ["--admin", f"127.0.0.1:{agent.admin_port}"]
@@ -89,7 +89,7 @@ def test_probes(place: Place) -> None:
     assert probe("healthcheck") == 1
 
 
-def test_keys_rotate_under_a_connection(place: Place) -> None:
+def test_keys_rotate_under_a_connection(place: SmallBus) -> None:
     """After a rotation the same connection publishes with the new key, and nothing is refused on the way."""
     shop, clerk = place.agent("shop"), place.agent("clerk")
     publishing, consuming = place.channel(shop), place.channel(clerk)
@@ -117,7 +117,7 @@ def test_keys_rotate_under_a_connection(place: Place) -> None:
     until(lambda: "signing_key_changed" in events(shop), "the change of the key is told")
 
 
-def test_topology_changes_under_a_connection(place: Place) -> None:
+def test_topology_changes_under_a_connection(place: SmallBus) -> None:
     """A broken file is refused with its line; a good one governs the next message on the same channel."""
     shop = place.agent("shop")
     publishing = place.channel(shop)
@@ -143,7 +143,7 @@ def test_topology_changes_under_a_connection(place: Place) -> None:
     assert shop.metric("client_connections_total") == connections
 
 
-def test_drains(place: Place) -> None:
+def test_drains(place: SmallBus) -> None:
     """After SIGTERM an open connection goes on until its client closes it; then the agent ends with 0."""
     shop = place.agent("shop")
     publishing = place.channel(shop)
@@ -160,7 +160,21 @@ def test_drains(place: Place) -> None:
     assert shop.log()[-1]["published"] == 1
 
 
-def test_drain_timeout(place: Place) -> None:
+def test_a_client_too_many(place: SmallBus) -> None:
+    """Beyond --max-connections; it is counted and told, and who is there goes on."""
+    shop = place.agent("shop", "--max-connections", "1")
+    publishing = place.channel(shop)
+    with pytest.raises(pika.exceptions.ProbableAccessDeniedError, match=r"connection limit \(1\) is reached"):
+        place.channel(shop)
+    publishing.basic_publish("orders", "order.placed", order())
+    until(
+        lambda: shop.metric("client_disconnects_total", cause="connection_limit"), "it is counted"
+    )  # pika tries again
+    told = next(line for line in shop.log() if line["event"] == "client_not_let_in")
+    assert (told["level"], told["cause"]) == ("warning", "connection_limit")
+
+
+def test_drain_timeout(place: SmallBus) -> None:
     """A client that never leaves is told 320, and the agent ends with 0 in time."""
     shop = place.agent("shop", "--drain-timeout", "500ms")
     publishing = place.channel(shop)
@@ -172,7 +186,7 @@ def test_drain_timeout(place: Place) -> None:
     assert shop.wait() == 0
 
 
-def test_second_signal(place: Place) -> None:
+def test_second_signal(place: SmallBus) -> None:
     """Who asks twice does not want to wait for clients."""
     shop = place.agent("shop", "--drain-timeout", "10m")
     publishing = place.channel(shop)
@@ -185,7 +199,7 @@ def test_second_signal(place: Place) -> None:
     assert publishing.connection.is_open, "the client has not been asked, and finds out"
 
 
-def test_port_that_is_taken(place: Place) -> None:
+def test_port_that_is_taken(place: SmallBus) -> None:
     """One sentence with the flag and the address, exit code 1, and nothing stays open."""
     shop = place.agent("shop")
     keys, certificate = place.keys, login_of(place.broker, f"{place.document['vhost']}-shop")
@@ -201,7 +215,7 @@ def test_port_that_is_taken(place: Place) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_broker_that_is_away(place: Place) -> None:
+def test_broker_that_is_away(place: SmallBus) -> None:
     """The agent starts without a broker, is ready, says that the broker is down, and tells clients at once."""
     vhost = place.document["vhost"]
     agent = place.start_agent(
@@ -222,7 +236,7 @@ def test_broker_that_is_away(place: Place) -> None:
         place.channel(agent)
 
 
-def test_no_secret_in_the_log(place: Place) -> None:
+def test_no_secret_in_the_log(place: SmallBus) -> None:
     """Bodies and tokens are in no line, at whatever was refused."""
     shop = place.agent("shop")
     publishing = place.channel(shop)
@@ -239,7 +253,7 @@ def test_no_secret_in_the_log(place: Place) -> None:
 
 
 @pytest.mark.one_version
-def test_memory_of_connections_that_have_ended(place: Place) -> None:
+def test_memory_of_connections_that_have_ended(place: SmallBus) -> None:
     """Goes back at once: with the 256 KiB that asyncio's TLS has for each, 60 of them would be 15 MB and more."""
     agent = place.agent("shop")
     parameters = agent.parameters

@@ -23,7 +23,7 @@ QUEUE = "clerk.orders"
 
 
 @dataclass
-class Place:
+class SmallBus:
     """A broker with a small topology, its file and its keys."""
 
     broker: RunningBroker
@@ -70,9 +70,9 @@ class Place:
 
 
 @contextmanager
-def applied(broker: RunningBroker, folder: Path, document: Document, start_agent: AgentFactory) -> Iterator[Place]:
+def applied(broker: RunningBroker, folder: Path, document: Document, start_agent: AgentFactory) -> Iterator[SmallBus]:
     """A place whose topology, with users named after its vhost, is applied; the users go at the end."""
-    made = Place(broker, folder, document, start_agent)
+    made = SmallBus(broker, folder, document, start_agent)
     write(made.topology, document)
     Tool.at(broker, folder).run("apply", "--yes").check(0)
     make_key_folder(made.keys, loaded(document))

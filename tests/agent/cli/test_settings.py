@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import resource
 import subprocess
 import sys
@@ -12,17 +13,31 @@ import click
 import pytest
 from letrade_agent.cli.main import main
 from letrade_agent.cli.run import read_settings, route, run
-from letrade_agent.config import Address, DeclareMode, RetryMode, Settings, Undeclared, UpstreamNode
+from letrade_agent.config import (
+    Address,
+    DeclareMode,
+    InvalidSetting,
+    RetryMode,
+    Settings,
+    SocketPath,
+    Undeclared,
+    UpstreamNode,
+)
 
+from letrade_topo.keys.making import make_keys
 from letrade_topo.log import LogFormat
+from letrade_topo.model.security import JwtAlgorithm
+from letrade_topo.node.certificates import CertificateFolder
 from tests.topologies import orders, write
 
 FLAGS = {
     "--service": "shop",
     "--topology": "some.yaml",
     "--upstream": "amqps://one:5671,amqps://two:5672",
-    "--listen": "[::1]:15672",
+    "--listen": "unix:/run/agent.sock",
+    "--listen-group": "4242",
     "--admin": "0.0.0.0:9000",
+    "--allowed-host": "agents.example.com",
     "--keys": "keys",
     "--ca-file": "ca.pem",
     "--cert-file": "cert.pem",
@@ -32,14 +47,17 @@ FLAGS = {
     "--declares": "allow",
     "--retry": "off",
     "--drain-timeout": "1500ms",
+    "--max-connections": "12",
+    "--queue-wait": "90s",
     "--log-format": "text",
 }
 CHOSEN = Settings(
     service="shop",
     topology=Path("some.yaml"),
     upstream=(UpstreamNode(Address("one", 5671)), UpstreamNode(Address("two", 5672))),
-    listen=Address("::1", 15672),
+    listen=SocketPath(Path("/run/agent.sock"), "4242"),
     admin=Address("0.0.0.0", 9000),  # noqa: S104  # read, never listened on
+    allowed_hosts=("agents.example.com",),
     keys=Path("keys"),
     ca_file=Path("ca.pem"),
     cert_file=Path("cert.pem"),
@@ -49,6 +67,8 @@ CHOSEN = Settings(
     declares=DeclareMode.ALLOW,
     retry=RetryMode.OFF,
     drain_timeout_seconds=1.5,
+    max_connections=12,
+    queue_wait_seconds=90.0,
     log_format=LogFormat.TEXT,
 )
 
@@ -93,9 +113,33 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     found = settings_of(["--service", "shop"], {}, monkeypatch)
 
     assert found == Settings("shop", Path("topology.yaml"), (UpstreamNode(Address("localhost", 5671)),))
-    assert found.listen is not None
+    assert isinstance(found.listen, Address)
     assert found.listen.is_loopback
     assert found.admin.is_loopback
+
+
+def test_a_unix_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its path, and the group that may use it."""
+    found = settings_of(["--service", "shop", "--listen", "unix:/run/a/b.sock"], {}, monkeypatch)
+    assert found.listen == SocketPath(Path("/run/a/b.sock"))
+    assert str(found.listen) == "unix:/run/a/b.sock"
+    variables = {"LETRADE_AGENT_LISTEN": "unix:/run/b.sock", "LETRADE_AGENT_LISTEN_GROUP": "1000"}
+    assert settings_of(["--service", "shop"], variables, monkeypatch).listen == SocketPath(Path("/run/b.sock"), "1000")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--listen", "unix:run/b.sock"], "no absolute path"),
+        (["--listen", "unix:"], "no absolute path"),
+        (["--listen", f"unix:/{'x' * 100}"], "a path of 101 bytes"),
+        (["--listen-group", "1000"], "without a Unix socket"),
+    ],
+)
+def test_what_is_no_unix_socket(arguments: list[str], problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused before anything is opened."""
+    with pytest.raises(InvalidSetting, match=problem):
+        settings_of(["--service", "shop", *arguments], {}, monkeypatch)
 
 
 def test_route_listens_nowhere_and_has_no_flag_of_its_own() -> None:
@@ -121,8 +165,9 @@ def test_every_flag_has_its_variable() -> None:
 
 def test_passwords(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A file of a flag, then the variable, then the file of a variable; never an argument, never shown."""
-    (tmp_path / "a").write_text("from flag\n")
-    (tmp_path / "b").write_text("from file\n")
+    for name, text in (("a", "from flag\n"), ("b", "from file\n")):
+        (tmp_path / name).touch(0o600)
+        (tmp_path / name).write_text(text)
     environment = {"LETRADE_AGENT_PASSWORD": "from variable", "LETRADE_AGENT_PASSWORD_FILE": str(tmp_path / "b")}
     base = ["--service", "shop"]
 
@@ -166,6 +211,7 @@ BAD = [
     (["--service", "shop", "--key-file", "x.pem"], 64, "without --cert-file"),
     (["--service", "shop", "--drain-timeout", "25"], 64, "has no unit"),
     (["--service", "shop", "--declares", "maybe"], 64, "maybe"),
+    (["--service", "shop", "--max-connections", "0"], 64, "0 is not in the range x>=1"),
     (["--service", "shop", "--unknown"], 64, "--unknown"),
     (["--service", "shop", "--password-file", "nowhere"], 65, "cannot read the secret file nowhere"),
     (["--service", "shop", "--topology", "nowhere.yaml"], 65, "nowhere.yaml"),
@@ -175,11 +221,15 @@ BAD = [
     (["--service", "shop", "--topology", "good.yaml", "--keys", "nowhere"], 65, "nowhere"),
     (["--service", "shop", "--topology", "unsigned.yaml"], 64, "no login at the broker for 'orders-shop'"),
     (["--service", "shop", "--topology", "unsigned.yaml", "--ca-file", "nowhere"], 64, "no login"),
-    (["--service", "shop", "--topology", "unsigned.yaml", "--cert-file", "x", "--key-file", "y"], 65, "--cert-file x"),
+    (
+        ["--service", "shop", "--topology", "unsigned.yaml", "--cert-file", "x", "--key-file", "y"],
+        65,
+        "there is no file x",
+    ),
     (
         ["--service", "shop", "--topology", "unsigned.yaml", "--cert-file", "good.yaml", "--key-file", "good.yaml"],
         65,
-        "cannot be used together",
+        "others can read or change good.yaml",
     ),
 ]
 
@@ -227,9 +277,83 @@ def _cpu_seconds(arguments: list[str]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+ROOM = """
+import resource
+from letrade_agent.start import make_room_for
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 1256))
+print([make_room_for(10), make_room_for(500), make_room_for(5000)], resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+def test_open_files_for_the_clients() -> None:
+    """The process raises its own limit as far as it may, and knows how many clients that is enough for."""
+    done = subprocess.run([sys.executable, "-c", ROOM], capture_output=True, text=True, check=True)
+    assert done.stdout == "[10, 500, 500] (1256, 1256)\n"
+
+
 def test_probes_without_an_agent(capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 1, and a sentence that names the address."""
     assert main(["healthcheck", "--admin", "127.0.0.1:1"]) == 1
     assert main(["wait", "--admin", "127.0.0.1:1", "--timeout", "300ms"]) == 1
 
     assert capsys.readouterr().err.count("127.0.0.1:1 does not answer") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        ("topology.yaml", 0o666),
+        ("keys/public/jwks.json", 0o666),
+        ("keys/public", 0o777),
+        ("keys/shop/signing.jwk", 0o644),
+        ("password", 0o644),
+        ("local", 0o644),
+        ("tls/ca.pem", 0o666),
+        ("tls/client.key", 0o644),
+        ("tls/client.pem", 0o666),
+        ("tls", 0o777),
+    ],
+)
+def test_files_that_others_could_have_written_or_read(
+    name: str, mode: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever decides whom the agent believes: it does not start, and says which file and what to do."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "topology.yaml", orders())
+    make_keys(
+        tmp_path / "keys", ["shop", "clerk"], ["move"], algorithm=JwtAlgorithm.ES256, now=1, valid_for_seconds=None
+    )
+    for secret in ("password", "local"):
+        (tmp_path / secret).touch(0o600)
+        (tmp_path / secret).write_text("secret")
+    folder = CertificateFolder(tmp_path / "made")
+    folder.ensure(("shop",), now=datetime.datetime.now(datetime.UTC))
+    credential = folder.client("shop")
+    (tmp_path / "tls").mkdir()
+    for made, path in (
+        (folder.authority.certificate, "ca.pem"),
+        (credential.certificate, "client.pem"),
+        (credential.key, "client.key"),
+    ):
+        (tmp_path / "tls" / path).touch(0o600)
+        (tmp_path / "tls" / path).write_bytes(made.read_bytes())
+    (tmp_path / name).chmod(mode)
+    files = [
+        "--ca-file",
+        "tls/ca.pem",
+        "--cert-file",
+        "tls/client.pem",
+        "--key-file",
+        "tls/client.key",
+        "--keys",
+        "keys",
+    ]
+    secrets = ["--password-file", "password", "--local-password-file", "local"]
+
+    assert main(["run", "--service", "shop", "--admin", "127.0.0.1:0", *files, *secrets]) in {64, 65}
+
+    error = capsys.readouterr().err
+    assert "others can" in error
+    assert name in error
+    assert f"{mode:04o}" in error

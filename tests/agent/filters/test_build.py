@@ -24,7 +24,7 @@ def test_a_service_that_the_topology_does_not_have() -> None:
 def test_limits_are_the_topologys() -> None:
     """`limits.message_size`, not a constant."""
     shop = agent("shop", model=loaded(orders(limits={"message_size": "1KiB"})))
-    admit = shop.filters.outbound.admit
+    admit = shop.outbound.admit
     assert admit(publish(b"orders", b"order.placed"), header(size=1024)) is None
     refusal = admit(publish(b"orders", b"order.placed"), header(size=1025))
     assert refusal is not None

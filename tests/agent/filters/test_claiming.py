@@ -7,20 +7,21 @@ from dataclasses import replace
 from hashlib import sha256
 
 import pytest
-from letrade_agent.amqp.faults import ReplyCode
-from letrade_agent.amqp.properties import ContentHeader
+from letrade_agent.filters.decisions import ToStore
 from letrade_agent.filters.offline import verify_message
-from letrade_agent.filters.verdicts import Delivery, Failed, Fetched, Held, Shown, ToFetch, ToStore
+from letrade_agent.filters.verdicts import Delivery, Failed, Fetched, Held, Shown, ToFetch
+from letrade_agent.limits import DEFAULT_LIMITS
 
-from letrade_topo.keys.reasons import HOLD_SECONDS
+from letrade_topo.amqp.faults import ReplyCode
+from letrade_topo.amqp.properties import ContentHeader
 from letrade_topo.messages.claim import CONTENT_TYPE, Claim, parse_claim
 from letrade_topo.model.claim_check import ClaimCheck
 from letrade_topo.model.security import Enforcement
-from letrade_topo.model.topology import Limits, Topology
+from letrade_topo.model.topology import Topology, TopologyLimits
 from letrade_topo.model.units import ByteSize, Duration
 from tests.agent.filters.test_encrypting import AMOUNT, BODY, CONNECTOR, STRATEGY, agent, in_mode, keys_of
 from tests.agent.filters.test_offline import document_of
-from tests.agent.filters.world import COMMANDS, EXECUTE, QUEUE, Agent, envelope, header, publish
+from tests.agent.filters.world import COMMANDS, EXECUTE, QUEUE, ServiceFilters, envelope, header, publish
 from tests.keys.world import NOW, topology
 
 SMALL = envelope({"strategy_id": 1, "symbol": "BTC/USDT", "side": "buy", "amount": 1.0})
@@ -32,16 +33,16 @@ def checked(model: Topology | None = None, *, most: int = 1_000_000) -> Topology
     model = topology() if model is None else model
     return replace(
         model,
-        limits=Limits(message_size=ByteSize(500)),
+        limits=TopologyLimits(message_size=ByteSize(500)),
         claim_check=ClaimCheck("claims", ByteSize(most), Duration(86_400_000)),
     )
 
 
-def to_store(by: Agent, own: ContentHeader | None = None, body: bytes = BODY) -> ToStore:
+def to_store(by: ServiceFilters, own: ContentHeader | None = None, body: bytes = BODY) -> ToStore:
     """The publish, which has to go to the store."""
     own = header(body, content_type=b"application/json") if own is None else own
-    assert by.filters.outbound.admit(publish(), own) is None
-    found = by.filters.outbound.approve(publish(), own, body, NOW)
+    assert by.outbound.admit(publish(), own) is None
+    found = by.outbound.approve(publish(), own, body, NOW)
     assert isinstance(found, ToStore), found
     return found
 
@@ -51,18 +52,18 @@ def digest_of(body: bytes) -> str:
     return sha256(body).hexdigest()
 
 
-def stub(by: Agent | None = None, own: ContentHeader | None = None) -> tuple[Delivery, bytes]:
+def stub(by: ServiceFilters | None = None, own: ContentHeader | None = None) -> tuple[Delivery, bytes]:
     """A trade's stub as it arrives, and what lies in the store."""
     by = agent(model=checked()) if by is None else by
     stored = to_store(by, own)
     body = stored.approved.body
-    approved = by.filters.outbound.stub(stored, digest_of(body))
-    (payload,) = by.filters.outbound.seal([approved], NOW)
+    approved = by.outbound.stub(stored, digest_of(body))
+    (payload,) = by.outbound.seal([approved], NOW)
     assert isinstance(payload, bytes)
-    return Delivery(QUEUE, COMMANDS, EXECUTE, False, ContentHeader.parse(payload), approved.body), body
+    return Delivery(QUEUE, COMMANDS, EXECUTE, False, ContentHeader.parse(payload), approved.body, 1), body
 
 
-def consumer(model: Topology | None = None) -> Agent:
+def consumer(model: Topology | None = None) -> ServiceFilters:
     """The filters of who consumes it."""
     return agent(CONNECTOR, checked() if model is None else model)
 
@@ -105,10 +106,10 @@ def test_what_is_small_enough_is_not_stored() -> None:
     model = checked()
     by = agent(model=model)
     wire = to_store(by).approved.body
-    fits = replace(model, limits=Limits(message_size=ByteSize(len(wire))))
-    assert not isinstance(agent(model=fits).filters.outbound.approve(publish(), header(BODY), BODY, NOW), ToStore)
-    too_small = replace(model, limits=Limits(message_size=ByteSize(len(wire) - 1)))
-    assert isinstance(agent(model=too_small).filters.outbound.approve(publish(), header(BODY), BODY, NOW), ToStore)
+    fits = replace(model, limits=TopologyLimits(message_size=ByteSize(len(wire))))
+    assert not isinstance(agent(model=fits).outbound.approve(publish(), header(BODY), BODY, NOW), ToStore)
+    too_small = replace(model, limits=TopologyLimits(message_size=ByteSize(len(wire) - 1)))
+    assert isinstance(agent(model=too_small).outbound.approve(publish(), header(BODY), BODY, NOW), ToStore)
 
 
 def test_the_largest() -> None:
@@ -132,7 +133,7 @@ def test_without_a_key_nothing_is_stored() -> None:
 
 def test_unjudged_exchanges_have_no_claim_check() -> None:
     """What is not signed cannot be redeemed; the wire limit holds."""
-    model = replace(checked(in_mode(Enforcement.OFF)), limits=Limits(message_size=ByteSize(200)))
+    model = replace(checked(in_mode(Enforcement.OFF)), limits=TopologyLimits(message_size=ByteSize(200)))
     refusal = agent(model=model).refusal(publish(), header(BODY), BODY)
     assert refusal.text == f"message size {len(BODY)} is larger than configured max size 200"
 
@@ -145,13 +146,13 @@ def test_a_clients_own_stub_is_refused(mode: Enforcement) -> None:
             refusal = agent(model=model).refusal(publish(), header(SMALL, content_type=spelt), SMALL)
             assert (refusal.code, refusal.reason) == (ReplyCode.PRECONDITION_FAILED, "claim_stub")
     other = header(SMALL, content_type=CONTENT_TYPE[:-1])
-    assert agent(model=in_mode(mode)).filters.outbound.admit(publish(), other) is None
+    assert agent(model=in_mode(mode)).outbound.admit(publish(), other) is None
 
 
 def test_a_returned_stub() -> None:
     """Comes back to its publisher without its body, and as no stub."""
     arrived, _ = stub()
-    payload, body = agent(model=checked()).filters.outbound.restore(arrived.header, arrived.body)
+    payload, body = agent(model=checked()).outbound.restore(arrived.header, arrived.body)
     returned = ContentHeader.parse(payload)
     assert (returned.content_type, returned.body_size, body) == (b"application/json", 0, b"")
     assert returned.headers is None
@@ -192,8 +193,8 @@ def test_an_object_of_somebody_else() -> None:
     """A service's stubs refer to its own objects, even where it signs them itself."""
     by = agent(model=checked())
     stored = to_store(by)._replace(object=f"development/letrade/core_engine/2025-06-15/{'0' * 32}")
-    approved = by.filters.outbound.stub(stored, "0" * 64)
-    (payload,) = by.filters.outbound.seal([approved], NOW)
+    approved = by.outbound.stub(stored, "0" * 64)
+    (payload,) = by.outbound.seal([approved], NOW)
     assert isinstance(payload, bytes)
     arrived = Delivery(QUEUE, COMMANDS, EXECUTE, False, ContentHeader.parse(payload), approved.body)
     failed = consumer().failed(arrived)
@@ -213,7 +214,8 @@ def test_a_topology_without_a_claim_check() -> None:
     arrived, _ = stub()
     verdict = consumer(topology()).examine(arrived)
     assert isinstance(verdict, Held)
-    assert (verdict.failed.reason, verdict.until_over) == ("claim_missing", HOLD_SECONDS)
+    assert isinstance(verdict.over, Failed)
+    assert (verdict.over.reason, verdict.until_over) == ("claim_missing", DEFAULT_LIMITS.relay.hold_seconds)
 
 
 def test_what_lies_behind_it_is_checked() -> None:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from letrade_agent.amqp.channel_commands import Consume, Get, Qos
-from letrade_agent.amqp.command import Command
-from letrade_agent.amqp.faults import ReplyCode
-from letrade_agent.amqp.header_table import HeaderTable
-from letrade_agent.amqp.topology_commands import (
+from letrade_agent.config import DeclareMode, Undeclared
+from letrade_agent.filters.bindings import covers
+from letrade_agent.filters.decisions import Refusal
+from letrade_agent.filters.rulings import Absorbed, Pass, Ruling
+
+from letrade_topo.amqp.channel_commands import Cancel, Consume, Get, Qos
+from letrade_topo.amqp.command import Command
+from letrade_topo.amqp.faults import AmqpFault, ReplyCode
+from letrade_topo.amqp.header_table import HeaderTable
+from letrade_topo.amqp.topology_commands import (
     ExchangeBind,
     ExchangeBindOk,
     ExchangeDeclare,
@@ -19,14 +24,11 @@ from letrade_agent.amqp.topology_commands import (
     QueueBind,
     QueueBindOk,
     QueueDeclare,
+    QueueDeclareOk,
     QueueDelete,
     QueuePurge,
     QueueUnbind,
 )
-from letrade_agent.config import DeclareMode, Undeclared
-from letrade_agent.filters.bindings import covers
-from letrade_agent.filters.verdicts import Absorbed, Pass, Refusal, Ruling
-
 from letrade_topo.model.routing import binding_matches
 from letrade_topo.model.topology import Topology
 from tests.agent.filters.world import agent, text_entry
@@ -83,13 +85,25 @@ def test_an_unknown_exchange_is_created_only_in_adoption(mode: DeclareMode) -> N
     assert rule(exchange_declare(b"mine", passive=True), mode) == Pass()
 
 
-@pytest.mark.parametrize("name", KNOWN_QUEUES)
-def test_a_declare_of_a_queue_that_the_topology_owns_becomes_passive(name: bytes) -> None:
+def test_a_declare_of_the_services_own_queue_becomes_passive() -> None:
     """A4: true counts, whatever arguments were sent."""
+    command = QueueDeclare(queue=OWN, durable=True, auto_delete=True, arguments=ARGUMENTS)
+    assert rule(command) == Absorbed(None, QueueDeclare(queue=OWN, passive=True))
+    waived = QueueDeclare(queue=OWN, no_wait=True)
+    assert rule(waived) == Absorbed(None, QueueDeclare(queue=OWN, passive=True, no_wait=True))
+
+
+@pytest.mark.parametrize("name", KNOWN_QUEUES[1:])
+def test_a_declare_of_another_queue_that_the_topology_owns_is_answered(name: bytes) -> None:
+    """Services that share one piece of code declare each other's; newer brokers answer only who has rights on it."""
+    assert rule(QueueDeclare(queue=name, arguments=ARGUMENTS)) == Absorbed(QueueDeclareOk(queue=name))
+    assert rule(QueueDeclare(queue=name, no_wait=True)) == Absorbed(None)
+
+
+@pytest.mark.parametrize("name", KNOWN_QUEUES)
+def test_a_declare_of_a_queue_that_the_topology_owns_goes_by_the_mode(name: bytes) -> None:
+    """Asking whether one is there does no harm."""
     command = QueueDeclare(queue=name, durable=True, auto_delete=True, arguments=ARGUMENTS)
-    assert rule(command) == Absorbed(None, QueueDeclare(queue=name, passive=True))
-    waived = QueueDeclare(queue=name, no_wait=True)
-    assert rule(waived) == Absorbed(None, QueueDeclare(queue=name, passive=True, no_wait=True))
     assert rule(command, DeclareMode.ALLOW) == Pass()
     refused(rule(command, DeclareMode.REFUSE))
     assert rule(QueueDeclare(queue=name, passive=True), DeclareMode.REFUSE) == Pass()
@@ -141,6 +155,37 @@ def test_an_unknown_queue_is_created_only_in_adoption() -> None:
     refused(rule(QueueDeclare(queue=b"mine")))
     refused(rule(QueueDeclare(queue=b"mine"), DeclareMode.ALLOW))
     assert rule(QueueDeclare(queue=b"mine"), undeclared=Undeclared.PASS) == Pass()
+
+
+@pytest.mark.parametrize("mode", list(DeclareMode))
+def test_the_refusal_of_an_unknown_queue_names_the_prefixes_that_work(mode: DeclareMode) -> None:
+    """And all of it fits into a reply's 255 bytes, with a name such as libraries make up."""
+    name = b"reply.celery.pidbox.0123456789abcdef"
+    text = refused(rule(QueueDeclare(queue=name, auto_delete=True), mode))
+    assert text.endswith("; own ones begin with 'strategy.reply.' or 'strategy.sub.'")
+    assert AmqpFault(ReplyCode.ACCESS_REFUSED, text).reply_text.decode().endswith(text)
+
+
+@pytest.mark.parametrize("mode", list(DeclareMode))
+def test_a_queue_that_aio_pika_names_itself_gets_a_name_that_the_service_has_rights_for(mode: DeclareMode) -> None:
+    """The same one each time, so that it can be declared again; it has to be exclusive, as every run-time queue."""
+    name = b"amq_0123456789abcdef0123456789abcdef"
+    command = QueueDeclare(queue=name, exclusive=True, auto_delete=True, arguments=ARGUMENTS)
+    made = QueueDeclare(queue=b"strategy.reply." + name, exclusive=True, auto_delete=True, arguments=ARGUMENTS)
+    assert rule(command, mode) == Absorbed(None, made)
+    assert rule(made, mode) == Pass()
+    assert rule(command, mode, Undeclared.PASS) == Pass()
+    refused(rule(QueueDeclare(queue=name, auto_delete=True), mode))
+    refused(rule(QueueDeclare(queue=name + b"0", exclusive=True), mode))
+
+
+def test_a_prefetch_for_a_channel_becomes_one_for_each_consumer() -> None:
+    """Where declares are absorbed, too; a quorum queue knows no other."""
+    for count in (0, 1, 65_535):
+        assert rule(Qos(prefetch_count=count, global_=True)) == Absorbed(None, Qos(prefetch_count=count))
+        assert rule(Qos(prefetch_count=count)) == Pass()
+    assert rule(Qos(prefetch_count=1, global_=True), DeclareMode.ALLOW) == Pass()
+    assert rule(Qos(prefetch_count=1, global_=True), DeclareMode.REFUSE) == Pass()
 
 
 def bind(queue: bytes, exchange: bytes, key: bytes, *, no_wait: bool = False) -> QueueBind:
@@ -332,7 +377,7 @@ def test_no_name_and_no_declare_before_is_not_found(command: Command) -> None:
 
 def test_a_command_of_another_kind_is_refused() -> None:
     """Fail closed: whoever asks about more than this was built for gets no."""
-    refused(rule(Qos(prefetch_count=1)))
+    refused(rule(Cancel(consumer_tag=b"c")))
 
 
 def test_what_is_covered_brings_no_message_more() -> None:

@@ -9,27 +9,29 @@ from math import inf
 from typing import Any
 
 import pytest
-from letrade_agent.amqp.header_table import HeaderTable
-from letrade_agent.amqp.properties import ContentHeader
 from letrade_agent.config import Undeclared
+from letrade_agent.filters.keeping_up import KeepingUp
 from letrade_agent.filters.verdicts import Delivery, Failed, Held, Repeated, Shown
 
+from letrade_topo.amqp.header_table import HeaderTable
+from letrade_topo.amqp.properties import ContentHeader
 from letrade_topo.keys import base64url
-from letrade_topo.keys.claims import HopClaims
+from letrade_topo.keys.claims import HopClaims, HopRole
 from letrade_topo.keys.jws import SigningKey, write_compact
 from letrade_topo.keys.keyset import KeySet
-from letrade_topo.keys.leaf import Message, SignedProperties, leaf_hash
+from letrade_topo.keys.leaf import SignableMessage, SignedProperties, leaf_hash
 from letrade_topo.keys.replay import Replay
 from letrade_topo.keys.signer import Signer
 from letrade_topo.model.security import Enforcement
 from letrade_topo.model.topology import Topology
+from letrade_topo.model.units import ByteSize
 from tests.agent.filters.world import (
     COMMANDS,
     EXECUTE,
     MESSAGE_ID,
     QUEUE,
     TRADE,
-    Agent,
+    ServiceFilters,
     agent,
     delivery,
     envelope,
@@ -52,7 +54,7 @@ from tests.topologies import loaded, orders
 CONNECTOR = "exchange_connector"
 
 
-def connector(**changes: Any) -> Agent:
+def connector(**changes: Any) -> ServiceFilters:
     """The agent beside the consumer of trade commands."""
     return agent(CONNECTOR, **changes)
 
@@ -223,7 +225,7 @@ def test_the_issuer_of_a_refused_message_is_told_only_when_it_is_proven() -> Non
 def test_who_may_not_publish_is_refused_though_the_signature_holds() -> None:
     """An agent without policy, or a stolen key: the consumer's topology decides."""
     body = envelope(source="capital_manager")
-    message = Message(COMMANDS, EXECUTE, SignedProperties(), body)
+    message = SignableMessage(COMMANDS, EXECUTE, SignedProperties(), body)
     signed = Signer(signing_key("capital_manager"), audience()).sign(
         [message], lifetime_seconds=60, issued_at=NOW, jti=bytes(16)
     )
@@ -257,7 +259,7 @@ def loaded_letrade(mode: str) -> Topology:
 
 
 def test_an_app_id_that_differs_is_no_envelope_of_its_issuer() -> None:
-    """token.md: ids agree. A timestamp that a broker wrote is none of it."""
+    """It is who sent it. A timestamp that a broker wrote is none of it."""
     assert connector().failed(with_properties(signed_trade(), app_id=b"core_engine")).reason == "envelope"
     arrived = signed_trade()
     table = arrived.header.headers
@@ -267,11 +269,55 @@ def test_an_app_id_that_differs_is_no_envelope_of_its_issuer() -> None:
     connector().shown(arrived._replace(header=ContentHeader.parse(stamped.rewrite(replace=same))))
 
 
+def test_another_message_id_than_the_envelopes_passes() -> None:
+    """The token proves the property as it is, and the envelope with the body; it is counted."""
+    body = envelope()
+    (payload,) = agent().seal((publish(), header(body, message_id=b"a library's own"), body))
+    consumer = connector()
+
+    shown = consumer.shown(delivery(payload, body))
+
+    assert ContentHeader.parse(shown.header).message_id == b"a library's own"
+    assert consumer.measures.differing == {("deliver", "message_id"): 1}
+
+
+def test_one_size_both_ways() -> None:
+    """A larger body than the topology allows is held, as its limit may be on its way, and then is a dead letter."""
+    body = envelope({**TRADE, "note": "x" * 2_000})
+    (payload,) = agent().seal((publish(), header(body), body))
+    arrived = delivery(payload, body)
+    exactly, smaller = (with_limits(topology(), len(body) - less) for less in (0, 1))
+
+    assert isinstance(connector(model=exactly).examine(arrived), Shown)
+    verdict = connector(model=smaller).examine(arrived)
+    assert isinstance(verdict, Held)
+    failed = verdict.over
+    assert isinstance(failed, Failed)
+    assert (failed.reason, failed.issuer, verdict.until_over) == ("oversize", "strategy", 60)
+    assert failed.detail == f"message size {len(body)} is larger than configured max size {len(body) - 1}"
+
+
+def test_what_is_not_judged_may_be_larger() -> None:
+    """Modes `warn` and `off`: delivered, and counted."""
+    body = envelope({**TRADE, "note": "x" * 2_000})
+    (payload,) = agent().seal((publish(), header(body), body))
+    for mode in ("warn", "off"):
+        consumer = connector(model=with_limits(loaded_letrade(mode), 1_000))
+        consumer.shown(delivery(payload, body))
+        assert consumer.measures.warned == ({("deliver", "oversize"): 1} if mode == "warn" else {})
+
+
+def with_limits(model: Topology, message_size: int) -> Topology:
+    """The same with another size."""
+    return replace(model, limits=replace(model.limits, message_size=ByteSize(message_size)))
+
+
 def test_an_unknown_key_is_held_and_then_refused() -> None:
     """token.md: a rotation may be under way; 60 seconds."""
     verdict = connector(keys=KeySet(None, {})).examine(signed_trade())
     assert isinstance(verdict, Held)
-    assert (verdict.failed.reason, verdict.until_over) == ("key_unknown", 60)
+    assert isinstance(verdict.over, Failed)
+    assert (verdict.over.reason, verdict.until_over) == ("key_unknown", 60)
     known = connector()
     assert isinstance(known.examine(signed_trade()), Shown)
 
@@ -295,7 +341,8 @@ def test_a_type_that_this_topology_does_not_know_is_held() -> None:
     )
     verdict = agent("clerk", model=consumer).examine(arrived)
     assert isinstance(verdict, Held)
-    assert verdict.failed.reason == "destination"
+    assert isinstance(verdict.over, Failed)
+    assert verdict.over.reason == "destination"
 
 
 def _one_type(name: str) -> dict[str, Any]:
@@ -306,20 +353,75 @@ def _one_type(name: str) -> dict[str, Any]:
 
 
 def test_a_repeat_of_what_was_settled_is_told_as_such() -> None:
-    """token.md: acknowledged and counted, never dead-lettered; one still open is a redelivery."""
+    """token.md: acknowledged and counted, never dead-lettered; one still open passes when it was given back."""
     one, arrived = connector(), signed_trade()
-    shown = one.shown(arrived)
-    one.shown(arrived._replace(redelivered=True))
+    one.filters.inbound.given_back(one.shown(arrived).remembered, NOW)
+    shown = one.shown(arrived._replace(redelivered=True))
     one.filters.inbound.settled(shown.remembered, NOW)
     assert one.examine(arrived) == Repeated(QUEUE)
 
 
+@pytest.mark.parametrize("end", ["settled", "rejected", "given_back"])
+def test_copies_of_what_the_service_has_wait_and_are_repeats_then(end: str) -> None:
+    """Ten at once are one message to the service. What is given back is shown once more, and the others wait again."""
+    one = connector()
+    copies = [signed_trade()._replace(number=number) for number in range(1, 11)]
+    shown = one.shown(copies[0])
+    for copy in copies[1:]:
+        assert one.examine(copy) == Held(Repeated(QUEUE), 60)
+        assert one.examine(copy._replace(redelivered=True)) == Held(Repeated(QUEUE), inf)
+    getattr(one.filters.inbound, end)(shown.remembered, NOW + 1)
+    verdicts = [one.examine(copy, NOW + 1) for copy in copies[1:]]
+    if end == "given_back":
+        assert isinstance(verdicts[0], Shown)
+        assert verdicts[1:] == [Held(Repeated(QUEUE), 60)] * 8
+    else:
+        assert verdicts == [Repeated(QUEUE)] * 9
+
+
+def test_copies_of_what_is_refused_are_repeats_of_a_dead_letter() -> None:
+    """They wait for its hand-over: if that does not come to its end, the next one is handed over."""
+    body = envelope({"strategy_id": 1})
+    (payload,) = agent(model=loaded_letrade(mode="warn")).seal(trade(body))
+    one = connector(model=key_world.topology())
+    first, second = (delivery(payload, body)._replace(number=number) for number in (1, 2))
+    assert one.failed(first).reason == "schema"
+    assert one.examine(second) == Held(Repeated(QUEUE), 60)
+    one.filters.inbound.let_go(1, NOW)
+    assert one.failed(second).reason == "schema"
+    one.filters.inbound.handed_over(2, NOW)
+    assert one.examine(first) == Repeated(QUEUE)
+
+
 def test_a_repeat_of_what_was_rejected_is_told_as_such() -> None:
-    """It has to be rejected again; a retry of it is another delivery."""
+    """The broker's redelivery has to be rejected again, it may not have heard; a copy not, and a retry is another."""
     one, arrived = connector(), signed_trade()
     one.filters.inbound.rejected(one.shown(arrived).remembered, NOW)
-    assert one.examine(arrived) == Repeated(QUEUE, is_rejected=True)
+    assert one.examine(arrived._replace(redelivered=True)) == Repeated(QUEUE, is_rejected=True)
+    assert one.examine(arrived) == Repeated(QUEUE)
     assert isinstance(one.examine(retried(1), NOW + 5), Shown)
+
+
+def moved(**changes: Any) -> Delivery:
+    """The trade as it comes when it was moved with its queue before it ever failed."""
+    return retried(0, key=signing_key("move"), role=HopRole.MOVE, **changes)
+
+
+def test_what_was_moved_is_no_retry() -> None:
+    """The service sees it as it was published, and its copy that was not moved is a repeat."""
+    one = connector()
+    shown = one.shown(moved(), NOW + 11)
+    assert (shown.exchange, shown.routing_key) == (COMMANDS, EXECUTE)
+    assert shown.header == connector().shown(signed_trade()).header
+    one.filters.inbound.settled(shown.remembered, NOW + 11)
+    assert one.examine(signed_trade(), NOW + 12) == Repeated(QUEUE)
+
+
+def test_a_rejection_that_the_move_overtook_is_told_again() -> None:
+    """The queue was gone before the broker could hear of it, and nobody else has the message."""
+    one = connector()
+    one.filters.inbound.rejected(one.shown(signed_trade()).remembered, NOW)
+    assert one.examine(moved(), NOW + 11) == Repeated(QUEUE, is_rejected=True)
 
 
 def test_the_memory_survives_new_filters() -> None:
@@ -355,11 +457,12 @@ def test_a_full_memory_holds_and_lets_nothing_through() -> None:
     """token.md: consumption slows; nothing is let through unchecked. What is open already is a redelivery."""
     publisher, one = agent(), connector(replay=Replay(capacity=1))
     first, second = (delivery(publisher.seal(trade())[0]) for _ in range(2))
-    one.shown(first)
+    shown = one.shown(first)
     verdict = one.examine(second)
     assert isinstance(verdict, Held)
     assert verdict.until_over == inf
-    one.shown(first)
+    one.filters.inbound.given_back(shown.remembered, NOW)
+    one.shown(first._replace(redelivered=True))
     later = delivery(publisher.seal(trade(), now=NOW + 400)[0])
     one.shown(later, NOW + 400)
 
@@ -367,7 +470,7 @@ def test_a_full_memory_holds_and_lets_nothing_through() -> None:
 def retried(attempt: int = 1, key: SigningKey | None = None, **changes: Any) -> Delivery:
     """The trade as its retry brings it back: through the default exchange, with a hop."""
     arrived = signed_trade()
-    message = Message(
+    message = SignableMessage(
         COMMANDS,
         EXECUTE,
         SignedProperties(arrived.header.message_id, None, b"application/json", None, None),
@@ -391,6 +494,105 @@ def test_a_retry_is_shown_with_its_attempt_where_it_was_first_published() -> Non
     assert table.entries == (number_entry(b"letrade-attempt", 2),)
 
 
+def kept_up(until: float) -> KeepingUp:
+    """An agent whose consumer was idle for a quarter of an hour."""
+    keeping_up = KeepingUp()
+    for moment in range(900):
+        keeping_up.keeps_up(QUEUE, until - 900 + moment)
+    return keeping_up
+
+
+HOP_ENDS = NOW + 310
+
+
+def test_a_retry_that_is_late_though_its_queue_was_kept_up_with_is_not_honest() -> None:
+    """Somebody kept it, and puts it back: an hour later, or as soon as the memory against repeats is over."""
+    late = retried(expires_at=HOP_ENDS)._replace(number=1)
+    for after in (10, 3600, 6 * 86_400):
+        failed = connector(keeping_up=kept_up(HOP_ENDS + after)).failed(late, HOP_ENDS + after)
+        assert (failed.reason, failed.detail) == ("expired", f"the hop had expired {after} s before")
+
+
+def test_a_retry_that_is_late_because_nobody_consumed_is_shown() -> None:
+    """Its service was away for hours: never consumed since the agent is up, or not since the hop had ended."""
+    late = retried(expires_at=HOP_ENDS)
+    connector().shown(late, HOP_ENDS + 7200)
+    connector(keeping_up=kept_up(HOP_ENDS)).shown(late, HOP_ENDS + 7200)
+
+
+def test_a_retry_that_was_given_back_is_no_late_one() -> None:
+    """Its service had it for long, and died, and was away; the broker delivers it again."""
+    keeping_up = KeepingUp()
+    one = connector(keeping_up=keeping_up)
+    inbound, late = one.filters.inbound, retried(expires_at=HOP_ENDS)
+    shown = one.shown(late, NOW + 20)
+    for moment in range(900):
+        inbound.keeps_up(QUEUE, NOW + moment, was_active=True)
+    assert one.examine(late._replace(redelivered=True), NOW + 900) == Held(Repeated(QUEUE), inf), "it has it still"
+    inbound.given_back(shown.remembered, NOW + 900)
+    assert one.failed(late, NOW + 7200).reason == "expired", "a copy that was kept"
+    shown = one.shown(late._replace(redelivered=True), NOW + 7200)
+    inbound.settled(shown.remembered, NOW + 7200)
+    assert one.failed(late._replace(redelivered=True), NOW + 9000).reason == "expired"
+
+
+def test_a_retry_that_waits_is_no_late_one() -> None:
+    """It came in time, and its key or its object did not, or a copy of it is with the service."""
+    keeping_up = KeepingUp()
+    one = connector(keeping_up=keeping_up)
+    inbound, early = one.filters.inbound, retried(expires_at=HOP_ENDS)._replace(number=1)
+    one.shown(early, NOW + 20)
+    for moment in range(900):
+        inbound.keeps_up(QUEUE, NOW + moment, was_active=True)
+    one.shown(early, NOW + 900)
+
+
+@pytest.mark.parametrize("is_active", [False, True])
+def test_an_idle_consumer_of_a_queue_with_one_active_one_may_be_another_than_that(is_active: bool) -> None:
+    """It gets nothing, however much there is: so it proves nothing, until it has got something."""
+    model = key_world.topology()
+    queue = replace(model.queues[QUEUE], single_active_consumer=True)
+    one = connector(model=replace(model, queues={**model.queues, QUEUE: queue}))
+    for moment in range(900):
+        one.filters.inbound.keeps_up(QUEUE, HOP_ENDS - 800 + moment, was_active=is_active)
+    verdict = one.examine(retried(expires_at=HOP_ENDS), HOP_ENDS + 100)
+    assert isinstance(verdict, Failed if is_active else Shown)
+
+
+def test_a_busy_queue_is_kept_up_with_while_what_comes_was_just_signed() -> None:
+    """Ordinary or not; an old message shows that there is a backlog, and a message of high priority shows nothing."""
+    model = loaded(
+        orders(
+            messages={
+                "order.placed": {"exchange": "orders", "lifetime": "24h"},
+                "order.urgent": {"exchange": "orders", "lifetime": "24h", "priority": "high"},
+            },
+            queues={"clerk.orders": {"service": "clerk", "messages": ["order.placed", "order.urgent"]}},
+            services={
+                "shop": {"publishes": ["order.placed", "order.urgent"]},
+                "clerk": {"consumes": ["order.placed", "order.urgent"]},
+            },
+        )
+    )
+    shop, body = agent("shop", model=model), envelope({}, source="shop")
+
+    def proven_until(waited: list[int], key: bytes = b"order.placed") -> float:
+        keeping_up = KeepingUp()
+        clerk = agent("clerk", model=model, keeping_up=keeping_up)
+        for moment, seconds in enumerate(waited):
+            now = NOW + 4 * moment
+            message = (publish(b"orders", key), header(body, content_type=b"application/json"), body)
+            (payload,) = shop.seal(message, now=now - seconds)
+            clerk.examine(delivery(payload, body, queue="clerk.orders", exchange=b"orders", routing_key=key), now)
+        return keeping_up.until("clerk.orders")
+
+    assert proven_until([0] * 100) == NOW + 4 * 99
+    assert proven_until([10] * 100) == NOW + 4 * 99
+    assert proven_until([11] * 100) == -inf
+    assert proven_until([0] * 50 + [60] + [0] * 49) == -inf
+    assert proven_until([0] * 100, b"order.urgent") == -inf
+
+
 def test_each_attempt_is_another_delivery() -> None:
     """A settled first attempt does not swallow the second; the second again is a repeat."""
     one = connector()
@@ -405,6 +607,9 @@ def test_each_attempt_is_another_delivery() -> None:
     ("hop", "reason"),
     [
         (lambda: retried(key=signing_key("strategy")), "hop_role"),
+        (lambda: retried(key=signing_key("replay"), role=HopRole.MOVE), "hop_role"),
+        (lambda: moved(queue="exchange_connector.cancel_order"), "hop_queue"),
+        (lambda: retried(issued_at=NOW + 19, expires_at=NOW + 19), "expired"),
         (lambda: retried(queue="exchange_connector.cancel_order"), "hop_queue"),
         (lambda: retried(routing_key="commands.cancel_order"), "content"),
         (lambda: with_entries(retried(), text_entry(b"letrade-hop", b"a.b.c")), "hop_malformed"),
@@ -520,8 +725,9 @@ def test_a_header_of_no_agent_leaves_as_it_came() -> None:
 def test_verifying_is_measured_by_algorithm() -> None:
     """For `verify_duration_seconds`; what names no known key is not measured under a made-up label."""
     one = connector()
-    one.shown(signed_trade())
-    one.failed(resigned(signed_trade(), kid="strategy:99"))
+    examine = one.filters.inbound.examine
+    assert isinstance(examine(signed_trade(), NOW), Shown)
+    assert isinstance(examine(resigned(signed_trade(), kid="strategy:99"), NOW), Held)
     assert {name: sum(found.counts) for name, found in one.measures.verify_seconds.items()} == {"ES256": 1}
 
 

@@ -7,17 +7,17 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from letrade_agent.amqp.faults import AmqpFault
-from letrade_agent.amqp.header_table import Entry, HeaderTable
-from letrade_agent.amqp.properties import ContentHeader
 from letrade_agent.config import Undeclared
+from letrade_agent.filters.decisions import Approved
 from letrade_agent.filters.sealing import restored, strip_reserved
-from letrade_agent.filters.verdicts import Approved
 
+from letrade_topo.amqp.faults import AmqpFault
+from letrade_topo.amqp.header_table import Entry, HeaderTable
+from letrade_topo.amqp.properties import ContentHeader
 from letrade_topo.keys.headers import is_reserved
 from letrade_topo.model.topology import Topology
-from tests.agent.amqp.strategies import content_headers
 from tests.agent.filters.world import agent, delivery, header, publish, text_entry, trade
+from tests.amqp.strategies import content_headers
 from tests.topologies import loaded, orders
 
 
@@ -32,9 +32,9 @@ ORDER = publish(b"orders", b"order.placed")
 
 def sealed(own: ContentHeader, body: bytes) -> bytes:
     """The header as it goes upstream, signed."""
-    approved = SHOP.filters.outbound.approve(ORDER, own, body, 1_750_000_000)
+    approved = SHOP.outbound.approve(ORDER, own, body, 1_750_000_000)
     assert isinstance(approved, Approved)
-    (payload,) = SHOP.filters.outbound.seal([approved], 1_750_000_000)
+    (payload,) = SHOP.outbound.seal([approved], 1_750_000_000)
     assert isinstance(payload, bytes)
     return payload
 
@@ -48,7 +48,7 @@ def test_a_returned_message_has_the_header_that_its_publisher_sent(payload: byte
         own = ContentHeader.parse(own.rewrite(table.without(is_reserved).encode()))
     sent = sealed(own, body)
     assert sent != own.payload
-    assert SHOP.filters.outbound.restore(ContentHeader.parse(sent), body) == (own.payload, body)
+    assert SHOP.outbound.restore(ContentHeader.parse(sent), body) == (own.payload, body)
 
 
 @given(
@@ -94,7 +94,8 @@ def test_whatever_is_signed_verifies_and_is_shown_without_a_trace(payload: bytes
     CLERK.measures.warned.clear()
     arrived = delivery(sealed(own, body), body, queue="clerk.orders", exchange=b"orders", routing_key=b"order.placed")
     shown = CLERK.shown(arrived, 1_750_000_000)
-    assert set(CLERK.measures.warned) <= {("deliver", "envelope")}, "the token holds; only an envelope it is not"
+    # Only an envelope it is not, or, where it begins like one, no encrypted one: hypothesis knows how those begin.
+    assert set(CLERK.measures.warned) <= {("deliver", "envelope"), ("deliver", "decrypt")}, "the token holds"
     kept = HeaderTable.parse(own.encoded_headers).without(is_reserved) if own.encoded_headers is not None else None
     left = ContentHeader.parse(shown.header).headers
     assert left == kept
@@ -116,8 +117,8 @@ def test_any_bytes_as_a_table_are_a_fault_or_none(table: bytes) -> None:
     restored(own)
     with suppress(AmqpFault):
         HeaderTable.parse(own.encoded_headers or b"")
-        assert one.filters.outbound.admit(publish(b"elsewhere", b"k"), own) is None
-        one.filters.outbound.approve(publish(b"elsewhere", b"k"), own, b"", 0)
+        assert one.outbound.admit(publish(b"elsewhere", b"k"), own) is None
+        one.outbound.approve(publish(b"elsewhere", b"k"), own, b"", 0)
         return
     with pytest.raises(AmqpFault, match="SYNTAX_ERROR"):
-        one.filters.outbound.approve(publish(b"elsewhere", b"k"), own, b"", 0)
+        one.outbound.approve(publish(b"elsewhere", b"k"), own, b"", 0)

@@ -11,14 +11,19 @@ from itertools import count
 from types import MappingProxyType
 from typing import Any
 
-from letrade_agent.amqp.basic import Publish
-from letrade_agent.amqp.header_table import Entry, HeaderTable, integer_entry, long_string_entry
-from letrade_agent.amqp.properties import ContentHeader
 from letrade_agent.config import DeclareMode, Undeclared
 from letrade_agent.filters.build import Chance, build_filters
-from letrade_agent.filters.verdicts import Approved, Delivery, Examined, Failed, Filters, Held, Refusal, Shown
+from letrade_agent.filters.decisions import Approved, Refusal, Sealable, Whole
+from letrade_agent.filters.in_force import Filters
+from letrade_agent.filters.keeping_up import KeepingUp
+from letrade_agent.filters.outbound import OutboundFilter
+from letrade_agent.filters.verdicts import Arrived, Delivery, Examined, Failed, Held, Repeated, Shown
+from letrade_agent.limits import Limits, UpstreamLimits
 from letrade_agent.measures import Measures
 
+from letrade_topo.amqp.basic import Publish
+from letrade_topo.amqp.header_table import Entry, HeaderTable, integer_entry, long_string_entry
+from letrade_topo.amqp.properties import ContentHeader
 from letrade_topo.keys.jwk import Role
 from letrade_topo.keys.keyset import KeySet
 from letrade_topo.keys.replay import Replay
@@ -65,40 +70,58 @@ class Chances:
 
 
 @dataclass
-class Agent:
+class ServiceFilters:
     """The filters beside one service, and what they counted and remember."""
 
     filters: Filters
     measures: Measures
     replay: Replay
 
+    @property
+    def outbound(self) -> OutboundFilter:
+        """That of the filters."""
+        assert isinstance(self.filters.outbound, OutboundFilter)
+        return self.filters.outbound
+
     def seal(self, *messages: tuple[Publish, ContentHeader, bytes], now: float = NOW) -> list[bytes]:
         """Publish messages in one batch and give their headers; every one has to be let through."""
-        approved: list[Approved] = []
-        for publish, header, body in messages:
-            assert self.filters.outbound.admit(publish, header) is None
-            one = self.filters.outbound.approve(publish, header, body, now)
-            assert isinstance(one, Approved), one
-            approved.append(one)
-        sealed = self.filters.outbound.seal(approved, now)
+        decided = self.outbound.decide([whole(*message) for message in messages], now)
+        sealable = [one for one in decided if isinstance(one, Sealable)]
+        assert len(sealable) == len(messages), decided
+        sealed = self.outbound.seal(sealable, now)
         payloads = [payload for payload in sealed if isinstance(payload, bytes)]
         assert len(payloads) == len(messages), sealed
         return payloads
 
+    def seal_carefully(self, *messages: tuple[Publish, ContentHeader, bytes], now: float = NOW) -> list[bytes]:
+        """The same, each by itself and none as an ordinary one."""
+        approved = []
+        for publish, header, body in messages:
+            assert self.outbound.admit(publish, header) is None
+            one = self.outbound.approve(publish, header, body, now)
+            assert isinstance(one, Approved), one
+            approved.append(one)
+        return [payload for payload in self.outbound.seal(approved, now) if isinstance(payload, bytes)]
+
     def refusal(self, publish: Publish, header: ContentHeader, body: bytes, now: float = NOW) -> Refusal:
-        """Why a message is refused, which it has to be."""
-        outbound = self.filters.outbound
-        verdict: object = outbound.admit(publish, header)
-        if verdict is None:
-            verdict = outbound.approve(publish, header, body, now)
-        if isinstance(verdict, Approved):
-            verdict = outbound.seal([verdict], now)[0]
+        """Why a message is refused, which it has to be; at its header or later is the same."""
+        (verdict,) = self.outbound.decide([whole(publish, header, body)], now)
+        at_header = self.outbound.admit(publish, header)
+        assert at_header is None or at_header == verdict
+        if isinstance(verdict, Sealable):
+            assert at_header is None
+            (sealed,) = self.outbound.seal([verdict], now)
+            assert isinstance(sealed, Refusal), sealed
+            return sealed
         assert isinstance(verdict, Refusal), verdict
         return verdict
 
     def examine(self, delivery: Delivery, now: float = NOW) -> Examined:
-        """The verdict on a delivery."""
-        return self.filters.inbound.examine(delivery, now)
+        """The verdict on a delivery; what is proven as an ordinary one has the same."""
+        (proven,) = self.filters.inbound.prove([arrived(delivery)], now)
+        verdict = self.filters.inbound.examine(delivery, now)
+        assert proven is None or isinstance(verdict, Repeated | Held) or verdict == proven.shown, (proven, verdict)
+        return verdict
 
     def shown(self, delivery: Delivery, now: float = NOW) -> Shown:
         """The delivery as the service sees it, which it has to."""
@@ -110,16 +133,17 @@ class Agent:
         """Why it goes to the dead letters, which it has to, at once or after the hold."""
         verdict = self.examine(delivery, now)
         if isinstance(verdict, Held):
-            verdict = verdict.failed
+            verdict = verdict.over
         assert isinstance(verdict, Failed), verdict
         return verdict
 
 
 def keys_of(owner: str | None, model: Topology | None = None) -> KeySet:
-    """The keys of a topology's services and of `replay`, with the private one of an owner."""
+    """The keys of a topology's services of `replay` and `move`, with the private one of an owner."""
     services = (topology() if model is None else model).services
     public = [public_key(signing_key(service)) for service in services]
     public.append(public_key(signing_key("replay"), Role.REPLAY))
+    public.append(public_key(signing_key("move"), Role.MOVE))
     signing = () if owner is None else (signing_key(owner),)
     return KeySet(owner, MappingProxyType({key.kid: key for key in public}), signing)
 
@@ -134,8 +158,9 @@ def agent(
     declares: DeclareMode = DeclareMode.ABSORB,
     replay: Replay | None = None,
     sent: SentKeys | None = None,
+    keeping_up: KeepingUp | None = None,
     upstream_frame_max: int = 131_072,
-) -> Agent:
+) -> ServiceFilters:
     """The filters beside a service of a topology, Letrade's own by default."""
     model = topology() if model is None else model
     measures, memory = Measures(), Replay() if replay is None else replay
@@ -145,11 +170,12 @@ def agent(
         Given(service, undeclared, declares),
         memory,
         measures,
-        upstream_frame_max,
+        Limits(upstream=UpstreamLimits(frame_max_bytes=upstream_frame_max)),
         Chance(Chances().random_bytes, lambda: 0.0),
         sent,
+        keeping_up,
     )
-    return Agent(filters, measures, memory)
+    return ServiceFilters(filters, measures, memory)
 
 
 def envelope(payload: object = None, **changes: Any) -> bytes:
@@ -179,6 +205,13 @@ def header(
     return ContentHeader.parse(empty.rewrite(encoded, timestamp=timestamp, priority=priority, replace=dict(short)))
 
 
+def whole(one: Publish, header: ContentHeader, body: bytes) -> Whole:
+    """A publish as it stands on the wire."""
+    names = b"".join(bytes((len(name),)) + name for name in (one.exchange, one.routing_key))
+    bits = bytes((one.mandatory | one.immediate << 1,))
+    return struct.pack(">HHH", 60, 40, 0) + names + bits, header.payload, body
+
+
 def publish(exchange: bytes = COMMANDS, routing_key: bytes = EXECUTE) -> Publish:
     """A basic.publish."""
     return Publish(exchange, routing_key, mandatory=False, immediate=False)
@@ -201,6 +234,12 @@ def delivery(
     """What the broker delivers of a message whose header was sealed."""
     body = envelope() if body is None else body
     return Delivery(queue, exchange, routing_key, False, ContentHeader.parse(payload), body)
+
+
+def arrived(one: Delivery) -> Arrived:
+    """A delivery as it stands on the wire."""
+    names = b"".join(bytes((len(name),)) + name for name in (one.exchange, one.routing_key))
+    return one.queue, names, one.header.payload, one.body
 
 
 def signed_trade(body: bytes | None = None, now: float = NOW) -> Delivery:

@@ -16,16 +16,17 @@ from typing import Any
 
 import pytest
 from letrade_agent.config import Address
-from letrade_agent.observe import admin as admin_module
-from letrade_agent.observe.admin import MOST_CONNECTIONS, AdminServer, Asked, Page
+from letrade_agent.limits import DEFAULT_LIMITS, AdminLimits
+from letrade_agent.observe.admin import AdminServer, Asked, Page
 from letrade_agent.observe.page import render
-from letrade_agent.observe.pages import STALLED_SECONDS, pages_of
+from letrade_agent.observe.pages import pages_of
 from letrade_agent.observe.rates import Second
 from letrade_agent.observe.status import status_of
 from letrade_agent.observe.style import POLICY
-from letrade_agent.state import Phase, Source
+from letrade_agent.state import Phase, ReloadSource
 
-from tests.agent.observe.world import NOW, Agent
+from letrade_topo.http_host import KnownHosts
+from tests.agent.observe.world import NOW, ObservedAgent
 
 LIMIT_SECONDS = 60.0
 HOSTILE = "<script>alert(1)</script>\"'&"
@@ -35,7 +36,7 @@ HOSTILE = "<script>alert(1)</script>\"'&"
 class Served:
     """A running admin port."""
 
-    agent: Agent
+    agent: ObservedAgent
     port: int
     logged: list[tuple[str, str]]
     monotonic: list[float]
@@ -59,7 +60,7 @@ class Served:
 
 
 @contextmanager
-def _served(agent: Agent) -> Iterator[Served]:
+def _served(agent: ObservedAgent, limits: AdminLimits = DEFAULT_LIMITS.admin) -> Iterator[Served]:
     started, loop = threading.Event(), asyncio.new_event_loop()
     logged: list[tuple[str, str]] = []
     monotonic = [agent.state.ticked_at]
@@ -70,7 +71,10 @@ def _served(agent: Agent) -> Iterator[Served]:
 
     async def serve() -> None:
         pages = {**pages_of(agent.observed, lambda: monotonic[0]), "/fails": fails}
-        server = AdminServer(Address("127.0.0.1", 0), pages, lambda level, event, _: logged.append((level, event)))
+        hosts = KnownHosts(["agents.example.com"])
+        server = AdminServer(
+            Address("127.0.0.1", 0), pages, lambda level, event, _: logged.append((level, event)), hosts, limits
+        )
         served.port = (await server.start()).port
         started.set()
         await stop.wait()
@@ -91,7 +95,7 @@ def _served(agent: Agent) -> Iterator[Served]:
 @pytest.fixture
 def served() -> Iterator[Served]:
     """The admin port of an agent that is ready."""
-    with _served(Agent()) as one:
+    with _served(ObservedAgent()) as one:
         yield one
 
 
@@ -115,7 +119,7 @@ def test_broker_that_is_away(served: Served) -> None:
 
 def test_before_the_listener() -> None:
     """Neither started nor ready before clients can connect; alive all the same."""
-    agent = Agent()
+    agent = ObservedAgent()
     agent.state.listening, agent.state.phase = None, Phase.STARTING
     with _served(agent) as served:
         assert [served.get(page)[0] for page in ("/livez", "/readyz", "/startup")] == [200, 503, 503]
@@ -123,7 +127,7 @@ def test_before_the_listener() -> None:
 
 def test_loop_that_does_not_tick(served: Served) -> None:
     """An agent whose own timer is silent is not alive."""
-    served.monotonic[0] += STALLED_SECONDS + 1
+    served.monotonic[0] += DEFAULT_LIMITS.admin.stalled_seconds + 1
 
     assert served.get("/livez")[0] == 503
 
@@ -202,7 +206,7 @@ def test_silent_connections_do_not_keep_probes_out(served: Served) -> None:
     with ExitStack() as stack:
         silent = [
             stack.enter_context(socket.create_connection(("127.0.0.1", served.port), timeout=LIMIT_SECONDS))
-            for _ in range(MOST_CONNECTIONS + 20)
+            for _ in range(DEFAULT_LIMITS.admin.connections + 20)
         ]
         assert served.get("/livez")[0] == 200
 
@@ -210,17 +214,19 @@ def test_silent_connections_do_not_keep_probes_out(served: Served) -> None:
             assert silent[0].recv(1) == b"", "the one that was silent for longest is closed"
 
 
-def test_half_a_request(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_a_request() -> None:
     """A request that is never finished ends after its time."""
-    monkeypatch.setattr(admin_module, "REQUEST_SECONDS", 0.2)
-    with socket.create_connection(("127.0.0.1", served.port), timeout=LIMIT_SECONDS) as client:
+    with (
+        _served(ObservedAgent(), AdminLimits(request_seconds=0.2)) as served,
+        socket.create_connection(("127.0.0.1", served.port), timeout=LIMIT_SECONDS) as client,
+    ):
         client.sendall(b"GET /livez HTT")
         assert client.recv(100) == b""
 
 
 def test_status_document() -> None:
     """Everything a person asks first, as JSON; the counts are those of the metrics."""
-    agent = Agent()
+    agent = ObservedAgent()
     agent.measures.messages["publish", "letrade.commands", "forwarded"] = 5
     agent.measures.refused["publish", "schema"] = 2
     agent.recent(NOW, "publish_refused", {"reason": "schema", "exchange": "letrade.commands", "text": "bad"})
@@ -259,11 +265,11 @@ class _Tags(HTMLParser):
 
 def test_page_escapes_and_loads_nothing() -> None:
     """Names and texts from outside stay text; no script, no resource, no inline style; elements are well nested."""
-    agent = Agent()
+    agent = ObservedAgent()
     agent.measures.messages["publish", HOSTILE, "rejected"] = 1
     agent.measures.refused["publish", HOSTILE] = 3
     agent.recent(NOW, HOSTILE, {"reason": HOSTILE, "exchange": HOSTILE, "text": HOSTILE})
-    agent.state.reloads[Source.CONFIG].problem = HOSTILE
+    agent.state.reloads[ReloadSource.CONFIG].problem = HOSTILE
     agent.sidelights = agent.sidelights._replace(queue_messages={(HOSTILE, "ready"): 1})
     page = render(status_of(agent.observed), [Second(1, 2, 0)] * 3).decode()
 
@@ -293,20 +299,57 @@ def test_front_page(served: Served) -> None:
 
 def test_front_page_says_what_is_wrong() -> None:
     """A missing key, a failed reload and a broker that is away are seen at once."""
-    agent = Agent(now=NOW + 400 * 86_400)
-    agent.state.reloads[Source.KEYS].problem = "jwks.json is not a valid key file"
+    agent = ObservedAgent(now=NOW + 400 * 86_400)
+    agent.state.reloads[ReloadSource.KEYS].problem = "jwks.json is not a valid key file"
     agent.sidelights = agent.sidelights._replace(broker_up=False)
     agent.state.phase = Phase.DRAINING
+    agent.measures.waiting_consumers["strategy.error"] = 3
 
     page = render(status_of(agent.observed), []).decode()
 
-    for sign in ("no key to sign with", "jwks.json is not a valid key file", "down", "draining", "expired"):
+    for sign in (
+        "no key to sign with",
+        "jwks.json is not a valid key file",
+        "down",
+        "draining",
+        "expired",
+        "strategy.error is away",
+    ):
         assert sign in page
+
+
+@pytest.mark.parametrize("page", ["/status", "/metrics", "/", "/livez"])
+@pytest.mark.parametrize(
+    ("host", "is_taken"),
+    [
+        ("127.0.0.1:9464", True),
+        ("[::1]:9464", True),
+        ("10.1.2.3", True),
+        ("localhost:9464", True),
+        ("agent", True),
+        ("agent.trading.svc.cluster.local:9464", True),
+        ("Agents.Example.com.:9464", True),
+        ("attacker.example:9464", False),
+        ("127.0.0.1.attacker.example", False),
+        ("localhost.attacker.example:9464", False),
+    ],
+)
+def test_who_asks_under_a_name_that_could_be_led_here_gets_nothing(
+    served: Served, page: str, host: str, is_taken: bool
+) -> None:
+    """DNS rebinding: a browser on this machine shows a page whose name is then led to 127.0.0.1."""
+    status, _, body = served.get(page, Host=host)
+
+    assert (status == 200) == is_taken
+    if not is_taken:
+        assert status == 421
+        assert b"--allowed-host" in body
+        assert b"strategy" not in body
 
 
 def test_page_without_keys() -> None:
     """A topology that signs nothing has a page, too."""
-    agent = Agent(keys=None)
+    agent = ObservedAgent(keys=None)
     agent.state.in_force = replace(agent.state.in_force, keys=None)
 
     assert b"No key folder" in render(status_of(agent.observed), [])

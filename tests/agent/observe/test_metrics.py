@@ -12,13 +12,13 @@ from letrade_agent.measures import Measures
 from letrade_agent.observe.families import histogram
 from letrade_agent.observe.labels import MOST_DESTINATIONS, OTHER, Bounded
 from letrade_agent.observe.metrics import Sidelights, signing_ends
-from letrade_agent.state import Phase, Source
+from letrade_agent.state import Phase, ReloadSource
 from prometheus_client.core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_plain
 
 from letrade_topo.keys.reasons import Reason
-from tests.agent.observe.world import NOW, SERVICE, Agent
+from tests.agent.observe.world import NOW, SERVICE, ObservedAgent
 from tests.topologies import loaded, orders
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -50,6 +50,8 @@ TABLE = {
     "publish_confirm_duration_seconds_bucket",
     "delivery_settle_duration_seconds_bucket",
     "unsettled_deliveries",
+    "waiting_consumers",
+    "consumer_returns_total",
     "held_deliveries",
     "buffered_bytes",
     "backpressure_seconds_total",
@@ -73,7 +75,7 @@ TABLE = {
 
 def test_every_metric_of_the_table() -> None:
     """A fresh agent shows every documented metric; alerts on an increase see the first event."""
-    agent = Agent(sidelights=Sidelights({("strategy.error", "ready"): 3}, {"client": NOW}, True))
+    agent = ObservedAgent(sidelights=Sidelights({("strategy.error", "ready"): 3}, {"client": NOW}, True))
 
     names = {series.partition("{")[0].removeprefix("letrade_agent_") for series in agent.own_series()}
 
@@ -83,7 +85,7 @@ def test_every_metric_of_the_table() -> None:
 @pytest.mark.parametrize("accept", ["", OPENMETRICS, "text/plain"])
 def test_formats(accept: str) -> None:
     """Both formats are what their strict parsers take, without _created series."""
-    agent = Agent()
+    agent = ObservedAgent()
     agent.measures.messages["publish", "letrade.commands", "forwarded"] = 3
     text = agent.scrape(accept)
 
@@ -99,7 +101,7 @@ def test_formats(accept: str) -> None:
 
 def test_known_reasons() -> None:
     """Every word of the token format and of refused publishes is there as 0."""
-    series = Agent().own_series()
+    series = ObservedAgent().own_series()
 
     for reason in Reason:
         name = f'letrade_agent_messages_rejected_total{{direction="deliver",reason="{reason}"}}'
@@ -112,7 +114,7 @@ def test_known_reasons() -> None:
 
 def test_thousand_destinations() -> None:
     """Whatever names travel, the number of series stays what the topology makes it."""
-    agent = Agent()
+    agent = ObservedAgent()
     agent.measures.messages["publish", "letrade.commands", "forwarded"] = 1
     before = len(agent.own_series())
     for number in range(1000):
@@ -135,14 +137,14 @@ def test_thousand_destinations() -> None:
 
 def test_series_of_letrade() -> None:
     """Few enough for every pod of a cluster (facts: 250 to 400, and 4 for each destination)."""
-    assert len(Agent().own_series()) < 400
+    assert len(ObservedAgent().own_series()) < 400
 
 
 def test_declared_names_beyond_the_bound() -> None:
     """A topology of 200 exchanges gets 50 labels, the service's own first; the rest is counted as one."""
     exchanges: dict[str, Any] = {f"exchange{number}": {} for number in range(200)}
     topology = loaded(orders(exchanges={**exchanges, "orders": {}}))
-    agent = Agent(topology=topology, service="shop")
+    agent = ObservedAgent(topology=topology, service="shop")
     for name in exchanges:
         agent.measures.messages["publish", name, "forwarded"] = 1
     agent.measures.messages["publish", "orders", "forwarded"] = 7
@@ -157,7 +159,7 @@ def test_declared_names_beyond_the_bound() -> None:
 
 def test_counter_never_goes_back() -> None:
     """A name that was counted among the others stays there when a new topology declares it."""
-    agent = Agent(topology=loaded(orders()), service="shop")
+    agent = ObservedAgent(topology=loaded(orders()), service="shop")
     agent.measures.messages["publish", "later", "forwarded"] = 5
     name = f'letrade_agent_messages_total{{destination="{OTHER}",direction="publish",outcome="forwarded"}}'
     assert agent.own_series()[name] == 5
@@ -192,10 +194,10 @@ def test_histogram_is_cumulated() -> None:
 
 def test_state_and_reloads() -> None:
     """One of the states is 1; a failed reload is seen until a good one."""
-    agent = Agent()
+    agent = ObservedAgent()
     agent.state.phase = Phase.DRAINING
-    agent.state.reloads[Source.KEYS].failed = 2
-    agent.state.reloads[Source.KEYS].problem = "bad"
+    agent.state.reloads[ReloadSource.KEYS].failed = 2
+    agent.state.reloads[ReloadSource.KEYS].problem = "bad"
 
     series = agent.own_series()
 
@@ -212,17 +214,22 @@ def test_state_and_reloads() -> None:
 
 def test_end_of_signing() -> None:
     """The end of the last key that signs; 0 once there is none; nothing where nothing is signed."""
-    agent = Agent()
+    agent = ObservedAgent()
     end = NOW + 365 * 86_400
 
     assert agent.own_series()["letrade_agent_signing_key_not_after_timestamp_seconds"] == end
     assert signing_ends(agent.state.in_force, end) == 0
-    assert Agent(keys=None).own_series().keys().isdisjoint({"letrade_agent_signing_key_not_after_timestamp_seconds"})
+    assert (
+        ObservedAgent(keys=None)
+        .own_series()
+        .keys()
+        .isdisjoint({"letrade_agent_signing_key_not_after_timestamp_seconds"})
+    )
 
 
 def test_own_queues_are_there_from_the_start() -> None:
     """Deliveries from each declared queue of the service have their 0."""
-    series = Agent().own_series()
+    series = ObservedAgent().own_series()
     queues = {
         name.split('destination="')[1].split('"')[0]
         for name in series

@@ -34,12 +34,12 @@ def keys() -> KeySet:
     with TemporaryDirectory() as folder:
         path = Path(folder)
         services = list(shipped().services)
-        make_keys(path, services, algorithm=JwtAlgorithm.ES256, now=int(NOW), valid_for_seconds=365 * 86_400)
+        make_keys(path, services, [], algorithm=JwtAlgorithm.ES256, now=int(NOW), valid_for_seconds=365 * 86_400)
         return load_keyset(path, SERVICE)
 
 
 @dataclass
-class Agent:
+class ObservedAgent:
     """What there is to be seen."""
 
     topology: Topology = field(default_factory=shipped)
@@ -85,7 +85,7 @@ class Agent:
 
 
 @dataclass
-class Clock:
+class StandingClock:
     """Stands still until it is told."""
 
     now: float = NOW
@@ -96,13 +96,13 @@ class Clock:
 
 
 @dataclass
-class Written:
+class WrittenLog:
     """A log and what it wrote."""
 
     log_format: LogFormat = LogFormat.JSON
 
     def __post_init__(self) -> None:
-        self.clock = Clock()
+        self.clock = StandingClock()
         self.stream = io.StringIO()
         self.log = Log(self.stream, self.log_format, self.clock, {"service": SERVICE})
 

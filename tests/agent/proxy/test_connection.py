@@ -5,20 +5,24 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import struct
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pika
 import pika.exceptions
 import pytest
-from letrade_agent.amqp.basic import PUBLISH
-from letrade_agent.amqp.channel_commands import ChannelOpen, ChannelOpenOk, Consume
-from letrade_agent.amqp.connection_commands import (
+from letrade_agent.limits import DEFAULT_LIMITS
+
+from letrade_topo.amqp.basic import PUBLISH
+from letrade_topo.amqp.channel_commands import ChannelOpen, ChannelOpenOk, Consume
+from letrade_topo.amqp.connection_commands import (
     ConnectionClose,
     ConnectionCloseOk,
     Open,
@@ -28,13 +32,18 @@ from letrade_agent.amqp.connection_commands import (
     Tune,
     TuneOk,
 )
-from letrade_agent.amqp.frames import HEARTBEAT_FRAME, METHOD, encode_content, encode_frame, encode_method
-from letrade_agent.amqp.header_table import EMPTY_TABLE
-from letrade_agent.amqp.wire import short_string
-from letrade_agent.proxy import dialled, sockets
-from letrade_agent.proxy.leg import HIGH_WATER_BYTES
-
-from tests.agent.proxy.world import LIMIT_SECONDS, RawClient, RunningProxy, broker_settings, running, wait_until
+from letrade_topo.amqp.frames import HEARTBEAT_FRAME, METHOD, encode_content, encode_frame, encode_method
+from letrade_topo.amqp.header_table import EMPTY_TABLE
+from letrade_topo.amqp.wire import short_string
+from tests.agent.proxy.world import (
+    LIMIT_SECONDS,
+    PATIENT,
+    ProxyClient,
+    RunningProxy,
+    broker_settings,
+    running,
+    wait_until,
+)
 from tests.brokers import BrokerFactory, RunningBroker
 
 pytestmark = pytest.mark.one_version
@@ -67,7 +76,7 @@ def fill(proxy: RunningProxy, queue: str, count: int, body: bytes) -> None:
             channel.basic_publish("", queue, body)
 
 
-def logged_in(port: int, heartbeat: int = 0, frame_max: int = 131072, **options: Any) -> RawClient:
+def logged_in(port: int, heartbeat: int = 0, frame_max: int = 131072, **options: Any) -> ProxyClient:
     """A raw client whose connection is open."""
     client = greeted(port, heartbeat, frame_max, **options)
     client.say(Open(virtual_host=b"/"))
@@ -75,9 +84,9 @@ def logged_in(port: int, heartbeat: int = 0, frame_max: int = 131072, **options:
     return client
 
 
-def greeted(port: int, heartbeat: int = 0, frame_max: int = 131072, **options: Any) -> RawClient:
+def greeted(port: int, heartbeat: int = 0, frame_max: int = 131072, **options: Any) -> ProxyClient:
     """A raw client that has only its vhost to ask for."""
-    client = RawClient(port, **options)
+    client = ProxyClient(port, **options)
     client.header()
     client.hear(Start)
     client.say(StartOk(client_properties=EMPTY_TABLE, mechanism=b"PLAIN", response=PLAIN))
@@ -123,14 +132,19 @@ def canary(proxy: RunningProxy) -> Iterator[Canary]:
 # Heartbeats
 
 
-def test_the_quiet_stay_connected(broker: RunningBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+HIGH_WATER_BYTES = DEFAULT_LIMITS.transport.high_water_bytes
+USER_TIMEOUT_MS = int(DEFAULT_LIMITS.upstream.unacknowledged_seconds * 1000)
+
+
+def test_the_quiet_stay_connected(broker: RunningBroker) -> None:
     """row 35: nothing is lost by silence: each leg beats by itself, or not, as was agreed with its other side.
 
     One client has heartbeats. The other agreed to none and says nothing, while the broker gets one each half interval.
     """
-    monkeypatch.setattr(dialled, "HEARTBEAT_SECONDS", 6)  # two of them are more than a busy machine stands still
+    # two of them are more than a busy machine stands still
+    limits = replace(PATIENT, upstream=replace(PATIENT.upstream, heartbeat_seconds=6))
     with (
-        running(broker_settings(broker), username=broker.username) as proxy,
+        running(broker_settings(broker), username=broker.username, limits=limits) as proxy,
         logged_in(proxy.port, heartbeat=0) as silent,
         proxy.pika(heartbeat=6) as connection,
     ):
@@ -168,11 +182,11 @@ def test_a_client_that_is_dead_is_let_go(proxy: RunningProxy) -> None:
     wait_until("the broker's side is closed", lambda: proxy.measures.upstreams == 0)
 
 
-def test_a_broker_that_is_dead_is_noticed(start_broker: BrokerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_that_is_dead_is_noticed(start_broker: BrokerFactory) -> None:
     """rows 35 and 36: a broker that is frozen, with nobody publishing, is noticed by two missed heartbeats."""
-    monkeypatch.setattr(dialled, "HEARTBEAT_SECONDS", 1)
+    limits = replace(PATIENT, upstream=replace(PATIENT.upstream, heartbeat_seconds=1))
     broker = start_broker("3.10")
-    with running(broker_settings(broker), username=broker.username) as proxy, proxy.pika() as connection:
+    with running(broker_settings(broker), username=broker.username, limits=limits) as proxy, proxy.pika() as connection:
         processes = broker.node.processes
         assert processes is not None
         assert processes.broker is not None
@@ -247,7 +261,7 @@ def test_a_broker_that_takes_nothing_stops_the_client(start_broker: BrokerFactor
             assert 0 < sent < 1000
             wait_until("the block is measured", lambda: proxy.measures.blocked == 1)
             assert proxy.measures.backpressure_seconds["to_broker"] >= 0
-            assert proxy.call(_user_timeout(proxy)) == {0, sockets.USER_TIMEOUT_MS}
+            assert proxy.call(_user_timeout(proxy)) == {0, USER_TIMEOUT_MS}
             (snapshot,) = [each for each in proxy.connections if each.is_blocked]
             assert snapshot.unsent_to_broker < HIGH_WATER_BYTES + 512 * 1024
             broker.ctl("set_vm_memory_high_watermark", "0.6")
@@ -266,7 +280,8 @@ async def _user_timeout(proxy: RunningProxy) -> set[int]:
 
 def test_a_client_that_takes_nothing_for_long_is_let_go(broker: RunningBroker, queue: str) -> None:
     """row 36: unsent bytes of which nothing goes out for the write-stall time end the connection."""
-    with running(broker_settings(broker), username=broker.username, write_stall_seconds=2.0) as proxy:
+    limits = replace(PATIENT, write_stall_seconds=2.0)
+    with running(broker_settings(broker), username=broker.username, limits=limits) as proxy:
         fill(proxy, queue, 50, b"x" * 100_000)
         with logged_in(proxy.port) as client:
             client.say(ChannelOpen(), 1)
@@ -381,10 +396,28 @@ def test_small_writes_are_not_delayed(proxy: RunningProxy, broker: RunningBroker
         client, server = proxy.call(options())
 
         assert client[0] == server[0] == 1
-        assert server[1:] == (1, sockets.USER_TIMEOUT_MS)
+        assert server[1:] == (1, USER_TIMEOUT_MS)
 
 
 # Loss of the broker
+
+
+def test_a_client_that_resets_with_its_last_word(proxy: RunningProxy) -> None:
+    """Both sockets are closed at once: nothing is left for a drain to wait for, and it is no error of the agent's."""
+    broken = []
+    for _ in range(20):
+        broken.append(logged_in(proxy.port))
+        broken[-1].say(ChannelOpen(), 0)  # has no place there: the agent closes the connection
+        broken[-1].hear(ConnectionClose)
+    with proxy.pika():  # which takes longer than the broker's answers to the closes
+        for client in broken:
+            # linger 0 makes close a reset: answer and reset are both there when the agent looks
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.say(ConnectionCloseOk())
+            client.socket.close()
+    wait_until("nobody is left", lambda: not proxy.connections, limit_seconds=3.0)
+    assert not proxy.measures.upstreams
+    assert not proxy.measures.internal_errors
 
 
 def test_the_broker_is_killed_while_clients_publish(start_broker: BrokerFactory) -> None:
@@ -411,6 +444,11 @@ def test_the_broker_is_killed_while_clients_publish(start_broker: BrokerFactory)
             running_ones = [pool.submit(publish) for _ in range(3)]
             started.wait(LIMIT_SECONDS)
             wait_until("they publish", lambda: sum(proxy.measures.confirms.values()) > 50)
+            processes = broker.node.processes
+            assert processes is not None
+            assert processes.broker is not None
+            os.kill(processes.broker.pid, signal.SIGSTOP)  # so that something is lost, wherever it is at that moment
+            wait_until("each waits for a confirm", lambda: proxy.unconfirmed == 3)
             killed_at[0] = time.monotonic()
             broker.node.crash()
             for each in running_ones:
@@ -420,7 +458,7 @@ def test_the_broker_is_killed_while_clients_publish(start_broker: BrokerFactory)
         assert {code for code, _, _ in outcomes} == {320}
         assert all("the agent lost the broker" in text for _, text, _ in outcomes)
         assert max(seconds for _, _, seconds in outcomes) < 20
-        assert proxy.measures.confirms["lost"] > 0
+        assert proxy.measures.confirms["lost"] == 3
         wait_until("they are counted", lambda: proxy.measures.disconnects["broker_closed"] == 3)
         broker.node.start()
         wait_until("a new client gets in", lambda: _gets_in(proxy), limit_seconds=60)
@@ -485,7 +523,7 @@ def test_drain_waits_for_the_clients(proxy: RunningProxy, queue: str) -> None:
         drained = proxy.begin(proxy.proxy.drain(2 * LIMIT_SECONDS))
         wait_until("it drains", lambda: proxy.proxy.draining and not proxy.proxy.listening)
         with pytest.raises(OSError, match="refused"):
-            RawClient(proxy.port)
+            ProxyClient(proxy.port)
         before = proxy.measures.confirms["ack"]
         wait_until("it goes on publishing", lambda: proxy.measures.confirms["ack"] > before + 10)
         done.set()
@@ -518,7 +556,7 @@ def test_drain_ends_those_who_stay(proxy: RunningProxy, queue: str, broker: Runn
 def test_a_client_at_the_door_when_the_drain_begins(proxy: RunningProxy) -> None:
     """row 46: who is in the middle of the login is told 320."""
     stay = logged_in(proxy.port)
-    with RawClient(proxy.port) as client, stay:
+    with ProxyClient(proxy.port) as client, stay:
         client.header()
         client.hear(Start)
         client.say(StartOk(client_properties=EMPTY_TABLE, mechanism=b"PLAIN", response=PLAIN))

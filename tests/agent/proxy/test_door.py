@@ -5,21 +5,24 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+import threading
 import time
 import urllib.request
+from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 
 import pika
 import pika.exceptions
 import pytest
-from letrade_agent.amqp.connection_commands import ConnectionClose, Open, Start, StartOk, Tune, TuneOk
-from letrade_agent.amqp.frames import PROTOCOL_HEADER
-from letrade_agent.amqp.header_table import EMPTY_TABLE
 from letrade_agent.config import Address, UpstreamNode
-from letrade_agent.proxy import listener
+from letrade_agent.limits import DoorLimits
 
-from tests.agent.proxy.world import LIMIT_SECONDS, RawClient, RunningProxy, running, settings_for, wait_until
+from letrade_topo.amqp.connection_commands import ConnectionClose, Open, Start, StartOk, Tune, TuneOk
+from letrade_topo.amqp.frames import PROTOCOL_HEADER
+from letrade_topo.amqp.header_table import EMPTY_TABLE
+from tests.agent.proxy.world import LIMIT_SECONDS, PATIENT, ProxyClient, RunningProxy, running, settings_for, wait_until
 from tests.ports import LOOPBACK, free_port
 
 pytestmark = pytest.mark.one_version
@@ -28,9 +31,12 @@ LOGIN = b"\0any\0thing"
 
 
 @pytest.fixture
-def proxy() -> Iterator[RunningProxy]:
-    """A proxy whose only node is not there."""
-    with running(settings_for(UpstreamNode(Address(LOOPBACK, free_port()))), username="nobody") as running_proxy:
+def proxy(request: pytest.FixtureRequest) -> Iterator[RunningProxy]:
+    """A proxy whose only node is not there; the parameter is how many may be in their handshake."""
+    handshakes: int = getattr(request, "param", PATIENT.door.handshakes)
+    limits = replace(PATIENT, door=replace(PATIENT.door, handshakes=handshakes))
+    settings = settings_for(UpstreamNode(Address(LOOPBACK, free_port())))
+    with running(settings, username="nobody", limits=limits) as running_proxy:
         yield running_proxy
 
 
@@ -52,7 +58,7 @@ def is_empty(proxy: RunningProxy) -> bool:
 )
 def test_strangers_are_answered_with_the_protocol_header(proxy: RunningProxy, first_bytes: bytes, said: str) -> None:
     """row 1: AMQP 1.0, HTTP, TLS and garbage get the header of AMQP 0-9-1 and nothing else; one log line says which."""
-    with RawClient(proxy.port) as client:
+    with ProxyClient(proxy.port) as client:
         client.send(first_bytes)
 
         assert client.rest() == PROTOCOL_HEADER
@@ -65,7 +71,7 @@ def test_strangers_are_answered_with_the_protocol_header(proxy: RunningProxy, fi
 
 def test_amqp_0_9_is_taken_for_0_9_1(proxy: RunningProxy) -> None:
     """row 1: the header that old libraries send is accepted, as RabbitMQ does."""
-    with RawClient(proxy.port) as client:
+    with ProxyClient(proxy.port) as client:
         client.send(b"AMQP\x01\x01\x00\x09")
 
         assert client.hear(Start).mechanisms == b"PLAIN AMQPLAIN"
@@ -75,7 +81,7 @@ def test_a_tls_client_learns_at_once(proxy: RunningProxy) -> None:
     """row 1: a real TLS client fails in its handshake, not in a time-out."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with RawClient(proxy.port) as client, pytest.raises(ssl.SSLError):
+    with ProxyClient(proxy.port) as client, pytest.raises(ssl.SSLError):
         context.wrap_socket(client.socket)
 
 
@@ -87,7 +93,7 @@ def test_an_http_client_learns_at_once(proxy: RunningProxy) -> None:
 
 def test_a_port_check_is_no_warning(proxy: RunningProxy) -> None:
     """Who connects and closes without a byte, as Kubernetes probes do, makes no line above debug."""
-    RawClient(proxy.port).socket.close()
+    ProxyClient(proxy.port).socket.close()
 
     wait_until("it is told", lambda: proxy.log.of("client_not_let_in"))
     assert proxy.measures.disconnects == {"client_closed": 1}
@@ -95,15 +101,15 @@ def test_a_port_check_is_no_warning(proxy: RunningProxy) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"AM", PROTOCOL_HEADER, PROTOCOL_HEADER + b"\x01\x00\x00\x00\x00\x00\xffabc"])
-def test_half_a_frame_then_silence(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+def test_half_a_frame_then_silence(sent: bytes) -> None:
     """Who does not finish the login is closed when its time is over, and the log says how far it came."""
-    monkeypatch.setattr(listener, "HANDSHAKE_SECONDS", 0.3)
+    limits = replace(PATIENT, door=DoorLimits(handshake_seconds=0.3))
     settings = settings_for(UpstreamNode(Address(LOOPBACK, free_port())))
-    with running(settings, username="nobody") as proxy:
+    with running(settings, username="nobody", limits=limits) as proxy:
 
         def says_how_far_it_came() -> bool:
             before = len(proxy.log.of("client_not_let_in"))
-            with RawClient(proxy.port) as client, suppress(ConnectionError):
+            with ProxyClient(proxy.port) as client, suppress(ConnectionError):
                 client.send(sent)
                 client.is_closed() or client.rest()
             wait_until("it is told", lambda: len(proxy.log.of("client_not_let_in")) > before)
@@ -114,28 +120,103 @@ def test_half_a_frame_then_silence(monkeypatch: pytest.MonkeyPatch, sent: bytes)
         assert set(proxy.measures.disconnects) == {"idle_timeout"}
 
 
-def test_too_many_at_the_door(monkeypatch: pytest.MonkeyPatch, proxy: RunningProxy) -> None:
-    """Handshakes are bounded: one more is closed at once, and when there is room again clients get in again."""
-    monkeypatch.setattr(listener, "AT_THE_DOOR", 3)
-    waiting = [RawClient(proxy.port) for _ in range(3)]
-    wait_until("they are at the door", lambda: proxy.measures.clients == 3)
+@pytest.mark.parametrize("proxy", [3], indirect=True)
+def test_too_many_at_the_door(proxy: RunningProxy) -> None:
+    """Handshakes are bounded: one more gets in, and who has come least far is shown out, the first of them first."""
+    with ExitStack() as stack:
 
-    with RawClient(proxy.port) as fourth:
-        assert fourth.is_closed()
+        def come() -> ProxyClient:
+            at_the_door = proxy.measures.client_connections
+            client = stack.enter_context(ProxyClient(proxy.port))
+            wait_until("it is at the door", lambda: proxy.measures.client_connections == at_the_door + 1)
+            return client
 
-    assert len(proxy.log.of("too_many_handshakes")) == 1
-    for client in waiting:
-        client.socket.close()
-    wait_until("they are gone", lambda: is_empty(proxy))
-    with RawClient(proxy.port) as client:
-        client.header()
-        client.hear(Start)
+        speaking, first, second = come(), come(), come()
+        speaking.header()
+        speaking.hear(Start)
+        come().header()
+        assert first.is_closed()
+        come().header()
+        assert second.is_closed()
+        come()
+        assert speaking.is_closed(), "all others were there later, and had said as much"
+
+        assert len(proxy.log.of("too_many_handshakes")) == 1
+        assert "had come least far: 0 bytes came" in str(proxy.log.of("client_not_let_in")[0]["problem"])
+        assert proxy.measures.disconnects == {"idle_timeout": 3}
+
+
+GOOD_LOGINS = 21
+
+
+@pytest.mark.parametrize("proxy", [50], indirect=True)
+def test_who_logs_in_gets_in_however_many_only_connect(proxy: RunningProxy) -> None:
+    """The door cannot be held shut: every good login comes as far as without the others, and none of these costs the
+    broker a connection."""
+    stop = threading.Event()
+
+    def crowd(said: bytes, pause_seconds: float) -> None:
+        silent: deque[socket.socket] = deque()
+        while not stop.is_set():
+            silent.append(socket.create_connection((LOOPBACK, proxy.port), timeout=LIMIT_SECONDS))
+            with suppress(OSError):
+                silent[-1].sendall(said)
+            if len(silent) > 100:
+                silent.popleft().close()
+            stop.wait(pause_seconds)
+        for one in silent:
+            one.close()
+
+    crowds = [threading.Thread(target=crowd, args=args) for args in ((b"", 0.002), (PROTOCOL_HEADER, 0.05))]
+    for thread in crowds:
+        thread.start()
+    try:
+        wait_until("it is crowded", lambda: proxy.log.of("too_many_handshakes"))
+        assert not proxy.measures.connect_attempts
+        for _ in range(GOOD_LOGINS):
+            with ProxyClient(proxy.port) as client:
+                assert refused_for_want_of_a_broker(client)
+    finally:
+        stop.set()
+        for thread in crowds:
+            thread.join(LIMIT_SECONDS)
+
+
+def refused_for_want_of_a_broker(client: ProxyClient) -> bool:
+    """Whether a client comes through the whole login, to be told that there is no broker."""
+    client.header()
+    client.hear(Start)
+    client.say(StartOk(client_properties=EMPTY_TABLE, mechanism=b"PLAIN", response=LOGIN))
+    tune = client.hear(Tune)
+    client.say(TuneOk(channel_max=tune.channel_max, frame_max=tune.frame_max, heartbeat=0))
+    client.say(Open(virtual_host=b"/"))
+    close = client.hear(ConnectionClose)
+    return b"no broker node can be reached" in close.reply_text
+
+
+@pytest.mark.parametrize("password", [None, "right"])
+def test_the_broker_is_dialled_when_somebody_has_logged_in(password: str | None) -> None:
+    """Not for who only connects, or says half of it, or has the wrong password."""
+    settings = settings_for(UpstreamNode(Address(LOOPBACK, free_port())), local_password=password)
+    with running(settings, username="nobody") as proxy:
+        for sent in (b"", b"AMQP", PROTOCOL_HEADER):
+            with ProxyClient(proxy.port) as client:
+                client.send(sent)
+                if sent == PROTOCOL_HEADER:
+                    client.hear(Start)
+                    client.say(StartOk(client_properties=EMPTY_TABLE, mechanism=b"PLAIN", response=b"\0any\0wrong"))
+                    if password is None:
+                        client.hear(Tune)
+                    else:
+                        client.rest()
+        wait_until("they are gone", lambda: is_empty(proxy))
+        assert bool(proxy.measures.connect_attempts) == (password is None)
 
 
 def test_the_broker_is_not_there(proxy: RunningProxy) -> None:
     """rows 2 and 34: the client is told 320 in the place of open-ok, at once, with the reason."""
     began = time.monotonic()
-    with RawClient(proxy.port) as client:
+    with ProxyClient(proxy.port) as client:
         client.header()
         client.hear(Start)
         client.say(StartOk(client_properties=EMPTY_TABLE, mechanism=b"PLAIN", response=LOGIN))
@@ -182,12 +263,12 @@ def test_a_name_that_no_host_can_have(host: str) -> None:
         assert proxy.measures.connect_attempts["dns"] >= 1
 
 
-def test_a_node_that_accepts_and_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_that_accepts_and_says_nothing() -> None:
     """row 2: a node that does not greet costs its time-out, and the client is told."""
-    monkeypatch.setattr("letrade_agent.proxy.upstream.NODE_SECONDS", 0.3)
+    limits = replace(PATIENT, upstream=replace(PATIENT.upstream, node_seconds=0.3))
     with socket.create_server((LOOPBACK, 0)) as silent:
         settings = settings_for(UpstreamNode(Address(LOOPBACK, silent.getsockname()[1]), tls=False))
-        with running(settings, username="nobody") as proxy:
+        with running(settings, username="nobody", limits=limits) as proxy:
             with pytest.raises(pika.exceptions.AMQPConnectionError) as caught, proxy.pika():
                 pass
 
@@ -208,7 +289,7 @@ def test_plain_text_goes_to_loopback_only() -> None:
 @pytest.mark.parametrize("mechanism", [b"EXTERNAL", b"RABBIT-CR-DEMO"])
 def test_a_mechanism_that_was_not_offered(proxy: RunningProxy, mechanism: bytes) -> None:
     """row 3: PLAIN and AMQPLAIN are offered; another one is refused with 503."""
-    with RawClient(proxy.port) as client:
+    with ProxyClient(proxy.port) as client:
         client.header()
         client.hear(Start)
         client.say(StartOk(client_properties=EMPTY_TABLE, mechanism=mechanism, response=b"x"))
@@ -218,7 +299,7 @@ def test_a_mechanism_that_was_not_offered(proxy: RunningProxy, mechanism: bytes)
 
 def test_a_broken_login_frame(proxy: RunningProxy) -> None:
     """row 7: a frame with a wrong end during the login is answered with 501."""
-    with RawClient(proxy.port) as client:
+    with ProxyClient(proxy.port) as client:
         client.header()
         client.hear(Start)
         client.send(b"\x01\x00\x00\x00\x00\x00\x04\x00\x0a\x00\x0b\xcf")

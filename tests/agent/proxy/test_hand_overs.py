@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pika
 import pika.exceptions
 import pytest
-from letrade_agent.amqp.command import Command
-from letrade_agent.filters.verdicts import Ruling
-from letrade_agent.proxy import hand_overs
-from letrade_agent.proxy.hand_overs import HandOvers
+from letrade_agent.filters.rulings import Ruling
+from letrade_agent.hand_over.hand_overs import HandOvers
+from letrade_agent.limits import DEFAULT_LIMITS, HandOverLimits
 
-from tests.agent.proxy.world import Passing, RunningProxy, broker_settings, running, wait_until
+from letrade_topo.amqp.command import Command
+from tests.agent.proxy.world import PATIENT, Passing, RunningProxy, broker_settings, running, wait_until
 from tests.brokers import BrokerFactory, RunningBroker
 
 
-class Place:
+class VhostPlace:
     """A queue to consume from, and an exchange for dead letters, in the vhost "/" of a broker."""
 
     def __init__(self, broker: RunningBroker) -> None:
@@ -71,20 +72,19 @@ class Place:
 
 
 @pytest.fixture
-def place(broker: RunningBroker) -> Iterator[Place]:
+def place(broker: RunningBroker) -> Iterator[VhostPlace]:
     """Names, and the queue."""
-    one = Place(broker)
+    one = VhostPlace(broker)
     one.make()
     yield one
     one.delete()
 
 
 @pytest.fixture
-def proxy(broker: RunningBroker, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningProxy]:
+def proxy(broker: RunningBroker, place: VhostPlace) -> Iterator[RunningProxy]:
     """A proxy that hands over to the exchange of the place, and does not wait long between attempts."""
-    monkeypatch.setattr(hand_overs, "FIRST_RETRY_SECONDS", 0.05)
-    monkeypatch.setattr(hand_overs, "LONGEST_RETRY_SECONDS", 0.5)
-    with running(broker_settings(broker), username=broker.username) as one:
+    limits = replace(PATIENT, hand_over=HandOverLimits(first_retry_seconds=0.05, longest_retry_seconds=0.5))
+    with running(broker_settings(broker), username=broker.username, limits=limits) as one:
         passing = Passing(place.dead.encode())
         one.filters.inbound = passing
         yield one
@@ -104,7 +104,7 @@ def consume(connection: Any, queue: str) -> list[bytes]:
     return got
 
 
-def test_what_fails_goes_to_the_dead_letters(proxy: RunningProxy, place: Place) -> None:
+def test_what_fails_goes_to_the_dead_letters(proxy: RunningProxy, place: VhostPlace) -> None:
     """A delivery that fails is not shown; it is among the dead letters, and acknowledged after the broker confirmed."""
     place.make_dead_exchange()
     place.bind()
@@ -120,7 +120,7 @@ def test_what_fails_goes_to_the_dead_letters(proxy: RunningProxy, place: Place) 
     assert len(proxy.log.of("hand_over_works")) == 1
 
 
-def test_a_missing_exchange_keeps_the_message(proxy: RunningProxy, place: Place) -> None:
+def test_a_missing_exchange_keeps_the_message(proxy: RunningProxy, place: VhostPlace) -> None:
     """While the exchange is not there the message stays unacknowledged; when it is there, it goes, by itself."""
     place.fill(proxy, b"bad", b"good")
     with proxy.pika() as connection:
@@ -139,7 +139,7 @@ def test_a_missing_exchange_keeps_the_message(proxy: RunningProxy, place: Place)
     assert place.depth(proxy, place.queue) == 0
 
 
-def test_a_message_that_reaches_no_queue_is_kept(proxy: RunningProxy, place: Place) -> None:
+def test_a_message_that_reaches_no_queue_is_kept(proxy: RunningProxy, place: VhostPlace) -> None:
     """A return counts as a failure although a confirm follows it; with a queue bound the next attempt succeeds."""
     place.make_dead_exchange()
     place.fill(proxy, b"bad")
@@ -154,7 +154,7 @@ def test_a_message_that_reaches_no_queue_is_kept(proxy: RunningProxy, place: Pla
     assert place.depth(proxy, place.dead) == 1
 
 
-def test_a_message_that_is_refused_is_kept(proxy: RunningProxy, place: Place) -> None:
+def test_a_message_that_is_refused_is_kept(proxy: RunningProxy, place: VhostPlace) -> None:
     """A nack of the broker (a full queue) counts as a failure; with room again the next attempt succeeds."""
     place.make_dead_exchange()
     place.make_dead_queue({"x-max-length": 1, "x-overflow": "reject-publish"})
@@ -172,7 +172,7 @@ def test_a_message_that_is_refused_is_kept(proxy: RunningProxy, place: Place) ->
     assert place.depth(proxy, place.queue) == 0
 
 
-def test_a_client_that_leaves_while_the_hand_over_fails(proxy: RunningProxy, place: Place) -> None:
+def test_a_client_that_leaves_while_the_hand_over_fails(proxy: RunningProxy, place: VhostPlace) -> None:
     """Its messages are in their queue again, so the hand-over is given up: no copy among the dead letters."""
     place.fill(proxy, b"bad", b"good")
     with proxy.pika() as connection:
@@ -186,7 +186,7 @@ def test_a_client_that_leaves_while_the_hand_over_fails(proxy: RunningProxy, pla
     assert place.depth(proxy, place.dead) == 0
 
 
-class Broken(Passing):
+class BrokenFilters(Passing):
     """Filters with a bug."""
 
     def rule(self, command: Command) -> Ruling:
@@ -194,7 +194,7 @@ class Broken(Passing):
         raise ZeroDivisionError
 
 
-def test_a_bug_while_a_hand_over_is_under_way(proxy: RunningProxy, place: Place) -> None:
+def test_a_bug_while_a_hand_over_is_under_way(proxy: RunningProxy, place: VhostPlace) -> None:
     """Its connection ends with 541 and leaves nothing behind: no channel, no withheld delivery is counted any more."""
     place.fill(proxy, b"bad")
     with proxy.pika() as connection:
@@ -202,7 +202,7 @@ def test_a_bug_while_a_hand_over_is_under_way(proxy: RunningProxy, place: Place)
         while not proxy.measures.hand_over_failures:
             connection.process_data_events(0.1)
         assert proxy.measures.held == 1
-        proxy.filters.declares = Broken()
+        proxy.filters.declares = BrokenFilters()
         with pytest.raises(pika.exceptions.ConnectionClosedByBroker) as closed:
             connection.channel().queue_purge(place.queue)
         assert closed.value.reply_code == 541
@@ -216,7 +216,7 @@ def test_a_bug_while_a_hand_over_is_under_way(proxy: RunningProxy, place: Place)
     wait_until("the message is in its queue", lambda: place.depth(proxy, place.queue) == 1)
 
 
-def test_without_acknowledgement_nothing_is_given_up(proxy: RunningProxy, place: Place) -> None:
+def test_without_acknowledgement_nothing_is_given_up(proxy: RunningProxy, place: VhostPlace) -> None:
     """row 25: a no-ack delivery that fails exists nowhere else: it is kept though its client has left."""
     place.fill(proxy, b"bad")
     with proxy.pika() as connection:
@@ -231,7 +231,7 @@ def test_without_acknowledgement_nothing_is_given_up(proxy: RunningProxy, place:
     assert place.depth(proxy, place.dead) == 1
 
 
-def test_the_hand_over_has_a_connection_of_its_own(proxy: RunningProxy, place: Place) -> None:
+def test_the_hand_over_has_a_connection_of_its_own(proxy: RunningProxy, place: VhostPlace) -> None:
     """row 32: a service that only consumes never publishes on its own connection, so it is never blocked for it."""
     place.make_dead_exchange()
     place.bind()
@@ -251,14 +251,14 @@ def test_the_hand_over_has_a_connection_of_its_own(proxy: RunningProxy, place: P
         wait_until("the broker lists it", is_listed)
 
 
-def test_the_broker_dies_under_a_hand_over(start_broker: BrokerFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_broker_dies_under_a_hand_over(start_broker: BrokerFactory) -> None:
     """Unconfirmed hand-overs of no-ack deliveries survive the broker's death, and are published when it is back."""
-    monkeypatch.setattr(hand_overs, "FIRST_RETRY_SECONDS", 0.1)
-    monkeypatch.setattr(hand_overs, "LONGEST_RETRY_SECONDS", 1.0)  # while the broker starts, many attempts fail
+    # while the broker starts, many attempts fail
+    limits = replace(PATIENT, hand_over=HandOverLimits(first_retry_seconds=0.1, longest_retry_seconds=1.0))
     broker = start_broker("4.0")
-    place = Place(broker)
+    place = VhostPlace(broker)
     place.make()
-    with running(broker_settings(broker), username=broker.username) as proxy:
+    with running(broker_settings(broker), username=broker.username, limits=limits) as proxy:
         proxy.filters.inbound = Passing(place.dead.encode())
         place.fill(proxy, *[b"bad"] * 20)
         with proxy.pika() as connection:
@@ -293,7 +293,7 @@ def test_how_long_one_waits() -> None:
         jitter=record,
     )
     for failures in range(12):
-        letters._back_off(failures, hand_overs.LONGEST_RETRY_SECONDS)
+        letters._back_off(failures, DEFAULT_LIMITS.hand_over.longest_retry_seconds)
 
     assert waits[0] == (0.25, 0.5)
     assert waits[-1] == (30.0, 60.0)

@@ -7,7 +7,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,16 @@ from typing import Any
 import pika
 import pika.exceptions
 import pytest
-from letrade_agent.amqp.connection_commands import ConnectionClose, Open, OpenOk, Start, StartOk, Tune, TuneOk
-from letrade_agent.amqp.frames import PROTOCOL_HEADER, FrameDecoder, encode_method
-from letrade_agent.amqp.header_table import EMPTY_TABLE, HeaderTable, boolean_entry, long_string_entry, table_entry
-from letrade_agent.amqp.wire import long_string
 from letrade_agent.config import Address, UpstreamNode
 
+from letrade_topo.amqp.connection_commands import ConnectionClose, Open, OpenOk, Start, StartOk, Tune, TuneOk
+from letrade_topo.amqp.frames import PROTOCOL_HEADER, FrameDecoder, encode_method
+from letrade_topo.amqp.header_table import EMPTY_TABLE, HeaderTable, boolean_entry, long_string_entry, table_entry
+from letrade_topo.amqp.wire import long_string
 from letrade_topo.node.certificates import CertificateFolder
 from tests.agent.proxy.world import (
     LIMIT_SECONDS,
-    RawClient,
+    ProxyClient,
     RunningProxy,
     broker_settings,
     running,
@@ -38,7 +38,7 @@ from tests.ports import LOOPBACK, free_port
 PLAIN = b"\0any\0thing"
 
 
-def log_in(client: RawClient, properties: HeaderTable = EMPTY_TABLE, *, response: bytes = PLAIN) -> Tune:
+def log_in(client: ProxyClient, properties: HeaderTable = EMPTY_TABLE, *, response: bytes = PLAIN) -> Tune:
     """Up to connection.tune."""
     client.header()
     client.hear(Start)
@@ -48,7 +48,7 @@ def log_in(client: RawClient, properties: HeaderTable = EMPTY_TABLE, *, response
     return tune
 
 
-def open_vhost(client: RawClient, tune: Tune, vhost: bytes = b"/", frame_max: int = 131072) -> None:
+def open_vhost(client: ProxyClient, tune: Tune, vhost: bytes = b"/", frame_max: int = 131072) -> None:
     """Settle on limits, and ask for a vhost."""
     client.say(TuneOk(channel_max=tune.channel_max, frame_max=frame_max, heartbeat=0))
     client.say(Open(virtual_host=vhost))
@@ -114,7 +114,7 @@ def test_amqplain_from_the_client(broker: RunningBroker) -> None:
     """row 3: AMQPLAIN is accepted, which some clients need."""
     table = HeaderTable((long_string_entry(b"LOGIN", b"any"), long_string_entry(b"PASSWORD", b"secret")))
     settings = broker_settings(broker, local_password="secret")
-    with running(settings, username=broker.username) as proxy, RawClient(proxy.port) as client:
+    with running(settings, username=broker.username) as proxy, ProxyClient(proxy.port) as client:
         client.header()
         client.hear(Start)
         client.say(StartOk(client_properties=EMPTY_TABLE, mechanism=b"AMQPLAIN", response=table.encode()[4:]))
@@ -142,7 +142,7 @@ def test_a_client_that_cannot_be_told_of_a_failed_login(broker: RunningBroker) -
     settings = broker_settings(broker, local_password="sesame")
     with running(settings, username=broker.username) as proxy:
         for client_properties in (EMPTY_TABLE, properties):
-            with RawClient(proxy.port) as client:
+            with ProxyClient(proxy.port) as client:
                 client.header()
                 client.hear(Start)
                 client.say(StartOk(client_properties=client_properties, mechanism=b"PLAIN", response=PLAIN))
@@ -198,7 +198,7 @@ def test_which_vhost_a_client_may_ask_for(broker: RunningBroker, vhost_name: str
     with (
         user(broker, vhost_name, password="secret") as name,
         running(broker_settings(broker, password="secret"), username=name, vhost=vhost_name) as proxy,
-        RawClient(proxy.port) as client,
+        ProxyClient(proxy.port) as client,
     ):
         open_vhost(client, log_in(client), asked)
         if welcome:
@@ -213,10 +213,9 @@ def test_the_clients_properties_go_up(broker: RunningBroker) -> None:
     """row 5: the broker sees the client's properties, the name says whose connection it is, by which agent."""
     name = f"pricing-{uuid.uuid4().hex[:8]}"
     properties = {"connection_name": name, "product": "ours", "deploy": "blue"}
-    with (
-        running(broker_settings(broker), username=broker.username) as proxy,
-        proxy.pika(client_properties=properties) as connection,
-    ):
+    with running(broker_settings(broker), username=broker.username) as proxy, ExitStack() as stack:
+        proxy.call(proxy.proxy.hear_greeting())
+        connection = stack.enter_context(proxy.pika(client_properties=properties))
         found: list[dict[str, Any]] = []
 
         def is_listed() -> bool:
@@ -237,13 +236,13 @@ def test_the_clients_properties_go_up(broker: RunningBroker) -> None:
 def test_limits_are_the_brokers(broker: RunningBroker) -> None:
     """row 6: the client is offered the broker's limits, may take less, and is refused more."""
     with running(broker_settings(broker), username=broker.username) as proxy:
-        with RawClient(proxy.port) as client:
+        with ProxyClient(proxy.port) as client:
             tune = log_in(client)
             assert (tune.channel_max, tune.frame_max, tune.heartbeat) == (2047, 131072, 60)
             open_vhost(client, tune, frame_max=4096)
             client.hear(OpenOk)
         for frame_max in (131073, 4095, 0):
-            with RawClient(proxy.port) as client:
+            with ProxyClient(proxy.port) as client:
                 open_vhost(client, log_in(client), frame_max=frame_max)
                 close = client.hear(ConnectionClose)
                 assert close.reply_code == 530

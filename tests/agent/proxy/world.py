@@ -13,35 +13,35 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pika
-from letrade_agent.amqp.basic import Publish
-from letrade_agent.amqp.command import Command
-from letrade_agent.amqp.faults import ReplyCode
-from letrade_agent.amqp.frames import PROTOCOL_HEADER, FrameDecoder, encode_method
-from letrade_agent.amqp.properties import ContentHeader
 from letrade_agent.config import Address, Settings, UpstreamNode
-from letrade_agent.filters.verdicts import (
-    Approved,
-    DeadLetter,
-    Delivery,
-    Examined,
-    Failed,
-    Fetched,
-    Filters,
-    Pass,
-    Refusal,
-    Remembered,
-    Ruling,
-    Shown,
-    ToStore,
-)
+from letrade_agent.filters.copies import DeadLetter
+from letrade_agent.filters.decisions import Approved, Decision, Refusal, Sealable, ToStore, Whole
+from letrade_agent.filters.in_force import Filters
+from letrade_agent.filters.rulings import Pass, Ruling
+from letrade_agent.filters.verdicts import Arrived, Delivery, Examined, Failed, Fetched, Proven, Remembered, Shown
+from letrade_agent.limits import DoorLimits, Limits, RelayLimits, StopLimits, UpstreamLimits
 from letrade_agent.measures import Measures
-from letrade_agent.proxy.connection import Snapshot
 from letrade_agent.proxy.server import Proxy
+from letrade_agent.proxy.shell import Snapshot
 
+from letrade_topo.amqp.basic import Publish, parse_publish
+from letrade_topo.amqp.command import Command
+from letrade_topo.amqp.faults import ReplyCode
+from letrade_topo.amqp.frames import PROTOCOL_HEADER, FrameDecoder, encode_method
+from letrade_topo.amqp.properties import ContentHeader
 from tests.brokers import RunningBroker
 from tests.ports import LOOPBACK
 
 LIMIT_SECONDS = 60.0
+
+PATIENT = Limits(
+    door=DoorLimits(handshake_seconds=LIMIT_SECONDS),
+    relay=RelayLimits(drain_seconds=LIMIT_SECONDS),
+    upstream=UpstreamLimits(node_seconds=LIMIT_SECONDS, dial_seconds=LIMIT_SECONDS, login_seconds=LIMIT_SECONDS),
+    stop=StopLimits(closing_seconds=LIMIT_SECONDS),
+)
+"""A busy machine is not what fails: a test of a limit sets its own."""
+
 DEAD = b"dead"
 
 Result = TypeVar("Result")
@@ -60,6 +60,11 @@ class Passing:
 
     def __init__(self, dead_letter_exchange: bytes = DEAD) -> None:
         self.dead_letter_exchange = dead_letter_exchange
+        self.message_size, self.largest_body = 131_072, 1 << 24
+
+    def may_come_back(self, queue: str) -> bool:
+        """No queue is migrated."""
+        return False
 
     def admit(self, publish: Publish, header: ContentHeader) -> Refusal | None:
         """Refuse what is routed to `refused`."""
@@ -67,21 +72,33 @@ class Passing:
             return Refusal(ReplyCode.PRECONDITION_FAILED, "schema", "refused by the test")
         return None
 
-    def approve(self, publish: Publish, header: ContentHeader, body: bytes, now: float) -> Approved | Refusal:
-        """Everything."""
-        return Approved(publish, header, body, "_other", None)
+    def decide(self, batch: Sequence[Whole], now: float) -> Sequence[Decision]:
+        """Everything else."""
+        return [self._decide(*whole) for whole in batch]
+
+    def _decide(self, method: bytes, payload: bytes, body: bytes) -> Decision:
+        publish, header = parse_publish(method), ContentHeader.parse(payload)
+        return self.admit(publish, header) or Approved(publish, header, body, "_other", None)
 
     def stub(self, stored: ToStore, sha256: str) -> Approved:
         """Nothing is stored."""
         raise AssertionError("nothing is stored")
 
-    def seal(self, batch: Sequence[Approved], now: float) -> Sequence[bytes | Refusal]:
+    def seal(self, batch: Sequence[Sealable], now: float) -> Sequence[bytes | Refusal]:
         """As it came."""
-        return [approved.header.payload for approved in batch]
+        return [approved.header.payload for approved in batch if isinstance(approved, Approved)]
 
     def restore(self, header: ContentHeader, body: bytes) -> tuple[bytes, bytes]:
         """As it came."""
         return header.payload, body
+
+    def prove(self, batch: Sequence[Arrived], now: float) -> Sequence[Proven | None]:
+        """Nothing is ordinary."""
+        return [None] * len(batch)
+
+    def accept(self, proven: Proven, now: float) -> Shown | None:
+        """Nothing is proven."""
+        raise AssertionError("nothing is proven")
 
     def examine(self, delivery: Delivery, now: float, fetched: Fetched | None = None) -> Examined:
         """By the first bytes of the body."""
@@ -93,6 +110,18 @@ class Passing:
         """Nothing is remembered."""
 
     def rejected(self, remembered: Remembered, now: float) -> None:
+        """Nothing is remembered."""
+
+    def given_back(self, remembered: Remembered, now: float) -> None:
+        """Nothing is remembered."""
+
+    def let_go(self, number: int, now: float) -> None:
+        """Nothing is remembered."""
+
+    def handed_over(self, number: int, now: float) -> None:
+        """Nothing is remembered."""
+
+    def keeps_up(self, queue: str, now: float, *, was_active: bool) -> None:
         """Nothing is remembered."""
 
     def dead_letter(self, delivery: Delivery, failed: Failed, now: float) -> DeadLetter:
@@ -113,7 +142,7 @@ class Passing:
 
 
 @dataclass
-class Logged:
+class LogLines:
     """Log lines."""
 
     lines: list[tuple[str, str, Mapping[str, object]]] = field(default_factory=list)
@@ -136,11 +165,11 @@ class RunningProxy:
 
     def __init__(self, settings: Settings, *, username: str, vhost: str, **options: Any) -> None:
         self.measures = Measures()
-        self.log = Logged()
-        passing = Passing()
+        self.log = LogLines()
+        self.passing = passing = Passing()
         self.filters = Filters(passing, passing, passing)
         self._settings = settings
-        self._options = {"username": username, "vhost": vhost, **options}
+        self._options = {"username": username, "vhost": vhost, "limits": PATIENT, **options}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -180,9 +209,18 @@ class RunningProxy:
         return self.call(look())
 
     @property
+    def unconfirmed(self) -> int:
+        """Publishes of all clients that the broker has not answered, looked at likewise."""
+
+        async def look() -> int:
+            return sum(one._relay.snapshot().unconfirmed for one in self.proxy._connections)
+
+        return self.call(look())
+
+    @property
     def port(self) -> int:
         """Where it listens."""
-        assert self.address is not None
+        assert isinstance(self.address, Address)
         return self.address.port
 
     def parameters(self, **options: Any) -> pika.ConnectionParameters:
@@ -235,7 +273,7 @@ def with_node(settings: Settings, *nodes: UpstreamNode) -> Settings:
     return replace(settings, upstream=nodes)
 
 
-class RawClient:
+class ProxyClient:
     """A client that says what it is told to, byte by byte."""
 
     def __init__(self, port: int, limit_seconds: float = LIMIT_SECONDS) -> None:
@@ -243,7 +281,7 @@ class RawClient:
         self._decoder = FrameDecoder(1 << 20)
         self._frames: list[tuple[int, int, bytes]] = []
 
-    def __enter__(self) -> RawClient:
+    def __enter__(self) -> ProxyClient:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -13,34 +13,35 @@ from typing import Any
 import pamqp.body
 import pamqp.frame
 import pamqp.header
-from letrade_agent.amqp.basic import Publish
-from letrade_agent.amqp.command import Command
-from letrade_agent.amqp.faults import ReplyCode
-from letrade_agent.amqp.frames import FrameDecoder
-from letrade_agent.amqp.properties import ContentHeader
+from letrade_agent.filters.copies import DeadLetter
+from letrade_agent.filters.decisions import Approved, Decision, Refusal, Sealable, ToStore, Whole
+from letrade_agent.filters.in_force import Filters
+from letrade_agent.filters.rulings import Pass, Ruling
 from letrade_agent.filters.verdicts import (
-    Approved,
-    DeadLetter,
+    Arrived,
     Delivery,
     Examined,
     Failed,
     Fetched,
-    Filters,
     Held,
-    Pass,
-    Refusal,
+    Proven,
     Remembered,
     Repeated,
-    Ruling,
     Shown,
     ToFetch,
-    ToStore,
 )
 from letrade_agent.measures import Measures
+from letrade_agent.relay.channel import RelayedChannel
 from letrade_agent.relay.effects import Effect, Ended, FetchObject, HandOver, StoreObject
+from letrade_agent.relay.libraries import RefusalForm
 from letrade_agent.relay.relay import Relay
 from pamqp.commands import Basic, Channel, Confirm
 
+from letrade_topo.amqp.basic import Publish, parse_publish
+from letrade_topo.amqp.command import Command
+from letrade_topo.amqp.faults import AmqpFault, ReplyCode
+from letrade_topo.amqp.frames import FrameDecoder
+from letrade_topo.amqp.properties import ContentHeader
 from letrade_topo.messages.claim import Claim
 
 ADDED = b"signed"
@@ -50,7 +51,10 @@ ADDED = b"signed"
 class KeyedOutbound:
     """Refuses by routing key: `no.header`, `no.body`, `no.seal`; stores `big`; everything else is sealed."""
 
+    largest_body = 1 << 20
+
     def __init__(self) -> None:
+        self.message_size = 1_000_000
         self.batches: list[int] = []
         self.sealed_header: Callable[[ContentHeader], bytes] = lambda header: header.rewrite(
             replace={"content_type": ADDED}
@@ -60,8 +64,19 @@ class KeyedOutbound:
         """Refuse at the header what is keyed so."""
         return _refusal(publish) if publish.routing_key == b"no.header" else None
 
-    def approve(self, publish: Publish, header: ContentHeader, body: bytes, now: float) -> Approved | ToStore | Refusal:
-        """Refuse at the end, or store, what is keyed so."""
+    def decide(self, batch: Sequence[Whole], now: float) -> Sequence[Decision]:
+        """One after the other."""
+        return [self._decide(*whole) for whole in batch]
+
+    def _decide(self, method: bytes, payload: bytes, body: bytes) -> Decision:
+        """Refuse at the header or at the end, or store, what is keyed so."""
+        publish = parse_publish(method)
+        try:
+            header = ContentHeader.parse(payload)
+        except AmqpFault as fault:
+            return fault
+        if publish.routing_key == b"no.header":
+            return _refusal(publish)
         if publish.routing_key == b"no.body":
             return _refusal(publish)
         approved = Approved(publish, header, body, "_other", None)
@@ -73,12 +88,13 @@ class KeyedOutbound:
         header = ContentHeader.parse(stored.approved.header.rewrite(body_size=len(body)))
         return stored.approved._replace(body=body, header=header)
 
-    def seal(self, batch: Sequence[Approved], now: float) -> Sequence[bytes | Refusal]:
+    def seal(self, batch: Sequence[Sealable], now: float) -> Sequence[bytes | Refusal]:
         """Mark, or refuse, what is keyed so."""
         self.batches.append(len(batch))
         return [
             _refusal(one.publish) if one.publish.routing_key == b"no.seal" else self.sealed_header(one.header)
             for one in batch
+            if isinstance(one, Approved)
         ]
 
     def restore(self, header: ContentHeader, body: bytes) -> tuple[bytes, bytes]:
@@ -96,12 +112,25 @@ class KeyedInbound:
     """Judges by routing key, or by what `verdicts` says of the body: good, bad, held, repeated, rejected, claim."""
 
     def __init__(self) -> None:
+        self.largest_body = 1 << 24
         self.verdicts: dict[bytes, str] = {}
         self.settled_queues: list[str] = []
         self.rejected_queues: list[str] = []
+        self.given_back_queues: list[str] = []
+        self.let_go_numbers: list[int] = []
+        self.handed_over_numbers: list[int] = []
+        self.idle: list[tuple[str, bool]] = []
         self.until_over = 60.0
         self.seen: list[Delivery] = []
         self.shown_header: Callable[[ContentHeader], bytes] = lambda header: header.payload
+
+    def prove(self, batch: Sequence[Arrived], now: float) -> Sequence[Proven | None]:
+        """Nothing is ordinary."""
+        return [None] * len(batch)
+
+    def accept(self, proven: Proven, now: float) -> Shown | None:
+        """Nothing is proven."""
+        raise AssertionError("nothing is proven")
 
     def examine(self, delivery: Delivery, now: float, fetched: Fetched | None = None) -> Examined:
         """What was said of this body, else what its key says."""
@@ -112,6 +141,8 @@ class KeyedInbound:
                 return failed
             case "held":
                 return Held(failed, self.until_over)
+            case "copy":
+                return Held(Repeated("_other"), self.until_over)
             case "repeated":
                 return Repeated("_other")
             case "rejected":
@@ -137,6 +168,22 @@ class KeyedInbound:
         """Note it."""
         self.rejected_queues.append(remembered.queue)
 
+    def given_back(self, remembered: Remembered, now: float) -> None:
+        """Note it."""
+        self.given_back_queues.append(remembered.queue)
+
+    def let_go(self, number: int, now: float) -> None:
+        """Note it."""
+        self.let_go_numbers.append(number)
+
+    def handed_over(self, number: int, now: float) -> None:
+        """Note it."""
+        self.handed_over_numbers.append(number)
+
+    def keeps_up(self, queue: str, now: float, *, was_active: bool) -> None:
+        """Note it."""
+        self.idle.append((queue, was_active))
+
     def dead_letter(self, delivery: Delivery, failed: Failed, now: float) -> DeadLetter:
         """The message, under a key of its own."""
         return DeadLetter(
@@ -150,6 +197,11 @@ class ListedDeclares:
     def __init__(self) -> None:
         self.rulings: dict[str, Ruling] = {}
         self.asked: list[Command] = []
+        self.migratable: set[str] = set()
+
+    def may_come_back(self, queue: str) -> bool:
+        """Those that are named."""
+        return queue in self.migratable
 
     def rule(self, command: Command) -> Ruling:
         """What it was told."""
@@ -158,7 +210,7 @@ class ListedDeclares:
 
 
 @dataclass
-class Content:
+class ReadContent:
     """A whole content, as pamqp read it."""
 
     channel: int
@@ -173,7 +225,7 @@ class Content:
 
 
 @dataclass
-class Method:
+class ReadMethod:
     """A method without content."""
 
     channel: int
@@ -185,7 +237,7 @@ class Method:
         return str(self.method.name)
 
 
-Seen = Content | Method
+Seen = ReadContent | ReadMethod
 
 
 class Reader:
@@ -220,11 +272,11 @@ class Reader:
             if frame.name in ("Basic.Publish", "Basic.Deliver", "Basic.GetOk", "Basic.Return"):
                 self._open[channel] = (frame, None, [], -1)
             else:
-                return [Method(channel, frame)]
+                return [ReadMethod(channel, frame)]
         method, header, parts, missing = self._open[channel]
         if missing == 0:
             del self._open[channel]
-            return [Content(channel, method, header, b"".join(parts))]
+            return [ReadContent(channel, method, header, b"".join(parts))]
         return []
 
 
@@ -275,16 +327,18 @@ class Rig:
     client_frame_max: int = 131_072
     upstream_frame_max: int = 131_072
     capabilities: frozenset[bytes] = frozenset((b"consumer_cancel_notify", b"connection.blocked"))
-    max_delivery_bytes: int = 1 << 24
+    broker_counts_nacks: bool = True
+    refusal_form: RefusalForm = RefusalForm.RETURN_AND_NACK
     client: list[Seen] = field(default_factory=list)
     broker: list[Seen] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     logged: list[tuple[str, str, Mapping[str, object]]] = field(default_factory=list)
     clock: float = 1000.0
+    outbound: KeyedOutbound = field(default_factory=lambda: KeyedOutbound())
+    inbound: KeyedInbound = field(default_factory=lambda: KeyedInbound())
 
     def __post_init__(self) -> None:
-        self.outbound = KeyedOutbound()
-        self.inbound = KeyedInbound()
+        self.away: set[str] = set()
         self.declares = ListedDeclares()
         self.measures = Measures()
         self._client_reader = Reader(self.client_frame_max)
@@ -297,10 +351,12 @@ class Rig:
             client_frame_max=self.client_frame_max,
             upstream_frame_max=self.upstream_frame_max,
             client_capabilities=self.capabilities,
+            broker_counts_nacks=self.broker_counts_nacks,
+            refusal_form=self.refusal_form,
             now=lambda: self.clock,
             monotonic=lambda: self.clock,
             log=lambda level, event, about: self.logged.append((level, event, about)),
-            max_delivery_bytes=self.max_delivery_bytes,
+            away=self.away,
         )
 
     def client_sends(self, *data: Any, channel: int = 1) -> None:
@@ -380,6 +436,10 @@ class Rig:
     def ended(self) -> list[Ended]:
         """The ends of the connection."""
         return [effect for effect in self.effects if isinstance(effect, Ended)]
+
+    def channel(self, number: int) -> RelayedChannel | None:
+        """A channel, unless it is closed."""
+        return self.relay._connection.channels.get(number)
 
     def open(self, channel: int = 1, *, confirms: bool = False) -> Rig:
         """Open a channel, and forget how."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from letrade_agent.amqp.frames import Frame, FrameDecoder
-from letrade_agent.amqp.methods import TABLE
 from letrade_agent.relay.effects import HandOver, Ticket
 from pamqp.commands import Basic, Channel, Confirm, Connection, Exchange, Queue
 
-from tests.agent.amqp.strategies import content_headers
+from letrade_topo.amqp.frames import Frame, FrameDecoder
+from letrade_topo.amqp.methods import TABLE
+from tests.amqp.strategies import content_headers
 from tests.examples_per_property import ordinary_examples
 
 from .kit import Rig, content, deliver, get_ok, marshal, publish

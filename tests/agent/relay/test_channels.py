@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from letrade_agent.amqp.faults import ReplyCode
-from letrade_agent.amqp.frames import HEADER, METHOD, encode_frame
-from letrade_agent.amqp.topology_commands import (
+from letrade_agent.filters.decisions import Refusal
+from letrade_agent.filters.rulings import Absorbed
+from pamqp.commands import Basic, Channel, Confirm, Connection, Exchange, Queue
+
+from letrade_topo.amqp.faults import ReplyCode
+from letrade_topo.amqp.frames import HEADER, METHOD, encode_frame
+from letrade_topo.amqp.topology_commands import (
     ExchangeDeclareOk,
     QueueBind,
     QueueBindOk,
@@ -13,8 +17,6 @@ from letrade_agent.amqp.topology_commands import (
     QueueDeclareOk,
     QueuePurge,
 )
-from letrade_agent.filters.verdicts import Absorbed, Refusal
-from pamqp.commands import Basic, Channel, Confirm, Exchange, Queue
 
 from .kit import Rig, deliver, marshal, publish
 
@@ -130,6 +132,64 @@ def test_a_number_is_used_again_after_the_brokers_close_ok() -> None:
     assert rig.client_names() == ["Channel.OpenOk", "Confirm.SelectOk", "Basic.Ack"]
     assert rig.measures.confirms == {"lost": 1, "ack": 1}
     assert rig.measures.channels == 1
+
+
+AHEAD = (Channel.Open(), Confirm.Select(), publish("good", b"1"), publish("no.body"), publish("good", bytes(9_000)))
+
+
+@pytest.mark.parametrize("cut", [1, 3, 5])
+def test_what_is_sent_ahead_on_a_reopened_channel_waits_with_its_open(cut: int) -> None:
+    """row 38: close-ok, open and more at once; all of it counts on the new channel, and no byte stays counted."""
+    rig = Rig().open()
+    rig.client_sends(Basic.Ack(5), Channel.CloseOk())
+    rig.take_client()
+    rig.take_broker()
+
+    for start in range(0, len(AHEAD), cut):
+        rig.client_sends(*AHEAD[start : start + cut])
+    assert (rig.client, rig.broker) == ([], [])
+    assert rig.relay.storing_bytes > 9_000
+
+    rig.broker_sends(Channel.CloseOk())
+    assert rig.broker_names() == ["Channel.Open", "Confirm.Select", "Basic.Publish", "Basic.Publish"]
+    rig.broker_sends(Channel.OpenOk(), Confirm.SelectOk(), Basic.Ack(2, True))
+    assert rig.client_names() == ["Basic.Nack", "Channel.OpenOk", "Confirm.SelectOk", "Basic.Ack"]
+    assert rig.relay.storing_bytes == 0
+    assert rig.measures.channels == 1
+
+
+def test_a_reopened_channel_may_be_closed_at_once() -> None:
+    """row 37: open and close wait together, and are answered by the broker."""
+    rig = Rig().open()
+    rig.client_sends(Basic.Ack(5), Channel.CloseOk(), Channel.Open(), CLOSE)
+    rig.take_client()
+    rig.take_broker()
+    rig.broker_sends(Channel.CloseOk())
+    assert rig.broker_names() == ["Channel.Open", "Channel.Close"]
+    rig.broker_sends(Channel.OpenOk(), Channel.CloseOk())
+    assert rig.client_names() == ["Channel.OpenOk", "Channel.CloseOk"]
+    assert rig.relay.snapshot().channels == 0
+
+
+def test_what_was_sent_ahead_goes_before_the_connection_closes() -> None:
+    """row 37: who publishes and closes has published."""
+    rig = Rig().open()
+    rig.client_sends(Basic.Ack(5), Channel.CloseOk(), Channel.Open(), publish("good"))
+    rig.client_sends(Connection.Close(200, "bye", 0, 0), channel=0)
+    rig.take_broker()
+    rig.broker_sends(Channel.CloseOk())
+    assert rig.broker_names() == ["Channel.Open", "Basic.Publish", "Connection.Close"]
+
+
+def test_a_reopened_channel_that_is_lost_leaves_nothing_counted() -> None:
+    """row 45: what waited is dropped with its connection."""
+    rig = Rig().open()
+    rig.client_sends(Basic.Ack(5), Channel.CloseOk(), *AHEAD)
+    rig.relay.client_gone()
+    rig.relay.upstream_gone("gone")
+    rig.collect()
+    assert (rig.relay.storing_bytes, rig.measures.channels) == (0, 0)
+    assert len(rig.ended) == 1
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from letrade_agent.filters.verdicts import Fetched
 from pamqp.commands import Basic, Channel, Connection
 
-from tests.agent.relay.kit import Content, Method, Rig, Seen, deliver, get_ok, publish
+from tests.agent.relay.kit import ReadContent, ReadMethod, Rig, Seen, deliver, get_ok, publish
 
 
 def bodies(seen: list[Seen]) -> list[bytes]:
     """Of all contents."""
-    return [one.body for one in seen if isinstance(one, Content)]
+    return [one.body for one in seen if isinstance(one, ReadContent)]
 
 
 # Publishing
@@ -33,7 +33,7 @@ def test_a_stub_goes_upstream_when_its_body_is_stored() -> None:
     assert bodies(seen) == [b"stub of 2", b"3", b"4"]
     rig.broker_sends(Basic.Ack(delivery_tag=4, multiple=True))
     (ack,) = rig.take_client()
-    assert isinstance(ack, Method)
+    assert isinstance(ack, ReadMethod)
     assert (ack.method.delivery_tag, ack.method.multiple) == (4, True)
     assert rig.relay.storing_bytes == 0
 
@@ -70,7 +70,7 @@ def test_a_store_that_is_away_refuses_the_publish() -> None:
 
     assert bodies(rig.take_broker()) == [b"1", b"3"]
     returned, nack = rig.take_client()
-    assert isinstance(returned, Content)
+    assert isinstance(returned, ReadContent)
     assert (returned.body, returned.method.reply_code) == (b"2", 406)
     assert returned.method.reply_text.endswith("message size 1 needs the claim check's store: the store is away")
     assert (nack.name, nack.method.delivery_tag) == ("Basic.Nack", 2)
@@ -87,6 +87,16 @@ def test_a_store_that_is_away_without_confirms() -> None:
 
     assert rig.client_names() == ["Channel.Close"]
     assert rig.broker_names() == ["Channel.Close"]
+
+
+def test_nothing_is_stored_behind_a_refusal_that_closes_the_channel() -> None:
+    """In the same read: nobody would wait for it, and its object would stay."""
+    rig = Rig().open()
+    rig.client_sends(publish("no.seal"), publish("big", b"1"))
+
+    assert rig.client_names() == ["Channel.Close"]
+    assert not rig.stores
+    assert rig.relay.storing_bytes == 0
 
 
 def test_a_close_waits_for_what_was_published_before() -> None:
@@ -167,7 +177,7 @@ def test_a_missing_object_is_handed_over() -> None:
     assert (one.dead_letter.reason, one.dead_letter.body) == ("claim_missing", b"1")
     rig.hand_over(one)
     (ack,) = rig.take_broker()
-    assert isinstance(ack, Method)
+    assert isinstance(ack, ReadMethod)
     assert (ack.name, ack.method.delivery_tag) == ("Basic.Ack", 1)
 
 
@@ -277,3 +287,27 @@ def test_a_channel_that_closes_while_a_get_is_fetched() -> None:
         one.fetch(one.fetches[0], Fetched(b"one"))
         assert not one.take_client()
         assert (one.relay.held_bytes, one.measures.held) == (0, 0)
+
+
+def test_what_waits_behind_a_get_counts_as_held() -> None:
+    """Every frame of the broker on that channel, until the answer is given: the broker is not read without a bound."""
+    rig = Rig().open().consume()
+    rig.client_sends(Basic.Get(queue="q"))
+    rig.broker_sends(get_ok(1, "claim", b"1"))
+    before = rig.relay.held_bytes
+    behind = [deliver(tag, "good", bytes(5000)) for tag in (2, 3)]
+    rig.broker_sends(*behind)
+    assert rig.relay.held_bytes == before + sum(map(len, behind))
+    assert rig.measures.held == 1, "frames are no deliveries yet"
+
+    rig.fetch(rig.fetches[0], Fetched(b"object"))
+    assert rig.relay.held_bytes == 0
+    assert [seen.name for seen in rig.take_client()] == ["Basic.GetOk", "Basic.Deliver", "Basic.Deliver"]
+
+
+def test_what_waits_behind_a_get_that_is_lost_is_not_counted_any_more() -> None:
+    """Its channel closes meanwhile."""
+    rig = getting()
+    rig.broker_sends(Basic.Ack(delivery_tag=1))
+    rig.client_sends(Channel.Close(200, "", 0, 0))
+    assert rig.relay.held_bytes == 0

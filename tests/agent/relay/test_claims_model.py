@@ -11,13 +11,13 @@ from letrade_agent.filters.verdicts import Fetched
 from letrade_agent.relay.effects import FetchObject, StoreObject
 from pamqp.commands import Basic
 
-from tests.agent.relay.kit import Content, Rig, deliver, publish
+from tests.agent.relay.kit import ReadContent, Rig, deliver, publish
 
 CHANNELS = (1, 2)
 SOME = st.lists(st.tuples(st.sampled_from(CHANNELS), st.booleans()), min_size=1, max_size=6)
 
 
-class Claims(RuleBasedStateMachine):
+class ClaimsModel(RuleBasedStateMachine):
     """What each side sent, and what the other side has of it."""
 
     def __init__(self) -> None:
@@ -38,12 +38,12 @@ class Claims(RuleBasedStateMachine):
 
     def _collect(self) -> None:
         for seen in self.rig.take_broker():
-            if isinstance(seen, Content):
+            if isinstance(seen, ReadContent):
                 self.arrived[seen.channel].append(seen.body)
             else:
                 self._settled(seen.channel, seen.method)
         for seen in self.rig.take_client():
-            if isinstance(seen, Content):
+            if isinstance(seen, ReadContent):
                 self.shown[seen.channel].append(seen.body)
                 self.tags[seen.channel].append(seen.method.delivery_tag)
             else:
@@ -177,5 +177,5 @@ class Claims(RuleBasedStateMachine):
                 assert (b"object " + body if key == "claim" else body) in shown
 
 
-TestClaims = Claims.TestCase
+TestClaims = ClaimsModel.TestCase
 TestClaims.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from letrade_agent.amqp.connection_commands import UpdateSecret
-from letrade_agent.amqp.frames import HEADER, HEARTBEAT_FRAME, METHOD, encode_frame, encode_method
 from letrade_agent.relay.effects import Ended, UpstreamBlocked
 from pamqp.commands import Basic, Channel, Connection
+
+from letrade_topo.amqp.connection_commands import UpdateSecret
+from letrade_topo.amqp.frames import BODY, HEADER, HEARTBEAT_FRAME, METHOD, encode_frame, encode_method
 
 from .kit import Rig, deliver, marshal, publish
 
@@ -174,6 +175,20 @@ def test_a_drain_does_not_wait_for_ever() -> None:
     assert rig.client_names() == ["Connection.Close"]
     assert rig.broker_names() == ["Basic.Publish", "Connection.Close"]
     assert rig.measures.confirms == {"lost": 1}
+
+
+def test_a_malformed_publish_while_draining_is_the_clients_fault() -> None:
+    """It would be refused, but nobody can say what: 502, as at any time."""
+    rig = Rig().open(confirms=True)
+    rig.client_sends(publish("good"))  # unconfirmed, so that the connection stays for a while
+    rig.relay.shut_down("drain")
+    method = b"\x00\x3c\x00\x28\x00\x00\xff"  # a name that is longer than the method
+    header = bytes((0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0))
+    rig.relay.from_client([(METHOD, 1, method), (HEADER, 1, header), (BODY, 1, b"x")])
+    rig.collect()
+
+    (close,) = rig.take_client()
+    assert (close.name, close.method.reply_code) == ("Connection.Close", 502)
 
 
 def test_a_client_that_is_gone_is_closed_upstream() -> None:

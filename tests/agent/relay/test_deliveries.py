@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
-from letrade_agent.amqp.topology_commands import QueueBind
+from letrade_agent.filters.rulings import Absorbed
 from letrade_agent.filters.verdicts import Shown
 from letrade_agent.relay.effects import HandOver, Ticket
 from pamqp.commands import Basic, Channel, Connection, Queue
 
-from .kit import Content, Rig, content, deliver, get_ok, marshal
+from letrade_topo.amqp.channel_commands import Qos
+from letrade_topo.amqp.topology_commands import QueueBind
+
+from .kit import ReadContent, Rig, content, deliver, get_ok, marshal
 
 
 def settlements(rig: Rig) -> list[tuple[str, int, bool]]:
@@ -147,6 +152,19 @@ def test_nack_and_reject_pass_as_what_they_are(requeue: bool) -> None:
     assert len(rig.inbound.rejected_queues) == (0 if requeue else 3)
 
 
+def test_a_prefetch_that_the_filters_change_goes_upstream_changed() -> None:
+    """row 30: said once a channel, and the client has its answer."""
+    rig = Rig().open()
+    rig.declares.rulings["basic.qos"] = Absorbed(None, Qos(prefetch_count=3))
+    for _ in range(2):
+        rig.client_sends(Basic.Qos(0, 3, True))
+        rig.broker_sends(Basic.QosOk())
+        (qos,) = rig.take_broker()
+        assert (qos.method.prefetch_count, qos.method.global_) == (3, False)
+    assert rig.client_names() == ["Basic.QosOk", "Basic.QosOk"]
+    assert [event for _, event, _ in rig.logged] == ["prefetch_for_each_consumer"]
+
+
 def test_what_was_rejected_before_is_rejected_again() -> None:
     """The broker may have died before it heard of the rejection: an ack would lose the message."""
     rig = Rig().open().consume()
@@ -169,6 +187,105 @@ def test_what_is_acknowledged_is_told_to_the_filters() -> None:
     rig.client_sends(Basic.Ack(1))
 
     assert rig.inbound.settled_queues == ["orders"]
+
+
+@pytest.mark.parametrize("end", ["client closes", "broker closes", "client gone", "broker gone"])
+def test_what_a_channel_leaves_unsettled_is_given_back(end: str) -> None:
+    """Shown or withheld: the filters are told, so that it is no copy of itself when it comes again."""
+    rig = Rig().open().consume()
+    rig.broker_sends(deliver(1), deliver(2, "bad"), deliver(3, "held"), deliver(4, "claim"), deliver(5))
+    match end:
+        case "client closes":
+            rig.client_sends(Channel.Close(200, "", 0, 0))
+            rig.tick(3)  # hand-overs are not waited for any longer
+            rig.broker_sends(Channel.CloseOk())
+        case "broker closes":
+            rig.broker_sends(Channel.Close(406, "", 0, 0))
+        case "client gone":
+            rig.relay.client_gone()
+            rig.tick(3)
+        case "broker gone":
+            rig.relay.upstream_gone("lost")
+
+    numbers = {one.body: one.number for one in rig.inbound.seen}
+    assert rig.inbound.given_back_queues == ["q"]
+    assert len(set(rig.inbound.let_go_numbers)) == 4
+    assert numbers
+
+
+@pytest.mark.parametrize("give_back", [Basic.Nack(1, requeue=True), Basic.Reject(1, requeue=True), Basic.Recover(True)])
+def test_what_the_client_gives_back_is_told_to_the_filters(give_back: object) -> None:
+    """It is neither settled nor rejected."""
+    rig = Rig().open().consume()
+    rig.broker_sends(deliver(1))
+    rig.client_sends(give_back)
+
+    assert rig.inbound.given_back_queues == ["q"]
+    assert rig.inbound.settled_queues == rig.inbound.rejected_queues == []
+
+
+def test_a_dead_letter_is_told_to_the_filters_when_it_is_there() -> None:
+    """Not before it is confirmed; what nobody acknowledges at once."""
+    rig = Rig().open().consume()
+    rig.broker_sends(deliver(1, "bad"))
+    assert rig.inbound.handed_over_numbers == []
+    rig.hand_over(rig.hand_overs[0])
+    assert rig.inbound.handed_over_numbers == [rig.inbound.seen[0].number]
+
+
+def test_copies_that_wait_are_acknowledged_when_their_time_is_over() -> None:
+    """The service has another delivery of the same; they are no dead letters, and do not wait for ever."""
+    rig = Rig().open().consume()
+    rig.broker_sends(deliver(1), *(deliver(tag, "copy") for tag in range(2, 11)))
+    assert rig.take_broker()[2:] == []
+    assert len(rig.take_client()) == 1
+    rig.tick(59)
+    assert settlements(rig) == []
+    rig.tick(1)
+
+    assert settlements(rig) == [("ack", tag, False) for tag in range(2, 11)]
+    assert rig.hand_overs == []
+    assert rig.measures.repeats == {"_other": 9}
+    assert "delivery_held" not in [event for _, event, _ in rig.logged]
+
+
+def test_idle_consumers_are_told_to_the_filters() -> None:
+    """One that could take more and gets nothing for two seconds, while the broker is read."""
+    rig = Rig().open()
+    rig.client_sends(Basic.Qos(prefetch_count=2))
+    rig.broker_sends(Basic.QosOk())
+    rig.take_broker()
+    rig.consume()
+
+    def noted(seconds: float, heard_since: float = 0.0) -> list[tuple[str, bool]]:
+        rig.clock += seconds
+        rig.inbound.idle.clear()
+        rig.relay.tick(heard_since)
+        rig.collect()
+        return list(rig.inbound.idle)
+
+    assert noted(1.0) == []
+    assert noted(1.0) == [("q", False)]
+    assert noted(1.0, heard_since=rig.clock) == []
+    assert noted(1.0, heard_since=inf) == []
+    rig.broker_sends(deliver(1))
+    assert noted(1.0) == []
+    assert noted(1.0) == [("q", True)]
+    rig.broker_sends(deliver(2))
+    assert noted(9.0) == [], "no room"
+    rig.client_sends(Basic.Ack(1))
+    assert noted(9.0) == [("q", True)]
+    rig.broker_sends(deliver(3, "claim"))
+    rig.client_sends(Basic.Ack(2))
+    assert noted(9.0) == [], "what is fetched holds up all others"
+
+
+def test_an_empty_answer_to_a_get_is_told_to_the_filters() -> None:
+    """Who asks and gets nothing has got all that there was."""
+    rig = Rig().open()
+    rig.client_sends(Basic.Get(queue="q"))
+    rig.broker_sends(Basic.GetEmpty())
+    assert rig.inbound.idle == [("q", True)]
 
 
 def test_get_tries_again_until_something_may_be_shown() -> None:
@@ -235,6 +352,25 @@ def test_a_held_message_of_a_get_goes_back_when_it_is_good() -> None:
     assert (nack.name, nack.method.delivery_tag, nack.method.requeue) == ("Basic.Nack", 1, True)
 
 
+def test_what_a_broker_does_not_count_goes_back_by_a_reject_each() -> None:
+    """rows 22 and 24: nack and recover with requeue; oldest first, no `multiple`, and nothing that is withheld."""
+    rig = Rig(broker_counts_nacks=False).open().consume()
+    rig.broker_sends(*(deliver(tag, "bad" if tag == 2 else "good") for tag in range(1, 8)))
+    rig.take_client()
+
+    rig.client_sends(Basic.Nack(3, True, True))  # the client's tags have no gap: 1, 3 and 4 upstream
+    rig.client_sends(Basic.Nack(4, False, False))
+    rig.client_sends(Basic.Recover(True))
+
+    rejects, (nack,), recovered = (rig.broker[:3], rig.broker[3:4], rig.broker[4:])
+    assert [(one.name, one.method.delivery_tag, one.method.requeue) for one in (*rejects, *recovered)] == [
+        ("Basic.Reject", tag, True) for tag in (1, 3, 4, 6, 7)
+    ]
+    assert (nack.name, nack.method.delivery_tag, nack.method.requeue) == ("Basic.Nack", 5, False)
+    assert rig.client_names() == ["Basic.RecoverOk"]
+    assert len(rig.inbound.rejected_queues) == 1
+
+
 def test_recover_touches_only_what_the_client_sees() -> None:
     """row 24: nacks with requeue, then recover-ok; the broker's recover would give back what is withheld."""
     rig = Rig().open().consume()
@@ -267,7 +403,7 @@ def test_no_ack_stays_no_ack() -> None:
     assert rig.take_broker()[0].method.no_ack
     rig.broker_sends(Basic.ConsumeOk("c"), deliver(1), deliver(2, "bad"), deliver(3, "repeated"), deliver(4))
 
-    tags = [one.method.delivery_tag for one in rig.take_client() if isinstance(one, Content)]
+    tags = [one.method.delivery_tag for one in rig.take_client() if isinstance(one, ReadContent)]
     assert tags == [1, 2]
     (one,) = rig.hand_overs
     assert one.ticket == Ticket(1, 1, None)
@@ -512,7 +648,8 @@ def test_a_close_by_the_broker_while_ours_waits() -> None:
 
 def test_a_delivery_too_large_for_memory_is_the_brokers_to_move() -> None:
     """row 16: rejected without requeue, at its header; the broker's dead letters take it, the next one passes."""
-    rig = Rig(max_delivery_bytes=1_000).open().consume()
+    rig = Rig().open().consume()
+    rig.inbound.largest_body = 1_000
 
     rig.broker_sends(deliver(1, body=bytes(5_000)), deliver(2))
 

@@ -10,7 +10,7 @@ from pamqp.commands import Basic
 
 from tests.examples_per_property import ordinary_examples
 
-from .kit import Content, Rig, deliver
+from .kit import ReadContent, Rig, deliver
 
 KEYS = ("good", "good", "good", "bad", "held", "repeated")
 
@@ -38,12 +38,14 @@ class Broker:
             self.settled[one] = how
 
 
-class Deliveries(RuleBasedStateMachine):
+class DeliveriesModel(RuleBasedStateMachine):
     """`meant` is what the client, or the confirm of a hand-over, wants of each upstream tag."""
+
+    broker_counts_nacks = True
 
     def __init__(self) -> None:
         super().__init__()
-        self.rig = Rig().open().consume()
+        self.rig = Rig(broker_counts_nacks=self.broker_counts_nacks).open().consume()
         self.broker = Broker()
         self.meant: dict[int, str] = {}
         self.visible: dict[int, int] = {}
@@ -54,7 +56,7 @@ class Deliveries(RuleBasedStateMachine):
 
     def _collect(self) -> None:
         for seen in self.rig.take_client():
-            if not isinstance(seen, Content):
+            if not isinstance(seen, ReadContent):
                 assert seen.name == "Basic.RecoverOk"
                 self.recovers -= 1
                 continue
@@ -139,7 +141,7 @@ class Deliveries(RuleBasedStateMachine):
         multiple = multiple and not how.startswith("reject")
         covered = [one for one in self.visible if zero or one <= tag] if multiple else [tag]
         for one in covered:
-            self.meant[self.visible.pop(one)] = how
+            self.meant[self.visible.pop(one)] = self._upstream(how)
         tag = 0 if multiple and zero else tag
         if how == "ack":
             self.rig.client_sends(Basic.Ack(tag, multiple))
@@ -153,12 +155,16 @@ class Deliveries(RuleBasedStateMachine):
     def client_recovers(self) -> None:
         """All that is visible goes back."""
         for upstream in self.visible.values():
-            self.meant[upstream] = "nack-requeue"
+            self.meant[upstream] = self._upstream("nack-requeue")
         self.visible.clear()
         self.recovers += 1
         self.rig.client_sends(Basic.Recover(True))
         self._collect()
         assert self.recovers == 0
+
+    def _upstream(self, how: str) -> str:
+        """How the broker has to hear it: what it does not count goes back by a reject."""
+        return "reject-requeue" if how == "nack-requeue" and not self.broker_counts_nacks else how
 
     @invariant()
     def everything_is_settled_as_it_was_meant(self) -> None:
@@ -175,5 +181,13 @@ class Deliveries(RuleBasedStateMachine):
         assert (self.rig.relay.held_bytes > 0) == (measures.held > 0)
 
 
-TestDeliveries = Deliveries.TestCase
-TestDeliveries.settings = settings(max_examples=2 * ordinary_examples(), stateful_step_count=40, deadline=None)
+class DeliveriesOfUncountedNacks(DeliveriesModel):
+    """The same towards a broker that does not count nacks: from 4.3 on."""
+
+    broker_counts_nacks = False
+
+
+TestDeliveries = DeliveriesModel.TestCase
+TestDeliveriesOfUncountedNacks = DeliveriesOfUncountedNacks.TestCase
+for case in (TestDeliveries, TestDeliveriesOfUncountedNacks):
+    case.settings = settings(max_examples=ordinary_examples(), stateful_step_count=40, deadline=None)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import tracemalloc
+from typing import Any
 
+import pamqp.body
+import pamqp.header
 import pytest
-from letrade_agent.amqp.faults import ReplyCode
-from letrade_agent.amqp.frames import BODY, HEADER, METHOD, encode_frame
-from letrade_agent.filters.verdicts import Refusal
+from letrade_agent.filters.decisions import Refusal
 from letrade_agent.relay.effects import Ended
+from letrade_agent.relay.libraries import RefusalForm
 from pamqp.commands import Basic, Channel, Confirm, Connection, Queue, Tx
 
-from .kit import Content, Rig, content, marshal, publish
+from letrade_topo.amqp.faults import ReplyCode
+from letrade_topo.amqp.frames import BODY, HEADER, METHOD, encode_frame
+
+from .kit import ReadContent, Rig, content, marshal, publish
 
 
 def test_bodies_are_cut_anew_for_each_side() -> None:
@@ -20,11 +25,11 @@ def test_bodies_are_cut_anew_for_each_side() -> None:
     body = bytes(range(256)) * 200
 
     rig.client_sends(content(_to("good"), body, cut=100_000))
-    assert [one.body for one in rig.take_broker() if isinstance(one, Content)] == [body]  # the reader checks sizes
+    assert [one.body for one in rig.take_broker() if isinstance(one, ReadContent)] == [body]  # the reader checks sizes
 
     small = Rig(client_frame_max=4_096, upstream_frame_max=131_072).open().consume()
     small.broker_sends(content(_delivered(1), body, cut=100_000))
-    assert [one.body for one in small.take_client() if isinstance(one, Content)] == [body]
+    assert [one.body for one in small.take_client() if isinstance(one, ReadContent)] == [body]
 
 
 def _to(key: str, *, mandatory: bool = False, immediate: bool = False) -> Basic.Publish:
@@ -65,7 +70,7 @@ def test_an_empty_body_has_no_frame() -> None:
     rig = Rig().open(confirms=True).consume()
 
     rig.client_sends(publish("good", b""), publish("no.body", b"", mandatory=True), publish("good", b"x"))
-    assert [one.body for one in rig.take_broker() if isinstance(one, Content)] == [b"", b"x"]
+    assert [one.body for one in rig.take_broker() if isinstance(one, ReadContent)] == [b"", b"x"]
     assert rig.client_names() == ["Basic.Return", "Basic.Nack"]
 
     rig.broker_sends(content(_delivered(1), b""))
@@ -82,7 +87,7 @@ def test_channels_interleave_and_contents_stay_whole() -> None:
     assert rig.broker == []
     rig.client_sends(two[-tails[1] :], one[-tails[0] :])
 
-    assert [(seen.channel, seen.body) for seen in rig.take_broker() if isinstance(seen, Content)] == [
+    assert [(seen.channel, seen.body) for seen in rig.take_broker() if isinstance(seen, ReadContent)] == [
         (2, b"two"),
         (1, b"one"),
     ]
@@ -121,7 +126,7 @@ def test_publishes_of_one_read_are_sealed_at_once() -> None:
     rig.client_sends(*[publish("no.body" if number == 3 else "good", b"%d" % number) for number in range(10)])
 
     assert rig.outbound.batches == [9]
-    assert [one.body for one in rig.take_broker() if isinstance(one, Content)] == [
+    assert [one.body for one in rig.take_broker() if isinstance(one, ReadContent)] == [
         b"%d" % n for n in range(10) if n != 3
     ]
     (nack,) = rig.take_client()
@@ -147,11 +152,11 @@ def test_a_header_table_of_100_kilobytes_passes_where_it_fits() -> None:
 
     rig.client_sends(publish("good", headers=table))
     (seen,) = rig.take_broker()
-    assert isinstance(seen, Content)
+    assert isinstance(seen, ReadContent)
     assert seen.header.properties.headers == table
     rig.broker_sends(content(_delivered(1), b"", headers=table))
     (seen,) = rig.take_client()
-    assert isinstance(seen, Content)
+    assert isinstance(seen, ReadContent)
     assert seen.header.properties.headers == table
 
 
@@ -186,6 +191,22 @@ def test_immediate_is_the_brokers_to_refuse() -> None:
     assert (close.method.reply_code, close.method.reply_text) == (540, "NOT_IMPLEMENTED - immediate=true")
 
 
+@pytest.mark.parametrize("size", [0, 5, 9_000, 1_000_000])
+def test_what_is_refused_at_its_header_returns_whole(size: int) -> None:
+    """row 18: however many reads it comes in, as far as bodies may be as large as that."""
+    rig = Rig().open(confirms=True)
+    body = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    data = content(_to("no.header", mandatory=True), body, message_id="m")
+
+    for start in range(0, len(data), 70_000):
+        rig.client_sends(data[start : start + 70_000])
+
+    returned, nack = rig.take_client()
+    assert isinstance(returned, ReadContent)
+    assert (returned.body, returned.header.properties.message_id) == (body, "m")
+    assert nack.name == "Basic.Nack"
+
+
 def test_what_is_refused_at_its_header_is_drained_and_never_stored() -> None:
     """row 16: 8 MB of a refused body take no memory; its return is empty and keeps its message id."""
     rig = Rig().open(confirms=True)
@@ -204,10 +225,10 @@ def test_what_is_refused_at_its_header_is_drained_and_never_stored() -> None:
     rig.client_sends(piece, publish("good", b"next"))
 
     returned, nack = rig.take_client()
-    assert isinstance(returned, Content)
+    assert isinstance(returned, ReadContent)
     assert (returned.body, returned.header.properties.message_id) == (b"", "m")
     assert nack.method.delivery_tag == 1
-    assert [one.body for one in rig.take_broker() if isinstance(one, Content)] == [b"next"]
+    assert [one.body for one in rig.take_broker() if isinstance(one, ReadContent)] == [b"next"]
 
 
 def test_confirms_count_from_the_clients_confirm_select() -> None:
@@ -233,7 +254,7 @@ def test_a_return_comes_before_its_ack_as_its_publisher_sent_it() -> None:
     )
 
     returned, ack = rig.take_client()
-    assert isinstance(returned, Content)
+    assert isinstance(returned, ReadContent)
     assert (returned.body, returned.header.properties.message_id, returned.header.properties.content_type) == (
         b"body",
         "mine",
@@ -244,6 +265,31 @@ def test_a_return_comes_before_its_ack_as_its_publisher_sent_it() -> None:
 
 
 @pytest.mark.parametrize("key", ["no.header", "no.body", "no.seal"])
+def test_a_nack_alone_where_a_return_would_hide_it(key: str) -> None:
+    """row 19: nothing is returned, mandatory or not; the channel goes on."""
+    rig = Rig(refusal_form=RefusalForm.NACK).open(confirms=True)
+    rig.client_sends(publish(key, mandatory=True), publish("good", mandatory=True))
+
+    (nack,) = rig.take_client()
+    assert (nack.name, nack.method.delivery_tag) == ("Basic.Nack", 1)
+    rig.broker_sends(Basic.Ack(1))
+    (ack,) = rig.take_client()
+    assert (ack.name, ack.method.delivery_tag) == ("Basic.Ack", 2)
+
+
+@pytest.mark.parametrize("key", ["no.header", "no.body", "no.seal"])
+def test_a_close_where_a_nack_would_be_hidden(key: str) -> None:
+    """row 19: with confirms, too; with the reason, and nothing that came behind it goes upstream."""
+    rig = Rig(refusal_form=RefusalForm.CLOSE).open(confirms=True)
+    rig.client_sends(publish("good"), publish(key, mandatory=True), publish("good"))
+
+    (close,) = rig.take_client()
+    assert (close.name, close.method.reply_code) == ("Channel.Close", 406)
+    assert f"refused: {key}" in close.method.reply_text
+    assert rig.broker_names() == ["Basic.Publish", "Channel.Close"]
+
+
+@pytest.mark.parametrize("key", ["no.header", "no.body", "no.seal"])
 def test_a_refused_mandatory_publish_returns_and_is_nacked(key: str) -> None:
     """row 19: return with the reason and the original, then nack, wherever it was refused."""
     rig = Rig().open(confirms=True)
@@ -251,12 +297,12 @@ def test_a_refused_mandatory_publish_returns_and_is_nacked(key: str) -> None:
     rig.client_sends(content(_to(key, mandatory=True), b"body", message_id="m", content_type="text/plain"))
 
     returned, nack = rig.take_client()
-    assert isinstance(returned, Content)
+    assert isinstance(returned, ReadContent)
     assert returned.method.reply_code == 406
     assert returned.method.reply_text == f"PRECONDITION_FAILED - refused: {key}"
     assert (returned.method.exchange, returned.method.routing_key) == ("ex", key)
     assert (returned.header.properties.message_id, returned.header.properties.content_type) == ("m", "text/plain")
-    assert returned.body == (b"" if key == "no.header" else b"body")
+    assert returned.body == b"body"  # it came with the read
     assert (nack.name, nack.method.delivery_tag, nack.method.multiple) == ("Basic.Nack", 1, False)
     assert rig.broker == []
 
@@ -273,7 +319,7 @@ def test_a_refused_publish_without_confirms_closes_the_channel_alone(key: str) -
     assert (close.method.class_id, close.method.method_id) == (60, 40)
     assert close.method.reply_text == f"PRECONDITION_FAILED - refused: {key}"
     sent = rig.take_broker()
-    assert [one.body for one in sent if isinstance(one, Content)] == [b"1", b"4"]
+    assert [one.body for one in sent if isinstance(one, ReadContent)] == [b"1", b"4"]
     assert [one.channel for one in sent if one.name == "Channel.Close"] == [1]
 
 
@@ -313,3 +359,34 @@ def test_every_tenth_refused_of_ten_thousand() -> None:
     assert heard == {n: "Basic.Nack" if n % 10 == 0 else "Basic.Ack" for n in range(1, total + 1)}
     assert rig.measures.confirms == {"ack": 9_000}
     assert rig.measures.messages[("publish", "_other", "rejected")] == 1_000
+
+
+@pytest.mark.parametrize("end", ["whole", "channel closed", "refused", "connection gone"])
+def test_what_has_begun_is_counted_until_it_ends(end: str) -> None:
+    """Header and body of what is not whole, on every channel, whatever becomes of it."""
+    rig = Rig().open(1).open(2)
+    pieces = [marshal(frame, number) for number in (1, 2) for frame in begun(b"first")]
+    rig.client_sends(*pieces)
+    assert rig.relay.unfinished_bytes == 2 * (len(header_of(b"first")) + 5)
+    match end:
+        case "whole":
+            rig.client_sends(*(marshal(pamqp.body.ContentBody(b"rest!"), number) for number in (1, 2)))
+        case "channel closed":
+            rig.broker_sends(Channel.Close(406, "", 0, 0), channel=1)
+            rig.broker_sends(Channel.Close(406, "", 0, 0), channel=2)
+        case "refused":
+            rig.client_sends(Basic.Publish(), channel=1)
+        case "connection gone":
+            rig.relay.client_gone()
+    assert rig.relay.unfinished_bytes == 0
+
+
+def header_of(body: bytes) -> bytes:
+    """The payload of a header of twice that many bytes."""
+    return marshal(pamqp.header.ContentHeader(body_size=2 * len(body), properties=Basic.Properties()))[7:-1]
+
+
+def begun(body: bytes) -> list[Any]:
+    """The frames of a publish that lacks half its body."""
+    header = pamqp.header.ContentHeader(body_size=2 * len(body), properties=Basic.Properties())
+    return [Basic.Publish(exchange="ex", routing_key="good"), header, pamqp.body.ContentBody(body)]

@@ -11,12 +11,12 @@ from pamqp.commands import Basic
 
 from tests.examples_per_property import ordinary_examples
 
-from .kit import Content, Rig, content, publish
+from .kit import ReadContent, Rig, content, publish
 
 KEYS = ("good", "good", "good", "no.header", "no.body", "no.seal")
 
 
-class Publishes(RuleBasedStateMachine):
+class PublishesModel(RuleBasedStateMachine):
     """A client that publishes with confirms, and a broker that answers as it likes.
 
     `sent` holds every publish of the client by its own number; `arrived` is the broker's own numbering.
@@ -37,14 +37,14 @@ class Publishes(RuleBasedStateMachine):
 
     def _collect(self) -> None:
         for seen in self.rig.take_broker():
-            assert isinstance(seen, Content)
+            assert isinstance(seen, ReadContent)
             assert seen.name == "Basic.Publish"
             assert seen.header.properties.content_type == "signed"
             number = len(self.arrived) + 1
             self.arrived[number] = seen.body
             self.unanswered_by_broker.append(number)
         for seen in self.rig.take_client():
-            if isinstance(seen, Content):
+            if isinstance(seen, ReadContent):
                 assert seen.name == "Basic.Return"
                 assert seen.header.properties.content_type is None
                 self.returned.append(seen.header.properties.message_id.encode())
@@ -132,5 +132,5 @@ class Publishes(RuleBasedStateMachine):
         assert self.rig.relay.snapshot().unconfirmed == len(self.unanswered_by_broker)
 
 
-TestPublishes = Publishes.TestCase
+TestPublishes = PublishesModel.TestCase
 TestPublishes.settings = settings(max_examples=ordinary_examples(), stateful_step_count=30, deadline=None)

@@ -81,10 +81,17 @@ def test_deaths_of_the_brokers_own_enter_the_ladder_once_at_most(policy: RetryPo
     assert broker_made == [cause for cause in deaths[: min(len(retries), 1)] if cause is not Cause.REJECTED]
 
 
-@given(policies, st.integers(1, 2**31 - 1), st.sampled_from([HopRole.REPLAY, HopRole.MOVE]))
-def test_a_replay_begins_a_new_ladder_under_new_numbers(policy: RetryPolicy, attempt: int, role: HopRole) -> None:
+@given(policies, st.none() | st.builds(hop, st.integers(1, 2**31 - 2)))
+def test_a_move_changes_nothing(policy: RetryPolicy, came: HopClaims | None) -> None:
+    """A message that moved with its queue goes on in the life that it is in, and one that never failed begins it."""
+    moved = hop(0 if came is None else came.attempt, HopRole.MOVE)
+    assert life(policy, [Cause.REJECTED] * 22, moved) == life(policy, [Cause.REJECTED] * 22, came)
+
+
+@given(policies, st.integers(1, 2**31 - 1))
+def test_a_replay_begins_a_new_ladder_under_new_numbers(policy: RetryPolicy, attempt: int) -> None:
     """The consumer's memory would take a number that was there before for a repeat, and drop the message."""
-    retries = life(policy, [Cause.REJECTED] * 22, hop(attempt, role))
+    retries = life(policy, [Cause.REJECTED] * 22, hop(attempt, HopRole.REPLAY))
     assert [one.step for one in retries] == list(range(1, policy.max_retries + 1))
     numbers = [one.attempt for one in retries]
     assert numbers == sorted(set(numbers))

@@ -8,21 +8,21 @@ from types import MappingProxyType
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from letrade_agent.amqp.header_table import Entry, HeaderTable, raw_entry
-from letrade_agent.amqp.properties import ContentHeader
-from letrade_agent.amqp.wire import long_string
 from letrade_agent.filters.build import Chance, build_rejected
-from letrade_agent.filters.verdicts import Copy, DeadLetter, Delivery, Held, Repeated, RetryCopy, Shown
+from letrade_agent.filters.copies import Copy, DeadLetter, RetryCopy
+from letrade_agent.filters.verdicts import Delivery, Held, Repeated, Shown
 from letrade_agent.filters.words import Cause
 from letrade_agent.retry.deaths import UNRECORDED, newest_death
 from letrade_agent.retry.routing import Routing
 
+from letrade_topo.amqp.header_table import Entry, HeaderTable, raw_entry
+from letrade_topo.amqp.properties import ContentHeader
+from letrade_topo.amqp.wire import long_string
 from letrade_topo.keys.claims import HopClaims
 from letrade_topo.keys.hop import HopRules, verify_hop
 from letrade_topo.keys.keyset import KeySet
 from letrade_topo.model.security import Enforcement
 from letrade_topo.model.topology import Topology
-from tests.agent.amqp.strategies import content_headers
 from tests.agent.filters.test_inbound import CONNECTOR, connector
 from tests.agent.filters.world import (
     COMMANDS,
@@ -39,6 +39,7 @@ from tests.agent.filters.world import (
     with_entries,
     with_properties,
 )
+from tests.amqp.strategies import content_headers
 from tests.keys.world import NOW, audience, topology
 
 
@@ -64,11 +65,11 @@ def death(reason: bytes = b"rejected", exchange: bytes = COMMANDS, key: bytes = 
     return raw_entry(b"x-death", array(b"F" + HeaderTable(entries).encode()))
 
 
-def routing(model: Topology | None = None, keys: KeySet | None = None, frame_max: int = 131_072) -> Routing:
+def routing(model: Topology | None = None, keys: KeySet | None = None) -> Routing:
     """The router's decisions beside the consumer of trade commands."""
     model = topology() if model is None else model
     keys = keys_of(CONNECTOR, model) if keys is None else keys
-    return Routing(build_rejected(model, keys, CONNECTOR, frame_max, Chance(Chances().random_bytes, lambda: 0.0)))
+    return Routing(build_rejected(model, keys, CONNECTOR, Chance(Chances().random_bytes, lambda: 0.0)))
 
 
 ROUTING = routing()
@@ -104,7 +105,7 @@ def back(copy: RetryCopy) -> Delivery:
 
 def hop_of(copy: Copy) -> HopClaims:
     """Its hop token, which has to hold."""
-    rules = HopRules(keys_of(None), audience(), CONNECTOR, QUEUE)
+    rules = HopRules(keys_of(None), audience(), CONNECTOR, QUEUE, ())
     hop = verify_hop([text_of(ContentHeader.parse(copy.header), b"letrade-hop")], rules, NOW)
     assert isinstance(hop, HopClaims), hop
     return hop
@@ -121,7 +122,7 @@ def test_round_and_round_and_dead() -> None:
         assert copy.body == message.body
         hop = hop_of(copy)
         assert (hop.attempt, hop.first_failure, hop.issued_at) == (attempt, NOW, now)
-        assert hop.expires_at == now + delay + 7 * 86_400
+        assert hop.expires_at == now + delay + 300
         now += delay
         message = back(copy)
         shown = service.shown(message, now)
@@ -242,7 +243,8 @@ def test_what_could_not_be_counted_is_buried() -> None:
     mute = routing(keys=KeySet(CONNECTOR, keys_of(None).public))
     assert isinstance(judged(rejected(signed_trade()), mute), DeadLetter)
     big = with_entries(signed_trade(), text_entry(b"stack", b"x" * 3200))
-    assert isinstance(judged(rejected(big), routing(frame_max=4096)), DeadLetter)
+    assert isinstance(ROUTING.judge(rejected(big), NOW, may_hold=False, largest_header=4088), DeadLetter)
+    assert isinstance(ROUTING.judge(rejected(big), NOW, may_hold=False, largest_header=8184), RetryCopy)
 
 
 @given(

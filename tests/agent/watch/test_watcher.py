@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from letrade_agent.config import Settings, UpstreamNode
-from letrade_agent.state import AgentState, InForce, Source
+from letrade_agent.state import AgentState, InForce, ReloadSource
 from letrade_agent.watch.sources import load
 from letrade_agent.watch.watcher import Watcher, watched_files
 
@@ -25,7 +25,7 @@ from tests.topologies import Document, orders, write
 
 
 @dataclass
-class World:
+class WatchedFiles:
     """A topology file, a key folder, and a watcher that nobody but the test drives."""
 
     folder: Path
@@ -69,16 +69,23 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(tmp_path: Path) -> WatchedFiles:
     """The shop's agent, before any change."""
     keys = tmp_path / "keys"
-    make_keys(keys, ["shop", "clerk"], algorithm=JwtAlgorithm.ES256, now=int(time.time()) - 10, valid_for_seconds=None)
+    make_keys(
+        keys,
+        ["shop", "clerk"],
+        ["move"],
+        algorithm=JwtAlgorithm.ES256,
+        now=int(time.time()) - 10,
+        valid_for_seconds=None,
+    )
     topology = write(tmp_path / "topology.yaml", orders())
     settings = Settings("shop", topology, (UpstreamNode.parse("amqps://localhost"),), keys=keys)
-    return World(tmp_path, settings, AgentState("shop", time.time(), load(settings)))
+    return WatchedFiles(tmp_path, settings, AgentState("shop", time.time(), load(settings)))
 
 
-def test_nothing_changed(world: World) -> None:
+def test_nothing_changed(world: WatchedFiles) -> None:
     """Files that stay as they are are read once, at the start."""
     world.look(5)
 
@@ -86,7 +93,7 @@ def test_nothing_changed(world: World) -> None:
     assert world.logged == []
 
 
-def test_new_topology(world: World) -> None:
+def test_new_topology(world: WatchedFiles) -> None:
     """A good new file is in force after two looks, is counted and logged with its hash."""
     before = world.state.in_force.topology_sha
     world.write(orders(limits={"message_size": "1KiB"}))
@@ -97,11 +104,11 @@ def test_new_topology(world: World) -> None:
     assert world.state.in_force.topology.limits.message_size.bytes == 1024
     assert world.state.in_force.topology_sha != before
     assert world.switched == [world.state.in_force]
-    assert world.state.reloads[Source.CONFIG].ok == 1
+    assert world.state.reloads[ReloadSource.CONFIG].ok == 1
     assert [event for _, event, _ in world.logged] == ["config_reloaded"]
 
 
-def test_file_that_goes_on_changing(world: World) -> None:
+def test_file_that_goes_on_changing(world: WatchedFiles) -> None:
     """As long as every look finds something else, nothing is read."""
     for size in range(1, 6):
         world.write(orders(limits={"message_size": f"{size}KiB"}))
@@ -119,7 +126,7 @@ def test_file_that_goes_on_changing(world: World) -> None:
         *(pytest.param(other, marks=pytest.mark.wide) for other in (b"\xff\xfe\x00", b"", b"topology: 1\nname: x\n")),
     ],
 )
-def test_bad_topology_keeps_the_old_one(world: World, content: bytes) -> None:
+def test_bad_topology_keeps_the_old_one(world: WatchedFiles, content: bytes) -> None:
     """A broken file is logged once, with its place, and the old one stays until a good one comes."""
     old = world.state.in_force
     world.settings.topology.write_bytes(content)
@@ -127,7 +134,7 @@ def test_bad_topology_keeps_the_old_one(world: World, content: bytes) -> None:
 
     assert world.state.in_force is old
     assert world.switched == []
-    reloads = world.state.reloads[Source.CONFIG]
+    reloads = world.state.reloads[ReloadSource.CONFIG]
     assert (reloads.ok, reloads.failed) == (0, 1)
     [(level, event, fields)] = world.logged
     assert (level, event) == ("error", "config_reload_failed")
@@ -138,7 +145,7 @@ def test_bad_topology_keeps_the_old_one(world: World, content: bytes) -> None:
     assert (reloads.ok, reloads.problem) == (1, "")
 
 
-def test_bad_topology_names_line_and_column(world: World) -> None:
+def test_bad_topology_names_line_and_column(world: WatchedFiles) -> None:
     """The reason in the log is that of `validate`: file, line, column."""
     document = orders()
     document["queues"]["clerk.orders"]["service"] = "nobody"
@@ -152,12 +159,12 @@ def test_bad_topology_names_line_and_column(world: World) -> None:
     assert f"{world.settings.topology}:{line}:" in problem
 
 
-def test_file_that_went_away(world: World) -> None:
+def test_file_that_went_away(world: WatchedFiles) -> None:
     """A deleted topology is a bad one."""
     world.settings.topology.unlink()
     world.look()
 
-    assert world.state.reloads[Source.CONFIG].failed == 1
+    assert world.state.reloads[ReloadSource.CONFIG].failed == 1
     assert world.switched == []
 
 
@@ -168,36 +175,36 @@ def test_file_that_went_away(world: World) -> None:
         ({"services": {"clerk": {"consumes": ["order.placed", "order.{id}.changed"]}}}, "shop"),
     ],
 )
-def test_successor_that_needs_a_restart(world: World, changed: Document, why: str) -> None:
+def test_successor_that_needs_a_restart(world: WatchedFiles, changed: Document, why: str) -> None:
     """What open connections stand on, and the service itself, cannot change below them."""
     world.write(orders(**changed))
     world.look()
 
-    assert world.state.reloads[Source.CONFIG].failed == 1
-    assert why in world.state.reloads[Source.CONFIG].problem
+    assert world.state.reloads[ReloadSource.CONFIG].failed == 1
+    assert why in world.state.reloads[ReloadSource.CONFIG].problem
 
 
-def test_new_user_needs_a_restart(world: World) -> None:
+def test_new_user_needs_a_restart(world: WatchedFiles) -> None:
     """The user of the service is who the open connections are logged in as."""
     document = orders()
     document["services"]["shop"]["user"] = "somebody"
     world.write(document)
     world.look()
 
-    assert "restart" in world.state.reloads[Source.CONFIG].problem
+    assert "restart" in world.state.reloads[ReloadSource.CONFIG].problem
 
 
-def test_filters_that_cannot_be_made(world: World) -> None:
+def test_filters_that_cannot_be_made(world: WatchedFiles) -> None:
     """What the switch refuses was not switched to."""
     old, world.refuses = world.state.in_force, "no such filters"
     world.write(orders(limits={"message_size": "1KiB"}))
     world.look()
 
     assert world.state.in_force is old
-    assert world.state.reloads[Source.CONFIG].problem == "no such filters"
+    assert world.state.reloads[ReloadSource.CONFIG].problem == "no such filters"
 
 
-def test_rotated_keys(world: World) -> None:
+def test_rotated_keys(world: WatchedFiles) -> None:
     """A rotation is in force after two looks; the old key still verifies."""
     old = world.state.in_force.keys
     kid = world.rotate()
@@ -206,7 +213,7 @@ def test_rotated_keys(world: World) -> None:
     keys = world.state.in_force.keys
     assert keys is not None
     assert old is not None
-    assert world.state.reloads[Source.KEYS].ok == 1
+    assert world.state.reloads[ReloadSource.KEYS].ok == 1
     current = keys.signing_key(time.time())
     assert current is not None
     assert current.kid == kid
@@ -215,30 +222,30 @@ def test_rotated_keys(world: World) -> None:
 
 
 @pytest.mark.parametrize("content", [b"garbage", b"{}", b'{"keys": [{}]}', b'{"keys": []}'])
-def test_bad_keys_keep_the_old_ones(world: World, content: bytes) -> None:
+def test_bad_keys_keep_the_old_ones(world: WatchedFiles, content: bytes) -> None:
     """A JWKS that turns into garbage changes nothing but the log and the count."""
     old = world.state.in_force
     (world.folder / "keys" / "public" / "jwks.json").write_bytes(content)
     world.look(3)
 
     assert world.state.in_force is old
-    assert world.state.reloads[Source.KEYS].failed == 1
-    assert world.state.reloads[Source.KEYS].problem
+    assert world.state.reloads[ReloadSource.KEYS].failed == 1
+    assert world.state.reloads[ReloadSource.KEYS].problem
 
 
-def test_private_key_that_others_can_read(world: World) -> None:
+def test_private_key_that_others_can_read(world: WatchedFiles) -> None:
     """New permissions are a change, although the content is the same; put right, it is taken again."""
     key = world.folder / "keys" / "shop" / "signing.jwk"
     key.chmod(0o644)
     world.look()
-    assert "others can read" in world.state.reloads[Source.KEYS].problem
+    assert "others can read" in world.state.reloads[ReloadSource.KEYS].problem
 
     key.chmod(0o600)
     world.look()
-    assert world.state.reloads[Source.KEYS].problem == ""
+    assert world.state.reloads[ReloadSource.KEYS].problem == ""
 
 
-def test_no_key_in_log_or_problem(world: World) -> None:
+def test_no_key_in_log_or_problem(world: WatchedFiles) -> None:
     """Whatever is wrong with a private key, none of it is told."""
     key = world.folder / "keys" / "shop" / "signing.jwk"
     secret = key.read_text()
@@ -247,7 +254,7 @@ def test_no_key_in_log_or_problem(world: World) -> None:
 
     private = secret.partition('"d"')[2].split('"')[1]
     assert private
-    assert world.state.reloads[Source.KEYS].failed == 1
+    assert world.state.reloads[ReloadSource.KEYS].failed == 1
     assert private not in str(world.logged)
 
 
@@ -287,3 +294,35 @@ def test_change_within_one_tick_of_the_clock(tmp_path: Path) -> None:
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     assert fingerprint.take() != fingerprint.at_start
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "open to others", "folder open to others"])
+@pytest.mark.parametrize("which", ["jwks.json", "signing.jwk", "topology.yaml"])
+def test_what_is_put_in_a_files_place(world: WatchedFiles, which: str, kind: str) -> None:
+    """A pipe or a device holds nobody up, and what anybody could have written is not believed: the old one stays."""
+    assert world.settings.keys is not None
+    path = {
+        "jwks.json": world.settings.keys / "public" / "jwks.json",
+        "signing.jwk": world.settings.keys / "shop" / "signing.jwk",
+        "topology.yaml": world.settings.topology,
+    }[which]
+    content = path.read_bytes()
+    path.unlink()
+    match kind:
+        case "pipe":
+            os.mkfifo(path, 0o600)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "open to others":
+            path.write_bytes(content + b"\n")
+            path.chmod(0o666)
+        case "folder open to others":
+            path.touch(0o600)
+            path.write_bytes(content + b"\n")
+            path.parent.chmod(0o777)
+    world.look(3)
+    ((_, event, said),) = world.logged
+    assert event == ("config_reload_failed" if which == "topology.yaml" else "keys_reload_failed")
+    assert str(path.parent) in said["problem"] or path.name in said["problem"]
+    assert ("others can" if "others" in kind else "is not a file") in said["problem"] or which == "topology.yaml"
+    assert world.switched == []

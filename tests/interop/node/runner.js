@@ -127,7 +127,7 @@ const onChannel = {
 
 async function perform({ op, on, args }) {
   if (op === 'connect') {
-    const socketOptions = args.caFile ? { ca: [fs.readFileSync(args.caFile)] } : {};
+    const socketOptions = args.caFile ? { ca: [fs.readFileSync(args.caFile)] } : args.socket ? { path: args.socket } : {};
     const connection = await amqplib.connect(args.where, socketOptions);
     connection.on('error', () => {}); // the pending call tells
     connections.set(++lastId, connection);

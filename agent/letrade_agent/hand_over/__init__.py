@@ -1,0 +1,1 @@
+"""Handing over dead letters and copies: published on a connection of their own, confirmed, only then told."""

@@ -1,0 +1,1 @@
+"""Calls to the object store, with stores that fail and hang."""

@@ -1,0 +1,1 @@
+"""Legs, heartbeats and the TLS transport, over real sockets."""

@@ -1,0 +1,1 @@
+"""The nodes of a broker and the way to them, without one."""

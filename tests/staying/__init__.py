@@ -1,0 +1,1 @@
+"""Consumers beside agents, whose queues are migrated."""
