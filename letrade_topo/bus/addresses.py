@@ -24,7 +24,7 @@ _KEPT: Final = 16_384
 _MOST_NAMED: Final = 5
 
 
-class Address(NamedTuple):
+class MessageAddress(NamedTuple):
     """Where a message goes.
 
     Args:
@@ -53,7 +53,7 @@ class AddressBook:
         self._classes = {message.key.words[0] for message in topology.messages.values()}
         self.find = lru_cache(maxsize=_KEPT)(self._find)
 
-    def _find(self, exchange: str, key: str, key_class: str = "") -> Address:
+    def _find(self, exchange: str, key: str, key_class: str = "") -> MessageAddress:
         """What is meant by an exchange and a key.
 
         Args:
@@ -78,12 +78,12 @@ class AddressBook:
             )
         for message in types:
             if message.key.matches(key):
-                return Address(exchange, key, message)
+                return MessageAddress(exchange, key, message)
         # What begins with a class is a key in full that is wrong, not short for something like market_data.{a}.{b}.
         is_short = key.partition(".")[0] not in self._classes or key in self._classes
         found = [message for message in types if is_short and _without_class(message.key, key)]
         if len(found) == 1:
-            return Address(exchange, f"{found[0].key.words[0]}.{key}", found[0])
+            return MessageAddress(exchange, f"{found[0].key.words[0]}.{key}", found[0])
         if found:
             raise DestinationError(
                 f"the key {key!r} on {exchange!r} may mean more than one message type",
@@ -92,7 +92,7 @@ class AddressBook:
             )
         raise self._unknown(exchange, key, types)
 
-    def response_to(self, request: Address) -> Address:
+    def response_to(self, request: MessageAddress) -> MessageAddress:
         """Where responses to a request go: the same exchange, the same key in the class `response`.
 
         Raises:

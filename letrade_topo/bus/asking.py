@@ -15,7 +15,7 @@ from typing import Any, Final
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustChannel, AbstractRobustQueue
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
-from letrade_topo.bus.addresses import Address
+from letrade_topo.bus.addresses import MessageAddress
 from letrade_topo.bus.errors import PayloadError, RequestTimeout
 from letrade_topo.bus.link import Link, down, explained
 from letrade_topo.bus.message import Message, NoEnvelope, read
@@ -68,7 +68,7 @@ class Responses:
 
     @asynccontextmanager
     async def expected(
-        self, address: Address, request_id: str, deadline: float
+        self, address: MessageAddress, request_id: str, deadline: float
     ) -> AsyncIterator[asyncio.Future[Message]]:
         """Keep the response to a request for whoever asked; what comes afterwards is dropped.
 
@@ -100,7 +100,7 @@ class Responses:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await self._channel.close()
 
-    async def _ready(self, address: Address, deadline: float) -> None:
+    async def _ready(self, address: MessageAddress, deadline: float) -> None:
         with explained(f"listening to {address.routing_key}"):
             try:
                 async with asyncio.timeout_at(deadline):
@@ -110,7 +110,7 @@ class Responses:
                     f"the request was not sent: its response under {address.routing_key} could not be heard"
                 ) from error
 
-    async def _listen(self, address: Address) -> None:
+    async def _listen(self, address: MessageAddress) -> None:
         bound = (address.exchange, address.routing_key)
         if bound in self._bound:
             return
@@ -142,7 +142,7 @@ async def _settled(_succeeded: bool) -> None:
     """A response needs no acknowledgement: it is nobody's but the requester's, who waits for it."""
 
 
-def late(address: Address, timeout_seconds: float) -> RequestTimeout:
+def late(address: MessageAddress, timeout_seconds: float) -> RequestTimeout:
     """Nobody answered."""
     return RequestTimeout(
         f"no response to {address.routing_key} within {timeout_seconds:g} s",

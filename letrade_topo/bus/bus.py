@@ -16,13 +16,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from letrade_topo.bus.errors import BusError
 from letrade_topo.bus.health import Health
 from letrade_topo.bus.link import Link, closed
 from letrade_topo.bus.message import Message
 from letrade_topo.bus.opened import OpenBus, Responder, keep
 from letrade_topo.bus.peer import check_peer
 from letrade_topo.bus.publishing import OnLoss, Outgoing
-from letrade_topo.bus.settings import Settings, read_settings
+from letrade_topo.bus.settings import BusSettings, read_settings
 from letrade_topo.bus.subscription import PREFETCH, Handler, Subscription, check_handling
 
 CONNECT_SECONDS: Final = 10.0
@@ -51,7 +52,7 @@ class MessageBus:
         url: str | None = None,
         admin: str | None = None,
     ) -> None:
-        self._settings: Final[Settings] = read_settings(
+        self._settings: Final[BusSettings] = read_settings(
             os.environ, Path.cwd(), service=service, topology=topology, url=url, admin=admin
         )
         self._instance = uuid.uuid4().hex
@@ -73,11 +74,15 @@ class MessageBus:
 
         Raises:
             NotConnected: nobody answered in that time, or the agent has no broker.
-            ConfigurationError: what answered is not this service's agent.
+            ConfigurationError: what answered is not this service's agent; or the bus is connected in another event
+                loop.
             InvalidTopology: the topology file cannot be used.
         """
+        self._forget_if_forked()
         async with self._changing:
-            if self._open is None:
+            if self._open is not None:
+                self._open.check_is_here()
+            else:
                 topology, service = await asyncio.to_thread(self._settings.load)
                 link = Link(self._settings, topology.vhost)
                 try:
@@ -97,7 +102,13 @@ class MessageBus:
 
         Args:
             grace: seconds that handlers may still take; then they are cancelled.
+
+        Raises:
+            ConfigurationError: the bus is connected in another event loop.
         """
+        self._forget_if_forked()
+        if self._open is not None:
+            self._open.check_is_here()
         async with self._changing:
             opened, self._open = self._open, None
             if opened is not None:
@@ -268,19 +279,28 @@ class MessageBus:
 
     async def health_check(self) -> Health:
         """How the bus is doing: `status`, `queue_depth`, `queues`, `agent`, `broker`, `problems`. Never raises."""
-        opened = self._open
-        if opened is None:
+        try:
+            opened = self._opened()
+        except BusError as error:
             return {
                 "status": "down",
                 "queue_depth": None,
                 "queues": {},
                 "agent": None,
                 "broker": {"up": False},
-                "problems": ["the bus is not connected"],
+                "problems": [error.what],
             }
         return await opened.health()
 
     def _opened(self) -> OpenBus:
         if self._open is None:
             raise closed()
+        self._open.check_is_here()
         return self._open
+
+    def _forget_if_forked(self) -> None:
+        """What another process connected stays with it; here there is nothing yet."""
+        if self._open is not None and self._open.process != os.getpid():
+            self._open = None
+            self._instance = uuid.uuid4().hex
+            self._changing = asyncio.Lock()

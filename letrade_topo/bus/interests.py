@@ -14,7 +14,7 @@ from letrade_topo.bus.patterns import ANY_WORDS, ONE_WORD, Meeting, Pattern, mee
 from letrade_topo.model.messages import MessageType
 from letrade_topo.model.routing import KeyTemplate
 from letrade_topo.model.services import Service
-from letrade_topo.model.topology import DestinationType, Queue, Topology
+from letrade_topo.model.topology import DeclaredQueue, DestinationType, Topology
 
 _MOST_NAMED = 5
 
@@ -128,7 +128,7 @@ class Interests:
         own = [queue for queue in self._topology.queues.values() if queue.service == self._service.name]
         return next((queue.name for queue in own if set(self._bound(queue)) == wanted), "")
 
-    def _bound(self, queue: Queue) -> Iterator[Bound]:
+    def _bound(self, queue: DeclaredQueue) -> Iterator[Bound]:
         for name in queue.messages:
             message = self._topology.messages[name]
             yield message.exchange, message.key.binding_key

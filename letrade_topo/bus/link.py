@@ -8,29 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from aio_pika import RobustConnection
 from aio_pika.abc import AbstractRobustChannel
 from aio_pika.connection import make_url
-from aio_pika.exceptions import (
-    CONNECTION_EXCEPTIONS,
-    AuthenticationError,
-    ChannelNotFoundEntity,
-    ProbableAuthenticationError,
-)
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelNotFoundEntity
 from aiormq.exceptions import ChannelAccessRefused
 
 from letrade_topo.bus.errors import ConfigurationError, NotConnected
-from letrade_topo.bus.settings import Settings
+from letrade_topo.bus.faults import explain_unreachable, said
+from letrade_topo.bus.settings import BusSettings
 
 log = logging.getLogger("letrade_topo.bus")
 
 RECONNECT_SECONDS: Final = 1.0
 CHANNEL_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 10.0
+PRODUCT: Final = "letrade-topo"
+"""Whose connection it is: the client property by which an agent knows this client."""
 AGENT_PROPERTY: Final = "letrade_agent"
 """A server property that only agents have: the service beside which one stands."""
 
@@ -45,7 +43,7 @@ class Link:
         vhost: of the topology.
     """
 
-    def __init__(self, settings: Settings, vhost: str) -> None:
+    def __init__(self, settings: BusSettings, vhost: str) -> None:
         self._settings = settings
         self._vhost = vhost
         self._connection: RobustConnection | None = None
@@ -147,11 +145,13 @@ class Link:
         return found
 
     async def _connect(self, deadline: float) -> None:
+        address, vhost = self._settings.address, self._settings.vhost_of(self._vhost)
         left = max(deadline - asyncio.get_running_loop().time(), 0.01)
         connection = RobustConnection(
             make_url(self._settings.url_of(self._vhost)),
             reconnect_interval=RECONNECT_SECONDS,
-            client_properties={"connection_name": f"letrade-bus/{self._settings.service}"},
+            # the agent tells by the product what a refusal has to look like: here the returned message is wanted
+            client_properties={"product": PRODUCT, "connection_name": f"letrade-bus/{self._settings.service}"},
         )
         try:
             async with asyncio.timeout(left):
@@ -160,53 +160,17 @@ class Link:
             with suppress(*CONNECTION_EXCEPTIONS):
                 await connection.close()
             if isinstance(error, (*CONNECTION_EXCEPTIONS, TimeoutError)):
-                raise self._explained(error) from error
+                raise explain_unreachable(error, address, vhost, self._settings.service) from error
             raise
         connection.close_callbacks.add(self._when_lost)
         connection.reconnect_callbacks.add(self._when_back)
         self._connection = connection
 
-    def _explained(self, error: BaseException) -> NotConnected | ConfigurationError:
-        address, vhost = self._settings.address, self._settings.vhost_of(self._vhost)
-        if isinstance(error, (AuthenticationError, ProbableAuthenticationError)):
-            return ConfigurationError(
-                f"the login at {address} was refused",
-                why=_said(error),
-                fix="where the agent refuses, put its local password into LETRADE_URL; where the broker refuses the "
-                "agent, see the agent's log: its certificate or password is not the one of this service's user",
-            )
-        text = _said(error)
-        if "NOT_ALLOWED" in text:
-            return ConfigurationError(
-                f"{address} does not let the bus into the vhost {vhost!r}",
-                why=text,
-                fix="the agent and this service have to use the same topology: see LETRADE_TOPOLOGY",
-            )
-        if "SSL" in text:
-            return NotConnected(
-                f"no TLS connection to {address}",
-                why=text,
-                fix="an agent listens in plain AMQP: amqp://127.0.0.1:PORT; a broker's authority goes into the URL: "
-                "amqps://HOST:PORT?cafile=FILE",
-            )
-        if "Connection.Close" in text:
-            return NotConnected(
-                f"{address} closes the connection instead of opening the vhost {vhost!r}",
-                why="it serves another vhost, or it is an agent without its broker; its log says which",
-                fix="check the vhost in LETRADE_URL and the topology in LETRADE_TOPOLOGY, and the agent's status page",
-            )
-        return NotConnected(
-            f"no connection to {address}",
-            why=text,
-            fix=f"is the agent running? `letrade-agent run --service {self._settings.service}`; where it listens goes "
-            "into LETRADE_URL",
-        )
-
     def _when_lost(self, _connection: object, error: BaseException | None) -> None:
         if self._is_closing:
             return
         if not self._is_lost:  # else an attempt to connect again has failed
-            log.warning("the connection to %s is lost, and tried again: %s", self._settings.address, _said(error))
+            log.warning("the connection to %s is lost, and tried again: %s", self._settings.address, said(error))
         self._is_lost = True
         self._lost()
 
@@ -258,25 +222,15 @@ def explained(what: str) -> Iterator[None]:
         yield
     except ChannelNotFoundEntity as error:
         raise ConfigurationError(
-            f"{what}: it is not on the broker", why=_said(error), fix="`letrade-topo apply` puts it there"
+            f"{what}: it is not on the broker", why=said(error), fix="`letrade-topo apply` puts it there"
         ) from error
     except ChannelAccessRefused as error:
         raise ConfigurationError(
             f"{what} is refused",
-            why=_said(error),
+            why=said(error),
             fix="the agent or the broker has another topology than this bus: see LETRADE_TOPOLOGY, `letrade-topo plan`",
         ) from error
     except (*CONNECTION_EXCEPTIONS, TimeoutError) as error:
         raise NotConnected(
-            f"{what} did not work", why=_said(error), fix="see `await bus.health_check()`; try again"
+            f"{what} did not work", why=said(error), fix="see `await bus.health_check()`; try again"
         ) from error
-
-
-def _said(error: BaseException | None) -> str:
-    """What an exception of the library says, in one line."""
-    if error is None or isinstance(error, asyncio.CancelledError):
-        return "without a word"
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    parts: Sequence[object] = error.args
-    return " ".join(str(part) for part in parts if part is not None) or type(error).__name__

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import os
+import struct
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
@@ -13,16 +15,15 @@ from pamqp.commands import Basic
 
 from letrade_topo.bus.addresses import REQUEST_CLASS, AddressBook
 from letrade_topo.bus.asking import REQUEST_ID, Responses, late, request_id_of, with_request_id
-from letrade_topo.bus.errors import PatternError, PayloadError, Unroutable
+from letrade_topo.bus.errors import ConfigurationError, PatternError, PayloadError, Unroutable
 from letrade_topo.bus.health import Examination, Health
 from letrade_topo.bus.interests import Interest, Interests
 from letrade_topo.bus.link import Link, closed
 from letrade_topo.bus.message import Message, write
 from letrade_topo.bus.publishing import OnLoss, Outgoing, Publisher
-from letrade_topo.bus.settings import Settings
-from letrade_topo.bus.sources import DeclaredQueue, EphemeralQueue
-from letrade_topo.bus.subscription import Handler, Source, Subscription
-from letrade_topo.model.messages import HIGH_PRIORITY, Priority
+from letrade_topo.bus.settings import BusSettings
+from letrade_topo.bus.sources import EphemeralQueue, SharedQueue
+from letrade_topo.bus.subscription import Handler, MessageSource, Subscription
 from letrade_topo.model.services import Service
 from letrade_topo.model.topology import Topology
 
@@ -54,9 +55,14 @@ class OpenBus:
         settings: of the bus.
         topology, service: as loaded.
         instance: in the names of queues of its own.
+
+    Attributes:
+        process: that connected it.
     """
 
-    def __init__(self, link: Link, settings: Settings, topology: Topology, service: Service, instance: str) -> None:
+    def __init__(self, link: Link, settings: BusSettings, topology: Topology, service: Service, instance: str) -> None:
+        self.process: Final = os.getpid()
+        self._loop = asyncio.get_running_loop()
         self.addresses = AddressBook(topology)
         self.interests = Interests(topology, service)
         self.publisher = Publisher(link)
@@ -71,6 +77,25 @@ class OpenBus:
     def is_up(self) -> bool:
         """Whether there is a connection at this moment."""
         return self._link.is_up
+
+    def check_is_here(self) -> None:
+        """See that it is used where it was connected.
+
+        Raises:
+            ConfigurationError: it was in another process, of which this one is a copy, or in another event loop.
+        """
+        if self.process != os.getpid():
+            raise ConfigurationError(
+                f"this bus was connected by process {self.process}, and this is process {os.getpid()}",
+                why="a process that was forked cannot share a connection with the one that it is a copy of",
+                fix="connect in each process, after the fork: `await bus.connect()` there connects anew",
+            )
+        if self._loop is not asyncio.get_running_loop():
+            raise ConfigurationError(
+                "this bus was connected in another event loop than the one that runs now",
+                why="a connection belongs to the event loop (asyncio.run, a thread, a test) in which it was made",
+                fix="make the bus and use it in the same event loop, or one MessageBus for each",
+            )
 
     def prepare(
         self,
@@ -88,7 +113,7 @@ class OpenBus:
             delivery_mode=PERSISTENT,
             message_id=written.message_id,
             app_id=self._service,
-            priority=HIGH_PRIORITY if address.message.priority is Priority.HIGH else None,
+            priority=address.message.amqp_priority,
             headers=dict(headers) if headers else None,
             correlation_id=correlation_id,
         )
@@ -96,10 +121,10 @@ class OpenBus:
             _check(properties)
         return Outgoing(address, written.message_id, written.body, properties)
 
-    def source(self, interest: Interest, *, durable: bool | None) -> Source:
+    def source(self, interest: Interest, *, durable: bool | None) -> MessageSource:
         """The queue for a subscription."""
         if interest.queue and durable is not False:
-            return DeclaredQueue(interest.queue)
+            return SharedQueue(interest.queue)
         if durable:
             raise self.interests.missing_queue(interest)
         if interest.obstacle:
@@ -107,7 +132,7 @@ class OpenBus:
         return EphemeralQueue(f"{self._service}.sub.{uuid.uuid4().hex}", interest.pattern, interest.bindings)
 
     async def subscribe(
-        self, source: Source, pattern: str, handler: Handler | None, concurrency: int, prefetch: int
+        self, source: MessageSource, pattern: str, handler: Handler | None, concurrency: int, prefetch: int
     ) -> Subscription:
         """Begin a subscription."""
         subscription = Subscription(
@@ -209,7 +234,7 @@ def _check(properties: Basic.Properties) -> None:
     """
     try:
         properties.marshal()
-    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError, struct.error) as error:  # by pamqp's version
         raise PayloadError(
             "the headers or the correlation_id cannot be written in AMQP",
             why=str(error),

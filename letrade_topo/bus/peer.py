@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from letrade_topo.bus.errors import ConfigurationError
 from letrade_topo.bus.link import Link
-from letrade_topo.bus.settings import Settings
+from letrade_topo.bus.settings import BusSettings
 from letrade_topo.model.security import Enforcement
 from letrade_topo.model.services import Service
 from letrade_topo.model.topology import Topology
 
 
-def check_peer(link: Link, settings: Settings, topology: Topology, service: Service) -> None:
+def check_peer(link: Link, settings: BusSettings, topology: Topology, service: Service) -> None:
     """See that it is the agent of this service that answered, or that a broker will do.
 
     Raises:
@@ -24,7 +24,7 @@ def check_peer(link: Link, settings: Settings, topology: Topology, service: Serv
                 fix="set LETRADE_URL to the address of this service's own agent",
             )
         return
-    guarded = [name for name in _exchanges_of(topology, service) if _mode(topology, name) is not Enforcement.OFF]
+    guarded = [name for name in _exchanges_of(topology, service) if topology.mode_of(name) is not Enforcement.OFF]
     if guarded:
         raise ConfigurationError(
             f"{settings.address} is a broker, not an agent",
@@ -40,7 +40,3 @@ def _exchanges_of(topology: Topology, service: Service) -> list[str]:
         return list(dict.fromkeys(message.exchange for message in topology.messages.values()))
     names = (*service.publishes, *service.consumes)
     return list(dict.fromkeys(topology.messages[name].exchange for name in names))
-
-
-def _mode(topology: Topology, exchange: str) -> Enforcement:
-    return topology.exchanges[exchange].mode or topology.security.jwt.mode

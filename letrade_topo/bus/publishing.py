@@ -22,7 +22,7 @@ from aio_pika.exceptions import (
 )
 from pamqp.commands import Basic
 
-from letrade_topo.bus.addresses import Address
+from letrade_topo.bus.addresses import MessageAddress
 from letrade_topo.bus.errors import (
     BatchFailed,
     BusError,
@@ -68,7 +68,7 @@ class Outgoing(NamedTuple):
         properties: AMQP properties.
     """
 
-    address: Address
+    address: MessageAddress
     message_id: str
     body: bytes
     properties: Basic.Properties
@@ -213,7 +213,9 @@ class Publisher:
                 raise _Lost("the connection was lost") from error
             raise _unconfirmed(outgoing, "no confirm came in time") from error
         except Returned as error:
-            raise _returned(outgoing, error) from None
+            delivery = getattr(error.message, "delivery", None)
+            code, text = int(getattr(delivery, "reply_code", 0)), str(getattr(delivery, "reply_text", ""))
+            raise returned(outgoing, code, text) from None
         except DeliveryError:
             raise _full(outgoing) from None
         except ChannelInvalidStateError:
@@ -277,10 +279,14 @@ def _full(outgoing: Outgoing) -> QueueFull:
     )
 
 
-def _returned(outgoing: Outgoing, error: Returned) -> PublishError:
-    """What a returned message says."""
-    delivery = getattr(error.message, "delivery", None)
-    code, text = int(getattr(delivery, "reply_code", 0)), str(getattr(delivery, "reply_text", ""))
+def returned(outgoing: Outgoing, code: int, text: str) -> PublishError:
+    """What a returned message says.
+
+    Args:
+        outgoing: the message.
+        code: AMQP reply code.
+        text: the reply text, with the code's name before it or without.
+    """
     if code == NO_ROUTE:
         return Unroutable(
             f"no queue receives {_named(outgoing)}",

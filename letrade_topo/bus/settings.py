@@ -21,6 +21,7 @@ from typing import Final
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from letrade_topo.bus.errors import ConfigurationError
+from letrade_topo.host_names import host_problem
 from letrade_topo.load.environment import topology_variables
 from letrade_topo.load.source_text import read_source
 from letrade_topo.load.topology_file import load_sources
@@ -33,7 +34,7 @@ DEFAULT_FILE: Final = "topology.yaml"
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class BusSettings:
     """How a bus is set up.
 
     Args:
@@ -94,7 +95,7 @@ def read_settings(
     topology: str | os.PathLike[str] | None = None,
     url: str | None = None,
     admin: str | None = None,
-) -> Settings:
+) -> BusSettings:
     """Settings from arguments, else from variables, else the defaults.
 
     Args:
@@ -113,7 +114,7 @@ def read_settings(
         )
     given = topology or environment.get("LETRADE_TOPOLOGY")
     overlays = environment.get("LETRADE_TOPO_OVERLAY", "").split(os.pathsep)
-    return Settings(
+    return BusSettings(
         name,
         Path(given) if given else _found(folder),
         _checked(url or environment.get("LETRADE_URL") or DEFAULT_URL),
@@ -135,13 +136,14 @@ def _found(folder: Path) -> Path:
 
 
 def _checked(url: str) -> str:
+    fix = f"write amqp://HOST:PORT, for example {DEFAULT_URL}"
     try:
         parts = urlsplit(url)
         is_right = parts.scheme in ("amqp", "amqps") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_right = False
     if not is_right:
-        raise ConfigurationError(
-            "LETRADE_URL is not an AMQP URL", fix=f"write amqp://HOST:PORT, for example {DEFAULT_URL}"
-        )
+        raise ConfigurationError("LETRADE_URL is not an AMQP URL", fix=fix)
+    if problem := host_problem(parts.hostname or ""):
+        raise ConfigurationError("LETRADE_URL names no host", why=problem, fix=fix)
     return url

@@ -12,7 +12,7 @@ from letrade_topo.bus.patterns import Pattern
 ANSWER_SECONDS = 10.0
 
 
-class DeclaredQueue:
+class SharedQueue:
     """A queue of the topology; the instances of a service share it.
 
     It has exactly the keys that were asked for, so everything in it is wanted: also what comes back after a retry.

@@ -60,7 +60,7 @@ def check_handling(handler: Callable[..., object] | None, concurrency: int, pref
         raise TypeError(f"{name}{signature} is called with topic and message: {error}") from None
 
 
-class Source(Protocol):
+class MessageSource(Protocol):
     """Where the messages of a subscription come from."""
 
     @property
@@ -89,7 +89,7 @@ class Subscription:
     def __init__(
         self,
         link: Link,
-        source: Source,
+        source: MessageSource,
         *,
         pattern: str,
         handler: Handler | None,

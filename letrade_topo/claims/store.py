@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from letrade_topo.errors import TopoError
 from letrade_topo.model.claim_check import ClaimCheck
+from letrade_topo.reading import CannotRead, Trouble, Trust, open_to_everybody, read_file
 
 CONNECT_SECONDS: Final = 5
 READ_SECONDS: Final = 20
@@ -89,6 +90,19 @@ class ObjectStore:
                 fix="make it yourself, or name another `claim_check.store` in topology.yaml",
             ) from None
 
+    def open_to_everybody(self) -> Path | None:
+        """The store's folder, or one on the way to it, if everybody on this machine may change it.
+
+        Whoever may can delete bodies and lay links in their way. None of it passes for a body: that has its digest in
+        the signed message.
+        """
+        if not self._is_folder:
+            return None
+        try:
+            return open_to_everybody(Path(self._root))
+        except OSError:
+            return None  # then it cannot be used either, which is said where it is tried
+
     def put(self, name: str, body: bytes) -> None:
         """Write an object; it is there for good when this returns.
 
@@ -155,6 +169,8 @@ class ObjectStore:
             os.fsync(file.fileno())  # the broker's confirm promises as much
 
     def _get(self, path: str, size: int) -> bytes | None:
+        if self._is_folder:
+            return self._read(Path(path), size)
         try:
             return bytes(self._fs.cat_file(path, start=0, end=size + 1))
         except FileNotFoundError:
@@ -164,6 +180,22 @@ class ObjectStore:
             if self._fs.info(path)["size"] != size:  # S3 knows no range of an empty object
                 return b""
             raise
+
+    def _read(self, path: Path, size: int) -> bytes | None:
+        """A file's content; of what is no file, nothing: that is not what was signed, and may have no end."""
+        try:
+            return read_file(path, trust=Trust.SHOWN, most=size + 1)
+        except CannotRead as error:
+            match error.trouble:
+                case Trouble.MISSING:
+                    self._check_is_there()
+                    return None
+                case Trouble.UNREADABLE:
+                    raise StoreUnavailable(f"the store {self} cannot be used now", why=str(error)) from None
+                case Trouble.TOO_BIG:
+                    return bytes(size + 1)
+                case _:
+                    return b""
 
     def _folders(self, path: str) -> list[str]:
         try:

@@ -7,13 +7,13 @@ position when somebody asks for it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from letrade_topo.k8s.errors import InvalidManifest
+from letrade_topo.k8s.yaml_text import TOO_DEEP, NotYaml, compose, value_of_node
 
 _TEMPLATES = {
     "Deployment": ("spec", "template"),
@@ -28,7 +28,7 @@ _TEMPLATES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ManifestEntry:
     """A key of a mapping and its value."""
 
     key: yaml.Node
@@ -70,15 +70,12 @@ def read_workloads(text: str, source: str) -> list[Workload]:
     Raises:
         InvalidManifest: it is no YAML, or a pod is not where its kind has it.
     """
-    try:  # not libyaml's: it takes the process down when somebody nests deeply enough
-        documents = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
-    except yaml.MarkedYAMLError as error:
-        at = f":{error.problem_mark.line + 1}:{error.problem_mark.column + 1}" if error.problem_mark else ""
-        raise InvalidManifest(f"{source}{at}: {error.problem}", fix="the input has to be YAML") from None
-    except yaml.YAMLError as error:
-        raise InvalidManifest(f"{source}: {' '.join(str(error).split())}", fix="the input has to be YAML") from None
-    except RecursionError:
-        raise InvalidManifest(f"{source} is nested too deeply") from None
+    try:
+        documents = compose(text)
+    except NotYaml as error:
+        if error.is_too_deep:
+            raise InvalidManifest(f"{source}{error.place} is nested too deeply", why=TOO_DEEP) from None
+        raise InvalidManifest(f"{source}{error.place}: {error.why}", fix="the input has to be YAML") from None
     return [found for node in documents for found in _workload(node, source)]
 
 
@@ -87,24 +84,24 @@ def place(source: str, node: yaml.Node) -> str:
     return f"{source}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
 
 
-def entry(node: yaml.MappingNode, name: str, source: str) -> Entry | None:
+def entry(node: yaml.MappingNode, name: str, source: str) -> ManifestEntry | None:
     """A key of a mapping with its value; None when it has no such key.
 
     Raises:
         InvalidManifest: there is a merge key, so that nobody can tell; or the key is there twice.
     """
-    found: Entry | None = None
+    found: ManifestEntry | None = None
     for key, value in node.value:
         if key.value == "<<" and key.style is None:
             raise InvalidManifest(f"{place(source, key)}: a merge key", fix="write out what it stands for")
         if key.value == name:
             if found is not None:
                 raise InvalidManifest(f"{place(source, key)}: {name} is there twice", fix="remove one of the two")
-            found = Entry(key, value)
+            found = ManifestEntry(key, value)
     return found
 
 
-def changeable(entry: Entry, source: str) -> yaml.Node:
+def changeable(entry: ManifestEntry, source: str) -> yaml.Node:
     """The value, if lines can be put into it.
 
     Raises:
@@ -125,20 +122,17 @@ def plain(node: yaml.Node, source: str) -> Any:
     """A node's value as Python has it.
 
     Raises:
-        InvalidManifest: it has tags that Kubernetes does not know either.
+        InvalidManifest: it has tags or values that Kubernetes does not know either.
     """
-    loader = yaml.SafeLoader("")
     try:
-        return loader.construct_document(deepcopy(node))  # it writes merge keys out in the node
-    except yaml.MarkedYAMLError as error:
-        raise InvalidManifest(f"{place(source, node)}: {error.problem}") from None
-    finally:
-        loader.dispose()
+        return value_of_node(node)
+    except NotYaml as error:
+        raise InvalidManifest(f"{place(source, node)}: {error.why}") from None
 
 
-def _workload(node: yaml.Node | None, source: str) -> Iterator[Workload]:
+def _workload(node: yaml.Node, source: str) -> Iterator[Workload]:
     if not isinstance(node, yaml.MappingNode):
-        if node is not None and not is_nothing(node):
+        if not is_nothing(node):
             raise InvalidManifest(f"{place(source, node)}: this is not a Kubernetes manifest")
         return
     kind = _text(node, "kind", source)

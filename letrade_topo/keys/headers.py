@@ -35,6 +35,8 @@ _LONGEST_NAME_BYTES = 255
 _LONGEST_TO_BYTES = 2 * 340 + 1
 """Two of them in base64url, and the dot."""
 
+_INDEXES: Final = {b"%d" % index: index for index in range(1_024)}
+"""How each index of a batch is written: in decimal, without leading zeros."""
 _MOST_INDEX_DIGITS = 4
 
 
@@ -139,6 +141,9 @@ def parse_proof(text: bytes) -> Proof | Malformed:
     path = base64url.decode(encoded)
     if not separator or path is None:
         return Malformed("letrade-proof is not an index and a base64url text, joined by a dot")
-    if not digits.isdigit() or len(digits) > _MOST_INDEX_DIGITS or (len(digits) > 1 and digits.startswith(b"0")):
-        return Malformed("letrade-proof does not begin with an index in decimal")
-    return Proof(int(digits), path)
+    index = _INDEXES.get(digits)
+    if index is None:
+        if not digits.isdigit() or len(digits) > _MOST_INDEX_DIGITS or digits.startswith(b"0"):
+            return Malformed("letrade-proof does not begin with an index in decimal")
+        index = int(digits)
+    return tuple.__new__(Proof, (index, path))

@@ -5,8 +5,9 @@ The message's own token stays untouched; this one stands beside it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from letrade_topo.keys.claims import HOP_TYP, HopClaims, HopRole, parse_hop_claims, write_hop_claims
 from letrade_topo.keys.jwk import PublicKey, Role
@@ -22,8 +23,12 @@ from letrade_topo.keys.jws import (
 from letrade_topo.keys.keyset import KeySet
 from letrade_topo.keys.reasons import Reason, Refused
 
-_ROLE_OF_KEY = {HopRole.SELF: Role.SERVICE, HopRole.REPLAY: Role.REPLAY, HopRole.MOVE: Role.REPLAY}
-"""Whose key may write which hop: the operator's key replays and moves."""
+TOLERANCE_SECONDS: Final = 300
+"""A hop is good for its delay and this, longer only where its queue was not consumed: see `Verifier.verify`. As long as
+the memory against repeats lasts, so that there is no time at which a copy would pass unknown."""
+
+_ROLE_OF_KEY = {HopRole.SELF: Role.SERVICE, HopRole.REPLAY: Role.REPLAY, HopRole.MOVE: Role.MOVE}
+"""Whose key may write which hop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +40,28 @@ class HopRules:
         audience: of this topology.
         service: who consumes here.
         queue: where the message arrived.
+        movers: who may move messages of queues that are migrated.
     """
 
     keys: KeySet
     audience: str
     service: str
     queue: str
+    movers: Collection[str]
 
 
 def sign_hop(key: SigningKey, claims: HopClaims) -> bytes:
     """Write the value of `letrade-hop`."""
     return write_compact(key, write_header(key.algorithm, key.kid, HOP_TYP), write_hop_claims(claims))
+
+
+def hop_tolerance(outage_seconds: float) -> float:
+    """How long beyond its delay a hop is good by itself.
+
+    Args:
+        outage_seconds: how long a message on its way through retries may last at most, by the topology.
+    """
+    return min(TOLERANCE_SECONDS, outage_seconds)
 
 
 def verify_hop(values: Sequence[bytes | None], rules: HopRules, now: float) -> HopClaims | Refused:
@@ -70,7 +86,7 @@ def verify_hop(values: Sequence[bytes | None], rules: HopRules, now: float) -> H
         return Refused(Reason.HOP_SIGNATURE, f"the hop's signature is not of the key {key.kid}")
     if claims.audience != rules.audience:
         return Refused(Reason.AUDIENCE, "the hop is for another environment, topology or vhost", kid=key.kid)
-    wrong = _wrong_role(claims, key, rules.service)
+    wrong = _wrong_role(claims, key, rules)
     if wrong:
         return Refused(Reason.HOP_ROLE, wrong, kid=key.kid)
     if claims.queue != rules.queue:
@@ -94,13 +110,15 @@ def _parse(values: Sequence[bytes | None]) -> tuple[Compact, HopClaims] | Malfor
     return compact, claims
 
 
-def _wrong_role(claims: HopClaims, key: PublicKey, service: str) -> str:
+def _wrong_role(claims: HopClaims, key: PublicKey, rules: HopRules) -> str:
     if claims.issuer != key.issuer:
         return f"the hop's key {key.kid} does not belong to its issuer"
     if key.validity.is_retired(claims.issued_at):
         return f"the hop's key {key.kid} was retired when it was signed"
     if key.role is not _ROLE_OF_KEY[claims.role]:
         return f"the role {claims.role} is not for the key {key.kid}, which is of the role {key.role}"
-    if claims.role is HopRole.SELF and claims.issuer != service:
-        return f"the hop is of another service's agent than that of {service!r}"
+    if claims.role is HopRole.SELF and claims.issuer != rules.service:
+        return f"the hop is of another service's agent than that of {rules.service!r}"
+    if claims.role is HopRole.MOVE and claims.issuer not in rules.movers:
+        return f"the topology does not let {claims.issuer} move messages"
     return ""

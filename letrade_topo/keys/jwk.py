@@ -46,6 +46,7 @@ class Role(StrEnum):
 
     SERVICE = "service"
     REPLAY = "replay"
+    MOVE = "move"
     DEAD_LETTER = "dead-letter"
 
 

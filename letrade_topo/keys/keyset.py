@@ -26,7 +26,7 @@ class KeySet:
     """The keys of one owner, and everyone's public keys.
 
     Args:
-        owner: the service (or `replay`, `dead-letter`) whose private keys are here; None: no private keys.
+        owner: the service (or a mover, `replay`, `dead-letter`) whose private keys are here; None: no private keys.
         public: every public key by kid.
         signing: own private signing keys that are published, the newest first.
         decrypting: own private encryption keys that are published, by kid.

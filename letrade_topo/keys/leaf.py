@@ -6,6 +6,7 @@ reply-to, delivery mode, priority, user id, traceparent.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ class SignedProperties(NamedTuple):
     type: bytes | None = None
 
 
-class Message(NamedTuple):
+class SignableMessage(NamedTuple):
     """What is signed.
 
     Args:
@@ -48,23 +49,46 @@ class Message(NamedTuple):
     body: bytes | bytearray | memoryview
 
 
-def leaf_hash(message: Message) -> bytes:
+def leaf_hash(message: SignableMessage) -> bytes:
     """The leaf of a message: SHA-256, 32 bytes."""
-    return sha256(LEAF_PREFIX + leaf_bytes(message)).digest()
+    exchange, routing_key, properties, body = message
+    return leaf_at(place(exchange, routing_key), properties, body)
 
 
-def leaf_bytes(message: Message) -> bytes:
+@lru_cache(maxsize=4096)
+def place(exchange: bytes, routing_key: bytes) -> bytes:
+    """The begin of every leaf of that exchange and routing key. Cached: there are few of them."""
+    return LEAF_PREFIX + _field(exchange) + _field(routing_key)
+
+
+def leaf_at(begin: bytes, properties: SignedProperties, body: bytes | bytearray | memoryview) -> bytes:
+    """The leaf of a message whose `place` is known."""
+    return sha256(_covered(begin, properties, body)).digest()
+
+
+def leaf_bytes(message: SignableMessage) -> bytes:
     """What is hashed behind the prefix."""
     exchange, routing_key, properties, body = message
-    parts = []
-    for text in (exchange, routing_key, *properties):
-        if text is None:
-            parts.append(ABSENT)
-        else:
-            length = len(text)
-            parts.append(_SHORT_LENGTHS[length] if length < 256 else length.to_bytes(4, "big"))
-            parts.append(text)
+    return _covered(place(exchange, routing_key), properties, body)[len(LEAF_PREFIX) :]
+
+
+def _covered(begin: bytes, properties: SignedProperties, body: bytes | bytearray | memoryview) -> bytes:
+    message_id, correlation_id, content_type, content_encoding, type_ = properties
     size = body.nbytes if isinstance(body, memoryview) else len(body)
-    parts.append(size.to_bytes(8, "big"))
-    parts.append(sha256(body).digest())
-    return b"".join(parts)
+    return b"".join(
+        (
+            begin,
+            ABSENT if message_id is None else _field(message_id),
+            ABSENT if correlation_id is None else _field(correlation_id),
+            ABSENT if content_type is None else _field(content_type),
+            ABSENT if content_encoding is None else _field(content_encoding),
+            ABSENT if type_ is None else _field(type_),
+            size.to_bytes(8, "big"),
+            sha256(body).digest(),
+        )
+    )
+
+
+def _field(text: bytes) -> bytes:
+    length = len(text)
+    return (_SHORT_LENGTHS[length] if length < 256 else length.to_bytes(4, "big")) + text

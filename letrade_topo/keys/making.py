@@ -54,7 +54,7 @@ _PUBLIC_FOLDER_MODE, _PUBLIC_FILE_MODE = 0o755, 0o644
 
 
 class UnsuitableName(TopoError):
-    """A service has a name that no key folder can have."""
+    """A service or a mover has a name that no key folder can have."""
 
 
 class Purpose(NamedTuple):
@@ -85,55 +85,77 @@ class Made:
     existing: tuple[Purpose, ...]
 
 
-def purposes(services: Iterable[str]) -> tuple[Purpose, ...]:
+def purposes(services: Iterable[str], movers: Iterable[str]) -> tuple[Purpose, ...]:
     """The keys that a topology needs.
 
+    Args:
+        services: names, as in the topology.
+        movers: who may move messages of queues that are migrated, likewise (`security.jwt.movers`).
+
     Raises:
-        UnsuitableName: a service's name cannot be the name of a folder and of a Kubernetes object's entry.
+        UnsuitableName: the name of a service or of a mover cannot be the name of a folder and of a Kubernetes
+            object's entry.
     """
     needed: list[Purpose] = []
-    for service in services:
-        check_owner(service)
+    named = tuple(services)
+    for service in named:
+        check_owner(service, "service")
         needed += [Purpose(service, Role.SERVICE, Use.SIGNATURE), Purpose(service, Role.SERVICE, Use.ENCRYPTION)]
     needed.append(Purpose(REPLAY_OWNER, Role.REPLAY, Use.SIGNATURE))
+    for mover in movers:
+        check_owner(mover, "mover")
+        if mover in named:
+            why = "a service has that name, and one folder is for one owner"
+            raise UnsuitableName(f"the mover {mover!r} cannot have keys", why=why, fix="rename the mover")
+        needed.append(Purpose(mover, Role.MOVE, Use.SIGNATURE))
     needed.append(Purpose(DEAD_LETTER_OWNER, Role.DEAD_LETTER, Use.ENCRYPTION))
     return tuple(needed)
 
 
-def check_owner(service: str) -> None:
-    """Whether a service may have keys under its name.
+def check_owner(name: str, kind: str) -> None:
+    """Whether somebody may have keys under this name.
+
+    Args:
+        name: of the owner.
+        kind: what it is, for the error: service or mover.
 
     Raises:
         UnsuitableName: it may not.
     """
-    if service in RESERVED_OWNERS:
+    if name in RESERVED_OWNERS:
         why = f"the key folder has {', '.join(sorted(RESERVED_OWNERS))} for other purposes"
-    elif len(service) > LONGEST_OWNER:
-        why = f"it has {len(service)} characters, and at most {LONGEST_OWNER} are possible"
-    elif _OWNER.fullmatch(service) is None:
+    elif len(name) > LONGEST_OWNER:
+        why = f"it has {len(name)} characters, and at most {LONGEST_OWNER} are possible"
+    elif _OWNER.fullmatch(name) is None:
         why = "only letters, digits and _ . - may be in it, and neither . nor - first: it names a folder and a key"
     else:
         return
-    raise UnsuitableName(f"the service {service!r} cannot have keys", why=why, fix="rename the service")
+    raise UnsuitableName(f"the {kind} {name!r} cannot have keys", why=why, fix=f"rename the {kind}")
 
 
 def make_keys(
-    folder: Path, services: Sequence[str], *, algorithm: JwtAlgorithm, now: int, valid_for_seconds: int | None
+    folder: Path,
+    services: Sequence[str],
+    movers: Sequence[str],
+    *,
+    algorithm: JwtAlgorithm,
+    now: int,
+    valid_for_seconds: int | None,
 ) -> Made:
     """Make what is missing of a topology's keys.
 
     Args:
         folder: the key folder; made if missing.
-        services: names, as in the topology.
+        services, movers: names, as in the topology.
         algorithm: of new signing keys.
         now: seconds since the epoch.
         valid_for_seconds: after which a new key ends by itself; None: never.
 
     Raises:
         InvalidKeySet: a file cannot be written, or one that is there is not what it should be.
-        UnsuitableName: of a service.
+        UnsuitableName: of a service or a mover.
     """
-    needed = purposes(services)
+    needed = purposes(services, movers)
     make_folder(folder, _PUBLIC_FOLDER_MODE)
     validity = Validity(now, retired_at=None if valid_for_seconds is None else now + valid_for_seconds)
     created, published, existing = [], [], []

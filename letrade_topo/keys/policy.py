@@ -6,7 +6,7 @@ Built once from the topology; the answer for one (exchange, routing key) is kept
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from letrade_topo.keys.topic_index import TopicIndex
 from letrade_topo.model.messages import MessageType
-from letrade_topo.model.topology import Binding, DestinationType, Exchange, ExchangeType, Topology
+from letrade_topo.model.topology import DeclaredBinding, DeclaredExchange, DestinationType, ExchangeType, Topology
 
 KEPT_ROUTES = 16_384
 """Answers that are kept: some thousand symbols of market data, and room for what is refused."""
@@ -51,6 +51,10 @@ class TokenPolicy(Protocol):
     @property
     def audience(self) -> str:
         """The audience of every token."""
+
+    @property
+    def movers(self) -> Collection[str]:
+        """Who may move messages of queues that are migrated."""
 
     def route(self, exchange: bytes, routing_key: bytes) -> Route | None:
         """What is known of a destination; None: no message type of this topology has it."""
@@ -99,6 +103,11 @@ class TopologyPolicy:
     def audience(self) -> str:
         """The audience of every token."""
         return self._audience
+
+    @property
+    def movers(self) -> Collection[str]:
+        """Who may move messages of queues that are migrated."""
+        return self._topology.security.jwt.movers
 
     def route(self, exchange: bytes, routing_key: bytes) -> Route | None:
         """What the topology says of a destination; None: it has no such message type."""
@@ -178,22 +187,23 @@ class _Bindings:
         declared = self._exchanges.get(source)
         if declared is None or declared.alternate_exchange is None:
             return
-        if not is_routed or declared.type is ExchangeType.HEADERS:
+        if not is_routed or declared.type not in (ExchangeType.TOPIC, ExchangeType.DIRECT, ExchangeType.FANOUT):
             yield declared.alternate_exchange
 
-    def _add(self, binding: Binding) -> None:
+    def _add(self, binding: DeclaredBinding) -> None:
         target = _Target(binding.destination_type, binding.destination)
         match self._type(self._exchanges.get(binding.source)):
             case ExchangeType.TOPIC:
                 self._by_topic[binding.source].add(binding.routing_key, target)
             case ExchangeType.DIRECT:
                 self._by_key[binding.source, binding.routing_key].append(target)
-            case ExchangeType.FANOUT | ExchangeType.HEADERS:
-                # a headers exchange decides by headers, which no token covers: it may lead anywhere it is bound to
+            case _:
+                # a headers exchange decides by headers, which no token covers, and one of a plug-in by whatever it is:
+                # it may lead anywhere it is bound to
                 self._always[binding.source].append(target)
 
     @staticmethod
-    def _type(exchange: Exchange | None) -> ExchangeType:
+    def _type(exchange: DeclaredExchange | None) -> ExchangeType | str:
         """The exchanges of `dead_letter` are topic exchanges that are not declared among the others."""
         return ExchangeType.TOPIC if exchange is None else exchange.type
 

@@ -47,8 +47,8 @@ class Refused:
     Args:
         reason: the word.
         detail: what is wrong, with which figures; never holds a token or a part of the message.
-        hold: a rotation or a roll-out may be under way: keep the delivery unacknowledged for up to
-            `HOLD_SECONDS` and check again, before it counts as refused.
+        hold: a rotation or a roll-out may be under way: keep the delivery unacknowledged for a while
+            and check again, before it counts as refused.
         issuer: whose token it is, if the signature holds.
         kid: the key that the token names, if it is known.
     """
@@ -61,6 +61,3 @@ class Refused:
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}"
-
-
-HOLD_SECONDS = 60

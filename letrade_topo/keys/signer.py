@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from letrade_topo.keys.claims import LARGEST_BATCH, MESSAGE_TYP, MessageClaims, write_message_claims
 from letrade_topo.keys.headers import SignedHeaders, write_proof, write_to
 from letrade_topo.keys.jws import SigningKey, write_compact, write_header
-from letrade_topo.keys.leaf import Message, leaf_hash
+from letrade_topo.keys.leaf import SignableMessage, leaf_hash
 from letrade_topo.keys.merkle import Tree
 
 
@@ -32,7 +32,7 @@ class Signer:
         return self._key.kid
 
     def sign(
-        self, batch: Sequence[Message], *, lifetime_seconds: int, issued_at: int, jti: bytes
+        self, batch: Sequence[SignableMessage], *, lifetime_seconds: int, issued_at: int, jti: bytes
     ) -> tuple[SignedHeaders, ...]:
         """Sign messages with one signature.
 
@@ -48,18 +48,32 @@ class Signer:
         Raises:
             ValueError: no message, or too many.
         """
-        if not 1 <= len(batch) <= LARGEST_BATCH:
-            raise ValueError(f"a batch has 1 to {LARGEST_BATCH} messages, not {len(batch)}")
-        if len(batch) == 1:
-            message = batch[0]
-            jws = self._token(1, leaf_hash(message), lifetime_seconds, issued_at, jti)
-            return (SignedHeaders(jws, write_to(message.exchange, message.routing_key)),)
-        tree = Tree([leaf_hash(message) for message in batch])
-        jws = self._token(len(batch), tree.root, lifetime_seconds, issued_at, jti)
-        return tuple(
-            SignedHeaders(jws, write_to(message.exchange, message.routing_key), write_proof(index, tree.path(index)))
-            for index, message in enumerate(batch)
+        jws, proofs = self.sign_leaves(
+            [leaf_hash(message) for message in batch], lifetime_seconds=lifetime_seconds, issued_at=issued_at, jti=jti
         )
+        return tuple(
+            SignedHeaders(jws, write_to(message.exchange, message.routing_key), proof)
+            for message, proof in zip(batch, proofs, strict=True)
+        )
+
+    def sign_leaves(
+        self, leaves: Sequence[bytes], *, lifetime_seconds: int, issued_at: int, jti: bytes
+    ) -> tuple[bytes, Sequence[bytes | None]]:
+        """Sign messages of which the leaves are given; otherwise like `sign`.
+
+        Returns:
+            The token, and the proof of each message: None if it is the only one.
+
+        Raises:
+            ValueError: no message, or too many.
+        """
+        if not 1 <= len(leaves) <= LARGEST_BATCH:
+            raise ValueError(f"a batch has 1 to {LARGEST_BATCH} messages, not {len(leaves)}")
+        if len(leaves) == 1:
+            return self._token(1, leaves[0], lifetime_seconds, issued_at, jti), (None,)
+        tree = Tree(leaves)
+        proofs = [write_proof(index, path) for index, path in enumerate(tree.paths())]
+        return self._token(len(leaves), tree.root, lifetime_seconds, issued_at, jti), proofs
 
     def _token(self, count: int, root: bytes, lifetime_seconds: int, issued_at: int, jti: bytes) -> bytes:
         claims = MessageClaims(

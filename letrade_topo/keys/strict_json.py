@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Never
 
+from jiter import from_json
+
 from letrade_topo.model.messages import Json
 
 
@@ -19,7 +21,18 @@ def parse_object(text: bytes) -> dict[str, Json]:
         NotAnObject: it is something else.
     """
     try:
-        value = _DECODER.decode(text.decode())
+        value = from_json(text, allow_inf_nan=False, catch_duplicate_keys=True)
+    except ValueError:
+        value = _strictly(text)
+    if not isinstance(value, dict):
+        raise NotAnObject("it is not a JSON object")
+    return value
+
+
+def _strictly(text: bytes) -> Json:
+    """The same with the standard library, at a third of the speed; says why not."""
+    try:
+        value: Json = _DECODER.decode(text.decode())
     except NotAnObject:
         raise
     except UnicodeDecodeError:
@@ -28,8 +41,6 @@ def parse_object(text: bytes) -> dict[str, Json]:
         raise NotAnObject("it is nested too deep") from None
     except ValueError:  # no JSON, or an integer of thousands of digits
         raise NotAnObject("it is not JSON") from None
-    if not isinstance(value, dict):
-        raise NotAnObject("it is not a JSON object")
     return value
 
 

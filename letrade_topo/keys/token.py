@@ -11,7 +11,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hmac import compare_digest
-from typing import NamedTuple, TypeAlias
+from math import inf
+from typing import NamedTuple, TypeAlias, assert_never
 
 from letrade_topo.keys.claims import (
     MESSAGE_TYP,
@@ -26,12 +27,12 @@ from letrade_topo.keys.headers import (
     parse_proof,
     parse_to,
 )
-from letrade_topo.keys.hop import HopRules, verify_hop
+from letrade_topo.keys.hop import HopRules, hop_tolerance, verify_hop
 from letrade_topo.keys.jwk import Role, Validity
 from letrade_topo.keys.jws import Malformed, parse_compact, signature_holds
 from letrade_topo.keys.keyset import KeySet
-from letrade_topo.keys.leaf import Message, SignedProperties, leaf_hash
-from letrade_topo.keys.merkle import root_of_path
+from letrade_topo.keys.leaf import SignableMessage, SignedProperties, leaf_hash
+from letrade_topo.keys.merkle import ProvenTree
 from letrade_topo.keys.policy import Route, TokenPolicy
 from letrade_topo.keys.reasons import Reason, Refused
 
@@ -67,6 +68,20 @@ class Token:
     claims: MessageClaims
 
 
+class ProvenToken(NamedTuple):
+    """A token that is right.
+
+    Args:
+        token: what it says.
+        validity: of its key.
+        tree: what is proven of the batch; None: it is of one message.
+    """
+
+    token: Token
+    validity: Validity
+    tree: ProvenTree | None
+
+
 class Origin(NamedTuple):
     """Whose message it is and where it was published: proven, whatever has become of it since.
 
@@ -90,7 +105,7 @@ class Accepted(NamedTuple):
         origin: whose it is.
         route: what the topology says about it.
         hop: how it came here, unless straight from its publisher.
-        valid_until: seconds since the epoch; from then on it would be refused by its times alone.
+        valid_until: seconds since the epoch; until then it has to be remembered.
     """
 
     origin: Origin
@@ -114,10 +129,11 @@ class Verifier:
         keys: the public keys; a new key set takes a new verifier.
         policy: what the topology says.
         leeway_seconds: the clock difference that is tolerated.
+        outage_seconds: how long a message on its way through retries lasts at most beyond its delay.
         cached_tokens: tokens of batches whose signature is remembered; a batch pays for it once.
     """
 
-    __slots__ = ("_cache", "_cached_tokens", "_keys", "_leeway", "_policy")
+    __slots__ = ("_cache", "_cached_tokens", "_keys", "_leeway", "_outage", "_policy", "_tolerance")
 
     def __init__(
         self,
@@ -125,33 +141,67 @@ class Verifier:
         policy: TokenPolicy,
         *,
         leeway_seconds: float = LEEWAY_SECONDS,
+        outage_seconds: float = 0.0,
         cached_tokens: int = CACHED_TOKENS,
     ) -> None:
         self._keys = keys
         self._policy = policy
         self._leeway = leeway_seconds
+        self._outage = outage_seconds
+        self._tolerance = hop_tolerance(outage_seconds)
         self._cached_tokens = cached_tokens
-        self._cache: OrderedDict[bytes, tuple[Token, Validity]] = OrderedDict()
+        self._cache: OrderedDict[bytes, ProvenToken] = OrderedDict()
 
-    def verify(self, arrival: Arrival, now: float) -> Verdict:
-        """Check a delivery. `repeat` and what comes behind it are not checked here."""
+    def verify(self, arrival: Arrival, now: float, *, kept_up_until: float = inf) -> Verdict:
+        """Check a delivery. `repeat` and what comes behind it are not checked here.
+
+        Args:
+            arrival: the delivery.
+            now: seconds since the epoch.
+            kept_up_until: the last moment (seconds since the epoch) at which it was sure that what had been due in the
+                queue for five minutes had been delivered. A hop that had ended before is over; one that ended after it
+                may be late because its consumer was away, and lasts for the outage that the topology tolerates.
+        """
         found = self._token(arrival.headers, now)
         if isinstance(found, Refused):
             return found
-        token, destination = found
+        checked, destination = found
+        token = checked[0]
         hop = self._hop(arrival, now) if arrival.headers.hop else None
         if isinstance(hop, Refused):
             return hop
         judged_at = _judged_at(hop, now)
-        untimely = self._untimely(token, hop, judged_at, now)
+        untimely = self._untimely(token, hop, judged_at, now, kept_up_until)
         if untimely is not None:
             return untimely
-        origin = _origin(token, destination, arrival.headers.proof, arrival.properties, arrival.body)
+        origin = _origin(checked, destination, arrival.headers.proof, arrival.properties, arrival.body)
         if isinstance(origin, Refused):
             return origin
-        if hop is not None and not _is_about(hop, origin):
+        if hop is not None and not is_about(hop, origin):
             return _refuse(token, Reason.CONTENT, "the hop is for another message")
-        return self._placed(arrival, origin, hop, judged_at)
+        return self._placed(arrival, origin, hop, judged_at, now)
+
+    def token(self, jws: bytes, now: float) -> ProvenToken | None:
+        """A token of which signature, claims, issuer and audience are right; None: `verify` says why it is not."""
+        proven = self._proven(jws, now)
+        return None if isinstance(proven, Refused) else proven
+
+    def lasts_until(self, token: Token, route: Route, now: float) -> float | None:
+        """Until when a message that comes straight from its publisher is in time.
+
+        Args:
+            token: of the message.
+            route: what the topology says about it.
+            now: seconds since the epoch.
+
+        Returns:
+            `Accepted.valid_until`; None: it is not in time now, and `verify` says why.
+        """
+        claims, leeway = token.claims, self._leeway
+        end = claims.issued_at + route.lifetime_seconds + leeway
+        if now > claims.expires_at + leeway or claims.issued_at > now + leeway or now > end:
+            return None
+        return end
 
     def authenticate(
         self, headers: TokenHeaders, properties: SignedProperties, body: bytes | bytearray | memoryview, now: float
@@ -175,7 +225,7 @@ class Verifier:
         ends = claims.expires_at if route is None else min(claims.expires_at, claims.issued_at + route.lifetime_seconds)
         return moment > ends + self._leeway
 
-    def _token(self, headers: TokenHeaders, now: float) -> tuple[Token, Destination] | Refused:
+    def _token(self, headers: TokenHeaders, now: float) -> tuple[ProvenToken, Destination] | Refused:
         if len(headers.jws) != 1:
             if headers.jws:
                 return Refused(Reason.TOKEN_DUPLICATE, f"letrade-jws is there {len(headers.jws)} times")
@@ -188,21 +238,24 @@ class Verifier:
         destination = parse_to(to)
         if isinstance(destination, Malformed):
             return Refused(Reason.TOKEN_MALFORMED, destination.why)
+        proven = self._proven(jws, now)
+        return proven if isinstance(proven, Refused) else (proven, destination)
+
+    def _proven(self, jws: bytes, now: float) -> ProvenToken | Refused:
         known = self._cache.get(jws)
         if known is not None and not known[1].is_forgotten(now):
             self._cache.move_to_end(jws)
-            return known[0], destination
+            return known
         checked = self._check(jws, now)
         if isinstance(checked, Refused):
             return checked
-        token = checked[0]
-        if token.claims.count > 1:  # a token of one message is not seen again
+        if checked.tree is not None:  # a token of one message is not seen again
             self._cache[jws] = checked
             if len(self._cache) > self._cached_tokens:
                 self._cache.popitem(last=False)
-        return token, destination
+        return checked
 
-    def _check(self, jws: bytes, now: float) -> tuple[Token, Validity] | Refused:
+    def _check(self, jws: bytes, now: float) -> ProvenToken | Refused:
         """The checks that are the same for every message of a batch; with the token, its key's validity."""
         compact = parse_compact(jws)
         if isinstance(compact, Malformed):
@@ -228,26 +281,43 @@ class Verifier:
             return _refuse(token, Reason.ISSUER, f"the key {key.kid} was retired when the token was signed")
         if claims.audience != self._policy.audience:
             return _refuse(token, Reason.AUDIENCE, "the token is for another environment, topology or vhost")
-        return token, key.validity
+        tree = None if claims.count == 1 else ProvenTree(claims.root, claims.count)
+        return ProvenToken(token, key.validity, tree)
 
     def _hop(self, arrival: Arrival, now: float) -> HopClaims | Refused:
-        rules = HopRules(self._keys, self._policy.audience, self._policy.service, arrival.queue)
+        rules = HopRules(self._keys, self._policy.audience, self._policy.service, arrival.queue, self._policy.movers)
         return verify_hop(arrival.headers.hop, rules, now)
 
-    def _untimely(self, token: Token, hop: HopClaims | None, judged_at: float, now: float) -> Refused | None:
+    def _untimely(
+        self, token: Token, hop: HopClaims | None, judged_at: float, now: float, kept_up_until: float
+    ) -> Refused | None:
         claims, leeway = token.claims, self._leeway
         if judged_at > claims.expires_at + leeway:
             late = judged_at - claims.expires_at
             return _refuse(token, Reason.EXPIRED, f"the token had expired {late:.0f} s before")
-        if hop is not None and now > hop.expires_at + leeway:
-            return _refuse(token, Reason.EXPIRED, f"the hop had expired {now - hop.expires_at:.0f} s before")
+        if hop is not None:
+            over = self._over(hop, now, kept_up_until)
+            if over:
+                return _refuse(token, Reason.EXPIRED, over)
         issued_at = claims.issued_at if hop is None else max(claims.issued_at, hop.issued_at)
         if issued_at > now + leeway:
             why = f"it was signed {issued_at - now:.0f} s in the future; a clock is wrong"
             return _refuse(token, Reason.NOT_YET_VALID, why)
         return None
 
-    def _placed(self, arrival: Arrival, origin: Origin, hop: HopClaims | None, judged_at: float) -> Verdict:
+    def _over(self, hop: HopClaims, now: float, kept_up_until: float) -> str:
+        """Why a hop is not good any more; empty: it is."""
+        if hop.role is HopRole.SELF and hop.expires_at == hop.issued_at:
+            return "the hop is that of a dead letter; going back takes an operator's hop"
+        end = hop.expires_at + self._leeway
+        if now <= end:
+            return ""
+        late = f"the hop had expired {now - hop.expires_at:.0f} s before"
+        if kept_up_until > end:
+            return late
+        return late if now > end - self._tolerance + self._outage else ""
+
+    def _placed(self, arrival: Arrival, origin: Origin, hop: HopClaims | None, judged_at: float, now: float) -> Verdict:
         """Whether this message may be here, and may be at all."""
         token, destination = origin.token, origin.destination
         if hop is None and (arrival.exchange, arrival.routing_key) != destination:
@@ -262,34 +332,47 @@ class Verifier:
             why = f"{token.claims.issuer} may not publish {route.message_type}"
             return _refuse(token, Reason.NOT_ALLOWED, why)
         if arrival.headers.has_copies:
-            return _refuse(token, Reason.NOT_ALLOWED, "CC and BCC are not allowed")
+            return _refuse(token, Reason.NOT_ALLOWED, "CC is not allowed")
         end = token.claims.issued_at + route.lifetime_seconds + self._leeway
         if judged_at > end:
             why = f"{route.message_type} lives {route.lifetime_seconds:g} s, and it is {judged_at - end:.0f} s too old"
             return _refuse(token, Reason.LIFETIME, why)
-        return Accepted(origin, route, hop, end if hop is None else hop.expires_at + self._leeway)
+        if hop is not None:  # late or not: for as long as a hop is good by itself
+            end = max(hop.expires_at + self._leeway, now + self._tolerance)
+        return Accepted(origin, route, hop, end)
 
 
 def _judged_at(hop: HopClaims | None, now: float) -> float:
-    """The moment at which the lifetime had to last: a retry came in time if the first attempt did."""
+    """The moment at which the lifetime had to last: a retry came in time if the first attempt did.
+
+    Of what was moved the time that the move took does not count.
+    """
     if hop is None:
         return now
-    return hop.first_failure if hop.role is HopRole.SELF else hop.issued_at
+    match hop.role:
+        case HopRole.SELF:
+            return hop.first_failure
+        case HopRole.REPLAY:
+            return hop.issued_at
+        case HopRole.MOVE:  # what waits on after the move grows older as any other, unless it has failed before
+            return hop.issued_at if hop.attempt else hop.issued_at + max(0.0, now - hop.expires_at)
+        case _:
+            assert_never(hop.role)
 
 
 def _origin(
-    token: Token,
+    checked: ProvenToken,
     destination: Destination,
     proofs: Sequence[bytes | None],
     properties: SignedProperties,
     body: bytes | bytearray | memoryview,
 ) -> Origin | Refused:
-    claims = token.claims
-    leaf = leaf_hash(Message(destination.exchange, destination.routing_key, properties, body))
-    if claims.count == 1:
+    token, _, tree = checked
+    leaf = leaf_hash(SignableMessage(destination.exchange, destination.routing_key, properties, body))
+    if tree is None:
         if proofs:
             return _refuse(token, Reason.CONTENT, "there is a letrade-proof, and the token is of one message")
-        index, root = 0, leaf
+        index, holds = 0, compare_digest(leaf, token.claims.root)
     else:
         if len(proofs) != 1 or proofs[0] is None:
             return _refuse(token, Reason.CONTENT, "there is not exactly one letrade-proof, a long string")
@@ -297,17 +380,17 @@ def _origin(
         if isinstance(proof, Malformed):
             return _refuse(token, Reason.CONTENT, proof.why)
         index = proof.leaf_index
-        found = root_of_path(leaf, index, claims.count, proof.path)
-        if found is None:
+        if not tree.fits(index, proof.path):
             return _refuse(token, Reason.CONTENT, "letrade-proof does not fit the batch")
-        root = found
-    if not compare_digest(root, claims.root):
+        holds = tree.holds(leaf, index, proof.path)
+    if not holds:
         why = "it is not the message that was signed: body, exchange, routing key or a property differs"
         return _refuse(token, Reason.CONTENT, why)
     return Origin(token, leaf, index, destination)
 
 
-def _is_about(hop: HopClaims, origin: Origin) -> bool:
+def is_about(hop: HopClaims, origin: Origin) -> bool:
+    """Whether a hop is for this message, published where it was."""
     if not compare_digest(hop.leaf, origin.leaf):
         return False
     exchange, routing_key = origin.destination

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
+from letrade_topo.model.routing import words_of
+
 Value = TypeVar("Value")
 
 
@@ -45,14 +47,14 @@ class TopicIndex(Generic[Value]):
     def add(self, binding_key: str, value: Value) -> None:
         """Put a value under a binding key."""
         node = self._root
-        for word in binding_key.split("."):
+        for word in words_of(binding_key):
             node = node.child(word)
         node.values.append(value)
 
     def matches(self, routing_key: str) -> list[Value]:
         """The values of every binding key that matches, each as often as it was added."""
         active = _with_none(self._root)
-        for word in routing_key.split("."):
+        for word in words_of(routing_key):
             following: list[_Node[Value]] = []
             for node in active:
                 if node.is_any_number:

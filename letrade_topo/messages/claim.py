@@ -26,7 +26,7 @@ RANDOM_BYTES: Final = 16
 LONGEST_STUB: Final = 4096
 
 _MEMBERS: Final = frozenset(("object", "sha256", "size", "expires", "content_type"))
-_NAME: Final = re.compile(r"[^/]+/[^/]+/[^/]+/\d{4}-\d{2}-\d{2}/[0-9a-f]{32}")
+_NAME: Final = re.compile(r"[^/]+/[^/]+/[^/]+/[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9a-f]{32}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _DOTS: Final = re.compile(r"\.+")
 

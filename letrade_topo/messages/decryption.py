@@ -11,7 +11,7 @@ from letrade_topo.keys.jwe import NotDecrypted, Opener, parse_head, unwrap
 from letrade_topo.keys.keyset import KeySet
 from letrade_topo.messages.encrypted import (
     ENCRYPTED_MEMBER,
-    Binding,
+    EncryptionContext,
     is_bound,
     is_encrypted,
     named,
@@ -21,12 +21,26 @@ from letrade_topo.messages.encrypted import (
     take_apart,
 )
 from letrade_topo.messages.json_text import NotJson, parse_json
-from letrade_topo.messages.spans import NotFound
+from letrade_topo.messages.spans import FieldNotFound
 
 KEPT_CONTENT_KEYS: Final = 1024
 """Content keys that a reader remembers."""
 
 _MOST_KIDS: Final = 6
+
+
+class Unbound(NamedTuple):
+    """A body with its fields put back, of which it is not known yet whether it is the message that they belong to.
+
+    Args:
+        body: as it was published.
+        pointers: the fields that were encrypted.
+        aad: the additional data, encoded: see `is_bound`.
+    """
+
+    body: bytes
+    pointers: tuple[str, ...]
+    aad: bytes
 
 
 class Opened(NamedTuple):
@@ -68,7 +82,7 @@ class FieldDecryption:
         self._keys = keys
         self._opener = lru_cache(maxsize=KEPT_CONTENT_KEYS)(self._find_opener)
 
-    def decrypt(self, body: bytes, binding: Binding, now: float) -> Decrypted:
+    def decrypt(self, body: bytes, binding: EncryptionContext, now: float) -> Decrypted:
         """Put the fields of a body back.
 
         Args:
@@ -79,19 +93,32 @@ class FieldDecryption:
         if not is_encrypted(body):
             return None
         try:
-            parts = take_apart(body)
-            kid, opener = self._opener(parts.head)
-            public = self._keys.public.get(kid)
-            if public is None or public.validity.is_forgotten(now):
-                raise NotDecrypted(f"the key {kid} is forgotten")
-            plaintext = opener.open(parts.nonce, parts.ciphertext, parts.aad)
-            restored, pointers = put_back(parts.rest, plaintext)
-            if not is_bound(parts.aad, pointers, binding):
+            restored, pointers, aad = self.open(body, now)
+            if not is_bound(aad, pointers, binding):
                 raise NotDecrypted("it is bound to another message")
             return Opened(restored, pointers)
-        except (NotDecrypted, NotFound) as error:
+        except (NotDecrypted, FieldNotFound) as error:
             pointers = stated_fields(stated_aad(body))
             return Unreadable(f"{named(pointers)} cannot be decrypted: {error}", pointers)
+
+    def open(self, body: bytes, now: float) -> Unbound:
+        """Put the fields back; whoever asks for that has to ask `is_bound`, too.
+
+        Args:
+            body: that `is_encrypted`.
+            now: seconds since the epoch.
+
+        Raises:
+            NotDecrypted: its JWE cannot be read.
+            NotFound: a field has no place there.
+        """
+        parts = take_apart(body)
+        kid, opener = self._opener(parts.head)
+        public = self._keys.public.get(kid)
+        if public is None or public.validity.is_forgotten(now):
+            raise NotDecrypted(f"the key {kid} is forgotten")
+        plaintext = opener.open(parts.nonce, parts.ciphertext, parts.aad)
+        return Unbound(*put_back(parts.rest, plaintext), parts.aad)
 
     def _find_opener(self, head: bytes) -> tuple[str, Opener]:
         protected, wrapped = parse_head(head)
@@ -119,7 +146,7 @@ def reveal(body: bytes, keys: KeySet, now: float) -> Decrypted:
     document = None if isinstance(parsed, NotJson) else parsed.value
     if not isinstance(document, dict) or ENCRYPTED_MEMBER not in document:
         return None
-    binding = Binding(str(document.get("source", "")), str(document.get("message_id", "")))
+    binding = EncryptionContext(str(document.get("source", "")), str(document.get("message_id", "")))
     found = FieldDecryption(keys).decrypt(body, binding, now)
     if found is None:
         return Unreadable(f"{named(())} cannot be decrypted: `{ENCRYPTED_MEMBER}` is not where agents put it")

@@ -20,11 +20,14 @@ from letrade_topo.keys import base64url
 from letrade_topo.keys.jwe import NotDecrypted, check_sizes, parse_jwe
 from letrade_topo.keys.strict_json import NotAnObject, parse_object
 from letrade_topo.messages.json_text import quoted
-from letrade_topo.messages.spans import NotFound, Span, field_set, members, splice
+from letrade_topo.messages.spans import FieldNotFound, Span, field_set, members, splice
 from letrade_topo.model.messages import Json
 
 ENCRYPTED_MEMBER: Final = "encrypted"
 """Of the envelope; the agents' own."""
+
+ENCRYPTED_OPENING: Final = b'{"encrypted":'
+"""How a body begins of which agents have encrypted fields, without white space before it."""
 
 _PLACEHOLDER: Final = b"null"
 _MOST_NAMED: Final = 10
@@ -37,7 +40,7 @@ _DECODER: Final = json.JSONDecoder()
 _write = json.JSONEncoder(separators=(",", ":")).encode
 
 
-class Binding(NamedTuple):
+class EncryptionContext(NamedTuple):
     """The message that encrypted fields belong to: in another one they cannot be read.
 
     Args:
@@ -73,12 +76,12 @@ def write_plaintext(pointers: tuple[str, ...], values: Sequence[bytes]) -> bytes
     return b"{" + b",".join([name + value for name, value in zip(_names(pointers), values, strict=True)]) + b"}"
 
 
-def write_aad(pointers: tuple[str, ...], binding: Binding) -> bytes:
+def write_aad(pointers: tuple[str, ...], binding: EncryptionContext) -> bytes:
     """What it is bound to."""
     return _aad_of(pointers, binding.issuer) + _text(binding.message_id) + b"}"
 
 
-def is_bound(aad: bytes, pointers: tuple[str, ...], binding: Binding) -> bool:
+def is_bound(aad: bytes, pointers: tuple[str, ...], binding: EncryptionContext) -> bool:
     """Whether encoded additional data says what it has to, however it is written."""
     if aad == base64url.encode(write_aad(pointers, binding)):
         return True
@@ -117,7 +120,7 @@ def stated_aad(body: bytes) -> bytes:
     """The additional data of a body, encoded; empty where it is not of its form."""
     try:
         return take_apart(body).aad
-    except (NotDecrypted, NotFound):
+    except (NotDecrypted, FieldNotFound):
         return b""
 
 
@@ -138,17 +141,17 @@ def put_back(rest: bytes, plaintext: bytes) -> tuple[bytes, tuple[str, ...]]:
     """The body as it was published, and which fields were encrypted.
 
     Raises:
-        NotFound: a field has no place there.
+        FieldNotFound: a field has no place there.
     """
     found = members(plaintext)
     pointers = tuple([pointer for pointer, _ in found])
     fields = field_set(pointers)
     if not pointers or fields.pointers != pointers:
-        raise NotFound("what is encrypted are not the values of different fields")
+        raise FieldNotFound("what is encrypted are not the values of different fields")
     spans = fields.spans(rest)
     for start, end in spans:
         if rest[start:end] != _PLACEHOLDER:
-            raise NotFound("a field that is encrypted has a value, too")
+            raise FieldNotFound("a field that is encrypted has a value, too")
     return splice(rest, spans, [value for _, value in found]), pointers
 
 

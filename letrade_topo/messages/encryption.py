@@ -18,7 +18,7 @@ from letrade_topo.keys.jwe import ContentKey, MakeEphemeral, NotDecrypted, Opene
 from letrade_topo.keys.jwk import PublicKey, Use
 from letrade_topo.keys.keyset import KeySet
 from letrade_topo.messages.encrypted import (
-    Binding,
+    EncryptionContext,
     hide,
     is_encrypted,
     put_back,
@@ -26,7 +26,7 @@ from letrade_topo.messages.encrypted import (
     write_aad,
     write_plaintext,
 )
-from letrade_topo.messages.spans import NotFound, field_set
+from letrade_topo.messages.spans import FieldNotFound, field_set
 
 CONTENT_KEY_SECONDS: Final = 600
 CONTENT_KEY_MESSAGES: Final = 2**20
@@ -72,7 +72,7 @@ class SentKeys:
             if opener is None:
                 return None
             return put_back(parts.rest, opener.open(parts.nonce, parts.ciphertext, parts.aad))[0]
-        except (NotDecrypted, NotFound):
+        except (NotDecrypted, FieldNotFound):
             return None
 
 
@@ -127,7 +127,7 @@ class FieldEncryption:
             return key
         spans = field_set(pointers).spans(body)
         plaintext = write_plaintext(pointers, [body[start:end] for start, end in spans])
-        return hide(body, spans, key.seal(plaintext, write_aad(pointers, Binding(self._issuer, message_id))))
+        return hide(body, spans, key.seal(plaintext, write_aad(pointers, EncryptionContext(self._issuer, message_id))))
 
     def _content_key(self, consumers: frozenset[str], now: float) -> ContentKey | MissingKey:
         used = self._in_use.get(consumers)

@@ -1,4 +1,4 @@
-"""The envelope: what every message's body is, and that it agrees with the AMQP properties beside it.
+"""The envelope: what every message's body is, and how it agrees with the AMQP properties beside it.
 
     {"message_id": UUID, "timestamp": RFC 3339, "source": service, "payload": object}
 
@@ -8,11 +8,17 @@ Further members are left to whoever knows them. Nothing is changed here; what is
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from letrade_topo.messages.json_text import NotJson, parse_json, quoted
 from letrade_topo.messages.timestamps import parse_timestamp
 from letrade_topo.model.messages import Json
+
+MESSAGE_ID: Final = "message_id"
+TIMESTAMP: Final = "timestamp"
+"""Properties that may differ from the envelope; the name of each is the same in both."""
+
+SOURCE: Final = "source"
 
 CLOCK_UNIT_MILLISECONDS = 1000
 """The AMQP timestamp has whole seconds; clients round it either way."""
@@ -43,6 +49,8 @@ class Envelope(NamedTuple):
         source: the service.
         payload: what it is about.
         document: the whole of it.
+        differing: names of the AMQP properties that say something else: they pass as they are, because some libraries
+            write ids of their own, and what proves a message is its token.
     """
 
     message_id: str
@@ -50,6 +58,7 @@ class Envelope(NamedTuple):
     source: str
     payload: dict[str, Json]
     document: dict[str, Json]
+    differing: tuple[str, ...] = ()
 
     @property
     def properties(self) -> EnvelopeProperties:
@@ -59,7 +68,7 @@ class Envelope(NamedTuple):
 
 
 class EnvelopeProblem(NamedTuple):
-    """A body is not an envelope, or says something else than its properties.
+    """A body is not an envelope, or its source is not that of its properties.
 
     Args:
         why: in words; holds nothing of the payload.
@@ -69,6 +78,11 @@ class EnvelopeProblem(NamedTuple):
 
 
 Checked: TypeAlias = Envelope | EnvelopeProblem
+
+
+def is_message_id(text: str) -> bool:
+    """Whether a text is a UUID, in any case."""
+    return _UUID.fullmatch(text) is not None
 
 
 def check_envelope(
@@ -97,7 +111,7 @@ def check_envelope(
 def _check_fields(document: dict[str, Json], properties: EnvelopeProperties, service: str, sent_by: str) -> Checked:
     message_id, timestamp = document["message_id"], document["timestamp"]
     source, payload = document["source"], document["payload"]
-    if not isinstance(message_id, str) or _UUID.fullmatch(message_id) is None:
+    if not isinstance(message_id, str) or not is_message_id(message_id):
         return EnvelopeProblem(f"message_id {_shown(message_id)} is not a UUID")
     milliseconds = parse_timestamp(timestamp) if isinstance(timestamp, str) else None
     if milliseconds is None:
@@ -106,27 +120,21 @@ def _check_fields(document: dict[str, Json], properties: EnvelopeProperties, ser
         return EnvelopeProblem(f"source {_shown(source)} is not {quoted(service)}, {sent_by}")
     if not isinstance(payload, dict):
         return EnvelopeProblem(f"payload is {_kind(payload)}, and has to be a JSON object")
-    differs = _difference(properties, message_id, milliseconds, source)
-    if differs:
-        return EnvelopeProblem(differs)
-    return Envelope(message_id, milliseconds, source, payload, document)
-
-
-def _difference(properties: EnvelopeProperties, message_id: str, milliseconds: int, source: str) -> str:
-    """What the properties say otherwise, in words; empty when they agree."""
-    if properties.message_id is not None and properties.message_id != message_id.encode():
-        return f"message_id is {quoted(message_id)} in the envelope and {_text(properties.message_id)} as property"
     if properties.app_id is not None and properties.app_id != source.encode():
-        return f"source is {quoted(source)} in the envelope, and the property app_id is {_text(properties.app_id)}"
-    if properties.timestamp is not None:
-        apart = abs(properties.timestamp * CLOCK_UNIT_MILLISECONDS - milliseconds)
-        if apart > CLOCK_UNIT_MILLISECONDS:
-            return f"timestamp and the property timestamp (whole seconds) are {apart / 1000:g} s apart"
-    return ""
+        stated = quoted(properties.app_id.decode(errors="replace"))
+        return EnvelopeProblem(f"source is {quoted(source)} in the envelope, and the property app_id is {stated}")
+    return Envelope(
+        message_id, milliseconds, source, payload, document, _differing(properties, message_id, milliseconds)
+    )
 
 
-def _text(value: bytes) -> str:
-    return quoted(value.decode(errors="replace"))
+def _differing(properties: EnvelopeProperties, message_id: str, milliseconds: int) -> tuple[str, ...]:
+    is_other_id = properties.message_id is not None and properties.message_id != message_id.encode()
+    if properties.timestamp is None:
+        return (MESSAGE_ID,) if is_other_id else ()
+    apart = abs(properties.timestamp * CLOCK_UNIT_MILLISECONDS - milliseconds)
+    is_other_time = apart > CLOCK_UNIT_MILLISECONDS
+    return tuple(name for name, differs in ((MESSAGE_ID, is_other_id), (TIMESTAMP, is_other_time)) if differs)
 
 
 def _shown(value: Json) -> str:

@@ -7,27 +7,27 @@ released often, and has wheels for CPython 3.10 and newer on glibc 2.17 and newe
 takes 8 MB of memory.
 
 Its own error texts quote the payload, so they are not used: what goes wrong is said here, from the schema, and
-quotes a value only where the topology does not call it sensitive.
+quotes a value only where the topology does not call it sensitive. What goes wrong is found by
+`letrade_topo.messages.schema_errors`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
+from itertools import pairwise
 from typing import NamedTuple
 
-from jsonschema_rs import Draft202012Validator, FancyRegexOptions, ValidationError, ValidationErrorKind
+from jsonschema_rs import Draft202012Validator, ReferencingError, ValidationError, ValidationErrorKind
 
 from letrade_topo.errors import TopoError
 from letrade_topo.messages.json_text import quoted
+from letrade_topo.messages.schema_errors import YES_OR_NO, Found, SchemaErrors, compile_validator
 from letrade_topo.model.messages import Json, MessageType
 
 MOST_PROBLEMS = 10
 """Reported for one message; a list of thousands says no more."""
-
-_BACKTRACK_LIMIT = 100_000
-"""A pattern that takes longer on some text refuses that text, instead of stopping the agent."""
 
 _NUMBER = re.compile(r"\+?[0-9]+")
 _LONGEST_LIST = 10
@@ -64,35 +64,51 @@ class PayloadSchema:
         InvalidSchema: the schema cannot be compiled.
     """
 
-    __slots__ = ("_sensitive", "_validator")
+    __slots__ = ("_errors", "_sensitive", "_validator")
 
     def __init__(self, message: MessageType) -> None:
         self._sensitive = tuple(_tokens(pointer) for pointer in message.sensitive)
         self._validator = None if message.schema is None else _compile(message.name, message.schema)
+        self._errors = SchemaErrors(message.schema or {})
 
-    def check(self, payload: Mapping[str, Json]) -> tuple[SchemaProblem, ...]:
-        """What is wrong with a payload, at most ten things; empty when nothing is."""
+    @property
+    def is_valid(self) -> Callable[[Json], bool]:
+        """Tells whether a payload is right, and not what is wrong."""
+        return _anything if self._validator is None else self._validator.is_valid
+
+    def check(self, payload: dict[str, Json]) -> tuple[SchemaProblem, ...]:
+        """What is wrong with a payload, at most ten things; empty when nothing is.
+
+        A payload that is refused takes about as long as one that passes, whatever is wrong with it.
+        """
         if self._validator is None or self._validator.is_valid(payload):
             return ()
-        problems = []
-        for error in self._validator.iter_errors(payload):
-            problems.append(self._problem(error, payload))
-            if len(problems) == MOST_PROBLEMS:
-                break
-        return tuple(problems) or (SchemaProblem("", "does not match its schema"),)
+        found = self._errors.first(payload, MOST_PROBLEMS)
+        return tuple(dict.fromkeys(self._problem(one, payload) for one in found)) or (
+            SchemaProblem("", "does not match its schema"),
+        )
 
-    def _problem(self, error: ValidationError, payload: Mapping[str, Json]) -> SchemaProblem:
-        path = [str(token) for token in error.instance_path]
+    def _problem(self, found: Found, payload: dict[str, Json]) -> SchemaProblem:
+        error = found.error
+        path = [_as_reported(str(token)) for token in found.path]
+        known = set(map(_as_reported, found.known))
+        if error is not None:
+            path += [str(token) for token in error.instance_path]
+            known |= _declared(error)
         hidden = next((len(pointer) for pointer in self._sensitive if tuple(path[: len(pointer)]) == pointer), None)
-        expected = _expected(error)
+        expected = f"has to have {quoted(found.missing or '')}" if error is None else _expected(error)
         if hidden is not None:
-            if isinstance(error.kind, _NAMING_MEMBERS):
+            if error is not None and isinstance(error.kind, _NAMING_MEMBERS):
                 expected = _NO_FURTHER_MEMBERS
-            path = _without_names(path, hidden, payload, known={str(token) for token in error.schema_path})
+            path = _without_names(path, hidden, payload, known=known)
             return SchemaProblem(_pointer(path), f"{expected} (its value is sensitive)")
-        if isinstance(error.instance, (dict, list)):
+        if error is None or isinstance(error.instance, (dict, list)):
             return SchemaProblem(_pointer(path), expected)
         return SchemaProblem(_pointer(path), f"{expected}, and is {_scalar(error.instance)}")
+
+
+def _anything(_: Json) -> bool:
+    return True
 
 
 def compile_schemas(messages: Mapping[str, MessageType]) -> dict[str, PayloadSchema]:
@@ -106,14 +122,13 @@ def compile_schemas(messages: Mapping[str, MessageType]) -> dict[str, PayloadSch
 
 def _compile(name: str, schema: Mapping[str, Json]) -> Draft202012Validator:
     try:
-        return Draft202012Validator(
-            dict(schema),
-            validate_formats=True,
-            offline=True,
-            pattern_options=FancyRegexOptions(backtrack_limit=_BACKTRACK_LIMIT),
-        )
-    except (ValidationError, ValueError) as error:  # its error for a reference is the same as for a wrong keyword
-        message = error.message if isinstance(error, ValidationError) else str(error)
+        return compile_validator(dict(schema))
+    except (
+        ValidationError,
+        ValueError,
+        ReferencingError,
+    ) as error:  # its error for a reference is the same as for a wrong keyword
+        message = str(error) if isinstance(error, ValueError) else error.message
         raise InvalidSchema(
             f"the schema of the message type {name!r} cannot be used",
             why=message,
@@ -166,10 +181,18 @@ def _expected(error: ValidationError) -> str:
         case kinds.FalseSchema():
             is_about_members = error.schema_path[-1:] in (["additionalProperties"], ["unevaluatedProperties"])
             return _NO_FURTHER_MEMBERS if is_about_members else "is not allowed"
+        case kinds.Not(schema={"$comment": str(word)}) if word in YES_OR_NO:
+            return f"does not satisfy `{word}` of its schema"
         case kinds.BacktrackLimitExceeded() | kinds.RegexEngineFailure():
             return "is a text on which the schema's pattern takes too long"
         case kind:
             return f"does not satisfy `{kind.name}` of its schema"
+
+
+def _declared(error: ValidationError) -> set[str]:
+    """Names that stand in the schema on the way to an error."""
+    steps = [str(token) for token in error.schema_path]
+    return {name for before, name in pairwise(steps) if before == "properties"}
 
 
 def _without_names(path: list[str], shown: int, payload: Mapping[str, Json], *, known: Set[str]) -> list[str]:

@@ -32,7 +32,7 @@ _SEPARATOR: Final = re.compile(_SPACES + rb"([,}\]])")
 _read_value: Final = json.JSONDecoder().raw_decode
 
 
-class NotFound(ValueError):
+class FieldNotFound(ValueError):
     """A field is not there, or the text is no JSON; the message says which field, and holds nothing of the text."""
 
 
@@ -64,13 +64,15 @@ class FieldSet:
         pointers: those that are left.
     """
 
-    __slots__ = ("_by_name", "_numbers", "_places", "_tree", "pointers")
+    __slots__ = ("_by_name", "_flat", "_numbers", "_places", "_tree", "pointers")
 
     def __init__(self, pointers: Sequence[str]) -> None:
         distinct = dict.fromkeys(pointers)
         self.pointers: Final = tuple(each for each in distinct if not any(each.startswith(f"{o}/") for o in distinct))
         self._places = [_place(pointer) for pointer in self.pointers]
         self._tree: _Tree = {PAYLOAD: _tree(self._places)}
+        is_flat = all(len(place.tokens) == 1 for place in self._places)
+        self._flat = [(place.pointer, place.tokens[0]) for place in self._places] if is_flat else None
         self._numbers = {place.name: number for number, place in enumerate(self._places) if place.name}
         names = b"|".join(map(re.escape, self._numbers))
         is_possible = len(self._numbers) == len(self._places)
@@ -78,6 +80,8 @@ class FieldSet:
 
     def present(self, payload: dict[str, Json]) -> tuple[str, ...]:
         """Those of the fields that a payload has."""
+        if self._flat is not None:
+            return tuple([pointer for pointer, name in self._flat if name in payload])
         return tuple([place.pointer for place in self._places if _has(payload, place.tokens)])
 
     def spans(self, body: bytes) -> list[Span]:
@@ -88,7 +92,7 @@ class FieldSet:
                 where it belongs; nothing else goes wrong.
 
         Raises:
-            NotFound: for one of them, or the text is no JSON.
+            FieldNotFound: for one of them, or the text is no JSON.
         """
         found = self.spans_by_name(body)
         return self.spans_by_structure(body) if found is None else found
@@ -117,7 +121,7 @@ class FieldSet:
         _note(_Text(body), _skip_space(body, 0), self._tree, found)
         for number, place in enumerate(self._places):
             if number not in found:
-                raise NotFound(f"there is no {place.pointer}")
+                raise FieldNotFound(f"there is no {place.pointer}")
         return [found[number] for number in range(len(self._places))]
 
 
@@ -131,7 +135,7 @@ def members(text: bytes) -> list[tuple[str, bytes]]:
     """Name and value of each member of the object that a text is; none where it is no object.
 
     Raises:
-        NotFound: it is no JSON.
+        FieldNotFound: it is no JSON.
     """
     simple: list[tuple[bytes, bytes]] = _SIMPLE_MEMBER.findall(text)
     covered = sum([len(name) + len(value) for name, value in simple]) + len(simple) * len(b',"":') + len(b"}")
@@ -215,8 +219,8 @@ def _skip_space(body: bytes, position: int) -> int:
     return position if match is None else match.end()
 
 
-def _no_json() -> NotFound:
-    return NotFound("the text is no JSON")
+def _no_json() -> FieldNotFound:
+    return FieldNotFound("the text is no JSON")
 
 
 def _unescaped(name: bytes) -> str:
@@ -230,7 +234,7 @@ def _unescaped(name: bytes) -> str:
 
 def _place(pointer: str) -> _Place:
     if not pointer.startswith("/"):
-        raise NotFound("what is not named by a JSON Pointer to a part of the payload cannot be found")
+        raise FieldNotFound("what is not named by a JSON Pointer to a part of the payload cannot be found")
     tokens = tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:])
     name = json.dumps(tokens[-1], ensure_ascii=False)[1:-1].encode(errors="replace")
     is_certain = b"\\" not in name and _INDEX.fullmatch(tokens[-1]) is None  # an index may be one of a list

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from tests.brokers import RunningBroker
-from tests.bus.world import World, running_world
+from tests.bus.world import BusWorld, running_world
 from tests.topologies import Document, write
 
 LIFETIME = "10m"
@@ -35,6 +35,8 @@ def document(vhost: str) -> Document:
             "orders.unheard": {"exchange": "orders", **typed},
             "orders.today.ordinary": {"exchange": "orders", **typed},
             "orders.today.urgent": {"exchange": "orders", "priority": "high", **typed},
+            "orders.today.first": {"exchange": "orders", "priority": 31, **typed},
+            "orders.today.last": {"exchange": "orders", "priority": 0, **typed},
             "request.sum": {"exchange": "asked", "lifetime": LIFETIME, "priority": "high"},
             "response.sum": {"exchange": "asked", "lifetime": LIFETIME},
             "open.note": {"exchange": "open", "lifetime": LIFETIME},
@@ -50,12 +52,21 @@ def document(vhost: str) -> Document:
                         "orders.unheard",
                         "orders.today.ordinary",
                         "orders.today.urgent",
+                        "orders.today.first",
+                        "orders.today.last",
                         "request.sum",
                     ],
                     "consumes": ["response.sum"],
                 },
                 "taker": {
-                    "consumes": ["orders.counted", "orders.today.ordinary", "orders.today.urgent", "*.strategy_{id}.*"]
+                    "consumes": [
+                        "orders.counted",
+                        "orders.today.ordinary",
+                        "orders.today.urgent",
+                        "orders.today.first",
+                        "orders.today.last",
+                        "*.strategy_{id}.*",
+                    ]
                 },
                 "asker": {"publishes": ["request.sum"], "consumes": ["response.sum"]},
                 "other_asker": {"publishes": ["request.sum"], "consumes": ["response.sum"]},
@@ -68,7 +79,7 @@ def document(vhost: str) -> Document:
             "taker.counted": {"service": "taker", "messages": ["orders.counted"]},
             "taker.today": {
                 "service": "taker",
-                "messages": ["orders.today.ordinary", "orders.today.urgent"],
+                "messages": [f"orders.today.{priority}" for priority in ("last", "ordinary", "urgent", "first")],
                 "retry": "none",
             },
             "adder.sum": {"service": "adder", "messages": ["request.sum"], "retry": "none"},
@@ -78,7 +89,7 @@ def document(vhost: str) -> Document:
 
 
 @contextmanager
-def running_small(broker: RunningBroker, folder: Path, *services: str) -> Iterator[World]:
+def running_small(broker: RunningBroker, folder: Path, *services: str) -> Iterator[BusWorld]:
     """It, applied, with agents."""
     file = write(folder / "topology.yaml", document(f"small-{uuid4().hex[:8]}"))
     with running_world(broker, folder, file, services) as world:

@@ -12,7 +12,7 @@ import pytest
 
 from letrade_topo.bus import MessageBus
 from tests.bus.samples import SAMPLES
-from tests.bus.world import World, close_forgotten, healthy, run, until
+from tests.bus.world import BusWorld, close_forgotten, healthy, run, until
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "contract"
 THEIR_IMPORT = "from src.common.message_bus import MessageBus"
@@ -37,14 +37,14 @@ async def execute(text: str, namespace: dict[str, Any]) -> None:
         await result
 
 
-def speak_as(service: str, letrade: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def speak_as(service: str, letrade: BusWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """`MessageBus()` finds this service in the environment."""
     for name, value in letrade.environment(service).items():
         monkeypatch.setenv(name, value)
 
 
 def test_publisher_and_subscriber(
-    letrade: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    letrade: BusWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The command reaches the connector; what it tells is printed by the subscriber."""
 
@@ -70,7 +70,7 @@ def test_publisher_and_subscriber(
     run(scenario)
 
 
-def test_wildcards(letrade: World) -> None:
+def test_wildcards(letrade: BusWorld) -> None:
     """Each pattern of the contract; `events.trade_*` brings trades and no errors."""
 
     async def scenario() -> None:
@@ -97,7 +97,7 @@ def test_wildcards(letrade: World) -> None:
     run(scenario)
 
 
-def test_message_filtering(letrade: World) -> None:
+def test_message_filtering(letrade: BusWorld) -> None:
     """The handler sees a payload, and what it leaves alone is acknowledged."""
 
     async def scenario() -> None:
@@ -116,7 +116,7 @@ def test_message_filtering(letrade: World) -> None:
     run(scenario)
 
 
-def test_health_check(letrade: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_health_check(letrade: BusWorld, capsys: pytest.CaptureFixture[str]) -> None:
     """As printed."""
 
     async def scenario() -> None:
@@ -133,7 +133,7 @@ def test_health_check(letrade: World, capsys: pytest.CaptureFixture[str]) -> Non
     run(scenario)
 
 
-def test_every_sample_of_the_contract_travels(letrade: World) -> None:
+def test_every_sample_of_the_contract_travels(letrade: BusWorld) -> None:
     """From the service that publishes it to one that consumes it, unchanged."""
     ways = {
         "commands.execute_trade": ("strategy", "exchange_connector"),

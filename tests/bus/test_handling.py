@@ -20,7 +20,7 @@ async def one(message: dict[str, Any]) -> None:
     """As somebody might think."""
 
 
-class Service:
+class HandlingService:
     """With a method for a handler."""
 
     def handle(self, topic: str, message: dict[str, Any]) -> None:
@@ -28,7 +28,8 @@ class Service:
 
 
 @pytest.mark.parametrize(
-    "handler", [two, print, Service().handle, partial(print, "x"), lambda *all_of_it: None, lambda t, m, more=1: None]
+    "handler",
+    [two, print, HandlingService().handle, partial(print, "x"), lambda *all_of_it: None, lambda t, m, more=1: None],
 )
 def test_whatever_takes_topic_and_message(handler: Any) -> None:
     """Functions, methods, partial ones, built-in ones."""

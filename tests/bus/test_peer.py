@@ -10,13 +10,13 @@ import pytest
 from letrade_topo.bus import ConfigurationError, MessageBus
 from tests.brokers import RunningBroker
 from tests.bus.small import running_small
-from tests.bus.world import LIMIT_SECONDS, World, healthy, run, until
+from tests.bus.world import LIMIT_SECONDS, BusWorld, healthy, run, until
 
 pytestmark = pytest.mark.one_version
 
 
 @pytest.fixture(scope="module")
-def small(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def small(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusWorld]:
     """The small topology; one agent."""
     with running_small(broker, tmp_path_factory.mktemp("small-"), "maker") as world:
         path = f"/api/permissions/{quote(world.vhost, safe='')}/{broker.username}"
@@ -24,14 +24,14 @@ def small(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> It
         yield world
 
 
-def straight(world: World, service: str) -> MessageBus:
+def straight(world: BusWorld, service: str) -> MessageBus:
     """A bus at the broker itself."""
     login = f"{quote(world.broker.username)}:{quote(world.broker.password)}"
     url = f"amqps://{login}@127.0.0.1:{world.broker.amqps_port}?cafile={world.broker.ca_file}"
     return MessageBus(service=service, topology=world.topology, url=url)
 
 
-def test_another_services_agent(small: World) -> None:
+def test_another_services_agent(small: BusWorld) -> None:
     """It would sign with the other's name."""
     agent = small.agents["maker"]
     bus = MessageBus(service="taker", topology=small.topology, url=f"amqp://127.0.0.1:{agent.port}")
@@ -39,7 +39,7 @@ def test_another_services_agent(small: World) -> None:
         run(lambda: _connect(bus))
 
 
-def test_a_broker_where_messages_have_to_be_signed(small: World) -> None:
+def test_a_broker_where_messages_have_to_be_signed(small: BusWorld) -> None:
     """It names the exchanges, and what to do."""
     with pytest.raises(ConfigurationError, match="is a broker, not an agent") as raised:
         run(lambda: _connect(straight(small, "taker")))
@@ -47,7 +47,7 @@ def test_a_broker_where_messages_have_to_be_signed(small: World) -> None:
     assert small.broker.password not in str(raised.value)
 
 
-def test_a_broker_where_nothing_has_to_be_signed(small: World) -> None:
+def test_a_broker_where_nothing_has_to_be_signed(small: BusWorld) -> None:
     """A service all of whose exchanges have `mode: off` needs no agent."""
     seen: list[str] = []
 

@@ -24,7 +24,7 @@ from letrade_topo.bus import (
     Unroutable,
 )
 from tests.bus.samples import SAMPLES
-from tests.bus.world import LIMIT_SECONDS, World, healthy, run
+from tests.bus.world import LIMIT_SECONDS, BusWorld, healthy, run
 
 pytestmark = pytest.mark.one_version
 
@@ -32,7 +32,7 @@ TRADE: dict[str, Any] = {"strategy_id": 123, "symbol": "BTC/USDT", "side": "buy"
 COMMANDS = "letrade.commands"
 
 
-def test_envelope_and_properties(letrade: World) -> None:
+def test_envelope_and_properties(letrade: BusWorld) -> None:
     """The envelope is the contract's, the property is the envelope's id, commands are urgent and persistent."""
 
     async def scenario() -> None:
@@ -73,7 +73,7 @@ def test_envelope_and_properties(letrade: World) -> None:
     ],
 )
 def test_refusals_have_a_type_and_a_reason(
-    letrade: World, service: str, payload: dict[str, Any], kind: type[BusError], code: int, said: str
+    letrade: BusWorld, service: str, payload: dict[str, Any], kind: type[BusError], code: int, said: str
 ) -> None:
     """In the agent's words; the bus goes on working."""
 
@@ -89,7 +89,7 @@ def test_refusals_have_a_type_and_a_reason(
     run(scenario)
 
 
-def test_what_nobody_receives_is_unroutable(letrade: World) -> None:
+def test_what_nobody_receives_is_unroutable(letrade: BusWorld) -> None:
     """Every publish is mandatory; `response.*` has no queue unless somebody asked."""
 
     async def scenario() -> None:
@@ -105,7 +105,7 @@ def test_what_nobody_receives_is_unroutable(letrade: World) -> None:
 @pytest.mark.parametrize(
     "payload", [[1], None, {"at": datetime.now(UTC)}, {"amount": Decimal(1)}, {"x": float("nan")}, {"x": "\ud800"}]
 )
-def test_what_is_no_json_object_is_never_sent(letrade: World, payload: Any) -> None:
+def test_what_is_no_json_object_is_never_sent(letrade: BusWorld, payload: Any) -> None:
     """The error says what to use instead."""
 
     async def scenario() -> None:
@@ -120,7 +120,7 @@ def test_what_is_no_json_object_is_never_sent(letrade: World, payload: Any) -> N
 @pytest.mark.parametrize(
     "given", [{"headers": {"x": object()}}, {"headers": {1: "x"}}, {"correlation_id": 5}, {"correlation_id": "x" * 256}]
 )
-def test_properties_that_amqp_cannot_say_are_never_sent(letrade: World, given: dict[str, Any]) -> None:
+def test_properties_that_amqp_cannot_say_are_never_sent(letrade: BusWorld, given: dict[str, Any]) -> None:
     """As with the payload."""
 
     async def scenario() -> None:
@@ -131,7 +131,7 @@ def test_properties_that_amqp_cannot_say_are_never_sent(letrade: World, given: d
     run(scenario)
 
 
-def test_a_mistake_in_a_batch_is_the_callers_own_exception(letrade: World) -> None:
+def test_a_mistake_in_a_batch_is_the_callers_own_exception(letrade: BusWorld) -> None:
     """As it is, when everything before it has its end; in a list of no three parts, before anything is sent."""
     letrade.purge("exchange_connector.execute_trade")
 
@@ -154,7 +154,7 @@ def test_a_mistake_in_a_batch_is_the_callers_own_exception(letrade: World) -> No
     run(scenario)
 
 
-def test_a_batch_is_confirmed_in_order(letrade: World) -> None:
+def test_a_batch_is_confirmed_in_order(letrade: BusWorld) -> None:
     """A generator of any length; the ids are those of the messages, in their order, and they arrive in it."""
 
     async def scenario() -> None:
@@ -175,7 +175,7 @@ def test_a_batch_is_confirmed_in_order(letrade: World) -> None:
     run(scenario)
 
 
-def test_a_batch_says_which_failed(letrade: World) -> None:
+def test_a_batch_says_which_failed(letrade: BusWorld) -> None:
     """One refused, one unknown, one that is no JSON; the others are on the broker."""
 
     async def scenario() -> None:
@@ -204,7 +204,7 @@ def test_a_batch_says_which_failed(letrade: World) -> None:
     run(scenario)
 
 
-def test_before_connect_and_after_close(letrade: World) -> None:
+def test_before_connect_and_after_close(letrade: BusWorld) -> None:
     """Each says what to do first; closing twice and connecting again are fine."""
 
     async def scenario() -> None:
@@ -226,7 +226,7 @@ def test_before_connect_and_after_close(letrade: World) -> None:
     run(scenario)
 
 
-def test_nobody_at_the_address(letrade: World) -> None:
+def test_nobody_at_the_address(letrade: BusWorld) -> None:
     """After the time that was given, with the address and what to start."""
 
     async def scenario() -> None:

@@ -11,13 +11,13 @@ import pytest
 from letrade_topo.bus import Message, MessageBus, NotConnected, PatternError, PayloadError, RequestTimeout
 from tests.brokers import RunningBroker
 from tests.bus.small import running_small
-from tests.bus.world import LIMIT_SECONDS, World, healthy, run, until
+from tests.bus.world import LIMIT_SECONDS, BusWorld, healthy, run, until
 
 pytestmark = pytest.mark.one_version
 
 
 @pytest.fixture(scope="module")
-def small(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def small(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusWorld]:
     """The small topology with agents beside who asks and who answers."""
     with running_small(broker, tmp_path_factory.mktemp("small-"), "asker", "other_asker", "adder") as world:
         yield world
@@ -34,13 +34,13 @@ async def ask(bus: MessageBus, *numbers: int, timeout: float = 2 * LIMIT_SECONDS
     return await bus.request("asked", "sum", {"numbers": numbers}, timeout=timeout)
 
 
-async def lies_in_its_queue(small: World) -> None:
+async def lies_in_its_queue(small: BusWorld) -> None:
     """Until a request that nobody takes is on the broker; who only looks takes none."""
     async with small.bus("adder") as adder:
         await healthy(adder, lambda health: health["queues"]["adder.sum"] == 1, "it is asked")
 
 
-def test_a_hundred_at_once_from_two_services_and_two_instances(small: World) -> None:
+def test_a_hundred_at_once_from_two_services_and_two_instances(small: BusWorld) -> None:
     """Everybody's responses have the same key, and each gets its own."""
 
     async def scenario() -> None:
@@ -60,7 +60,7 @@ def test_a_hundred_at_once_from_two_services_and_two_instances(small: World) -> 
     run(scenario)
 
 
-def test_the_request_id_is_the_callers_own_or_a_new_one(small: World) -> None:
+def test_the_request_id_is_the_callers_own_or_a_new_one(small: BusWorld) -> None:
     """It is in the payload that arrives, and cannot be used twice at once."""
     seen: list[str] = []
     answer = asyncio.Event()
@@ -84,7 +84,7 @@ def test_the_request_id_is_the_callers_own_or_a_new_one(small: World) -> None:
     run(scenario)
 
 
-def test_a_timeout_raises_and_a_late_answer_is_dropped(small: World) -> None:
+def test_a_timeout_raises_and_a_late_answer_is_dropped(small: BusWorld) -> None:
     """The next request is not disturbed by it."""
     release = asyncio.Event()
     answered = 0
@@ -109,7 +109,7 @@ def test_a_timeout_raises_and_a_late_answer_is_dropped(small: World) -> None:
     run(scenario)
 
 
-def test_who_has_gone_does_not_harm_who_answers(small: World) -> None:
+def test_who_has_gone_does_not_harm_who_answers(small: BusWorld) -> None:
     """Nobody is there for the response: the request is done all the same, and no dead letter is made of it."""
     answered: list[int] = []
 
@@ -132,7 +132,7 @@ def test_who_has_gone_does_not_harm_who_answers(small: World) -> None:
     run(scenario)
 
 
-def test_closing_ends_what_waits(small: World) -> None:
+def test_closing_ends_what_waits(small: BusWorld) -> None:
     """With an error that says so."""
 
     async def scenario() -> None:
@@ -147,7 +147,7 @@ def test_closing_ends_what_waits(small: World) -> None:
     run(scenario)
 
 
-def test_who_answers_says_where_answers_go(small: World) -> None:
+def test_who_answers_says_where_answers_go(small: BusWorld) -> None:
     """`response.X` follows from `request.X`, and from nothing else."""
 
     async def scenario() -> None:
@@ -159,7 +159,7 @@ def test_who_answers_says_where_answers_go(small: World) -> None:
 
 
 @pytest.mark.parametrize("is_right", [True, False])
-def test_a_responder_that_fails_rejects_the_request(small: World, is_right: bool) -> None:
+def test_a_responder_that_fails_rejects_the_request(small: BusWorld, is_right: bool) -> None:
     """As any handler: without retries it lies among the dead letters. It raises, or returns what is no payload."""
 
     async def fail(topic: str, request: Message) -> Any:

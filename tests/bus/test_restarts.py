@@ -30,7 +30,7 @@ LIMIT = 4 * LIMIT_SECONDS
 
 
 @dataclass
-class Stage:
+class TwoServices:
     """Two services whose agents can be killed and started again at the same ports."""
 
     broker: RunningBroker
@@ -88,7 +88,7 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def standing(one_broker_version: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def standing(one_broker_version: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoServices]:
     """A broker of this module's own, which can be killed."""
     folder = tmp_path_factory.mktemp("restarts-")
     with running_broker(folder / "broker", one_broker_version) as broker, ExitStack() as stack:
@@ -97,14 +97,14 @@ def standing(one_broker_version: str, tmp_path_factory: pytest.TempPathFactory) 
         Tool.at(broker, folder).run("apply", "--yes").check(0)
         broker.sync_metadata()
         thread = stack.enter_context(ThreadPoolExecutor(1))
-        one = Stage(broker, folder, file, model.vhost, make_key_folder(folder / "keys", model), stack, thread)
+        one = TwoServices(broker, folder, file, model.vhost, make_key_folder(folder / "keys", model), stack, thread)
         for service in ("maker", "taker"):
             one.start(service)
         yield one
 
 
 @pytest.fixture
-def stage(standing: Stage) -> Stage:
+def stage(standing: TwoServices) -> TwoServices:
     """It, whole again whatever the test before did, and with nothing in its queues."""
     if not standing.broker.node.is_running:
         standing.broker.node.start()
@@ -143,12 +143,12 @@ class Load:
         self._stopped = True
 
 
-def _restart_agent(stage: Stage, service: str) -> None:
+def _restart_agent(stage: TwoServices, service: str) -> None:
     stage.kill(service)
     stage.start(service)
 
 
-def _restart_broker(stage: Stage) -> None:
+def _restart_broker(stage: TwoServices) -> None:
     stage.broker.node.crash()
     stage.broker.node.start()
 
@@ -161,7 +161,7 @@ def _restart_broker(stage: Stage) -> None:
         pytest.param(_restart_broker, id="the broker"),
     ],
 )
-def test_under_load(stage: Stage, restart: Callable[[Stage], None]) -> None:
+def test_under_load(stage: TwoServices, restart: Callable[[TwoServices], None]) -> None:
     """What was confirmed arrives; both subscriptions are back; every publish ended with a confirm or an exception.
 
     Whoever asked for republishing saw no exception.
@@ -214,7 +214,7 @@ async def _publish_until_heard(maker: MessageBus, copied: list[int]) -> None:
     await until(partial(copied.__contains__, number), "what is published now arrives")
 
 
-def test_a_batch_during_a_restart(stage: Stage) -> None:
+def test_a_batch_during_a_restart(stage: TwoServices) -> None:
     """Each of its messages is confirmed or named as failed, and none of them waits for ever."""
 
     async def scenario() -> None:
@@ -242,7 +242,7 @@ def test_a_batch_during_a_restart(stage: Stage) -> None:
     run(scenario, LIMIT)
 
 
-def test_while_the_agent_is_away(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_the_agent_is_away(stage: TwoServices, monkeypatch: pytest.MonkeyPatch) -> None:
     """health_check says so, and a publish waits for as long as it may, then says that nothing was sent."""
     monkeypatch.setattr(link, "CHANNEL_SECONDS", LIMIT_SECONDS)  # an agent may take longer to start than its default
 
@@ -266,7 +266,7 @@ def test_while_the_agent_is_away(stage: Stage, monkeypatch: pytest.MonkeyPatch) 
     run(scenario, LIMIT)
 
 
-def test_while_the_broker_is_away(stage: Stage) -> None:
+def test_while_the_broker_is_away(stage: TwoServices) -> None:
     """The agent is there and says what is missing."""
 
     async def scenario() -> None:

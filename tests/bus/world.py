@@ -23,7 +23,7 @@ LIMIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class World:
+class BusWorld:
     """A bus with agents.
 
     Args:
@@ -75,7 +75,7 @@ class World:
 @contextmanager
 def running_world(
     broker: RunningBroker, folder: Path, topology: Path, services: Sequence[str], options: Sequence[str] = ()
-) -> Iterator[World]:
+) -> Iterator[BusWorld]:
     """Apply a topology, start agents; everything is taken away at the end.
 
     Args:
@@ -107,7 +107,7 @@ def running_world(
                 )
                 for service in services
             }
-            yield World(broker, topology, model.vhost, agents)
+            yield BusWorld(broker, topology, model.vhost, agents)
     finally:
         broker.api("DELETE", f"/api/vhosts/{quote(model.vhost, safe='')}")
         tool.run("destroy", "--yes", topology.name).check(0)

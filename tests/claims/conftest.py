@@ -9,12 +9,12 @@ import pytest
 
 from tests.brokers import RunningBroker, one_for_each_version
 from tests.claims.s3 import BUCKET, PREFIX, Cloud, client_of, running_s3
-from tests.claims.world import World, running_world
+from tests.claims.world import ClaimWorld, running_world
 
 
 @pytest.fixture(scope="session")
-def _folder_worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[RunningBroker], World]]:
-    def make(broker: RunningBroker) -> AbstractContextManager[World]:
+def _folder_worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[RunningBroker], ClaimWorld]]:
+    def make(broker: RunningBroker) -> AbstractContextManager[ClaimWorld]:
         return running_world(broker, tmp_path_factory.mktemp("claims-"), {"store": "claims"})
 
     with one_for_each_version(make) as worlds:
@@ -22,7 +22,7 @@ def _folder_worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
 
 
 @pytest.fixture
-def world(broker: RunningBroker, _folder_worlds: Callable[[RunningBroker], World]) -> World:
+def world(broker: RunningBroker, _folder_worlds: Callable[[RunningBroker], ClaimWorld]) -> ClaimWorld:
     """The world, with nothing left in it of another test."""
     found = _folder_worlds(broker)
     found.empty()

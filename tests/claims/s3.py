@@ -15,7 +15,7 @@ from typing import Any
 import boto3
 import requests
 
-from tests.claims.world import QUEUE, World
+from tests.claims.world import QUEUE, ClaimWorld
 from tests.ports import LOOPBACK, free_port
 
 START_SECONDS = 60.0
@@ -76,7 +76,7 @@ def keys_in(client: Any) -> list[str]:
 class Cloud:
     """A world whose agents use S3."""
 
-    world: World
+    world: ClaimWorld
     s3: dict[str, str]
     client: Any
 

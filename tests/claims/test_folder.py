@@ -19,7 +19,7 @@ from letrade_topo.keys.keyset import load_keyset
 from letrade_topo.messages.claim import CONTENT_TYPE, object_prefix
 from letrade_topo.messages.decryption import Opened, reveal
 from tests.agents import RunningAgent
-from tests.claims.world import CARD, MIB, QUEUE, World, order, until
+from tests.claims.world import CARD, MIB, QUEUE, ClaimWorld, order, until
 from tests.topologies import loaded
 
 pytestmark = pytest.mark.one_version
@@ -39,7 +39,7 @@ def most_memory(agent: RunningAgent) -> int:
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
 
 
-def test_ten_megabytes(world: World) -> None:
+def test_ten_megabytes(world: ClaimWorld) -> None:
     """They arrive as they were published, properties included; on the broker lies a stub that says where."""
     body = order(10 * MIB)
     assert len(body) > 10 * MIB
@@ -65,7 +65,7 @@ def test_ten_megabytes(world: World) -> None:
     assert world.clerk.metric("claim_bytes_total", operation="fetch") >= len(body)
 
 
-def test_memory_is_bounded(world: World) -> None:
+def test_memory_is_bounded(world: ClaimWorld) -> None:
     """Twelve bodies of 10 MiB, prefetched together by a client that reads none: an agent holds a few at a time."""
     before = most_memory(world.shop), most_memory(world.clerk)
     bodies = [order(10 * MIB) for _ in range(3)]
@@ -81,7 +81,7 @@ def test_memory_is_bounded(world: World) -> None:
     assert max(grown) < 100 * MIB, f"{[size // MIB for size in grown]} MiB"
 
 
-def test_the_wire_limit_decides(world: World) -> None:
+def test_the_wire_limit_decides(world: ClaimWorld) -> None:
     """What fits travels as ever; a byte more of what is on the wire goes to the store, and every body arrives."""
     small, large = order(WIRE_LIMIT - 40_000), order(WIRE_LIMIT)
     world.publish(small, large)
@@ -90,7 +90,7 @@ def test_the_wire_limit_decides(world: World) -> None:
     assert [digest(body) for _, body in world.receive(2)] == [digest(small), digest(large)]
 
 
-def test_too_large_for_the_claim_check(world: World) -> None:
+def test_too_large_for_the_claim_check(world: ClaimWorld) -> None:
     """Refused with both figures before a byte of it is taken in; the channel stays."""
     body = order(17 * MIB)
     with world.channel(world.shop) as channel:
@@ -104,7 +104,7 @@ def test_too_large_for_the_claim_check(world: World) -> None:
     assert not world.objects
 
 
-def test_a_stub_of_a_client(world: World) -> None:
+def test_a_stub_of_a_client(world: ClaimWorld) -> None:
     """Is refused: whoever could make one could have any object read to a consumer."""
     for content_type in (CONTENT_TYPE.decode(), f" {CONTENT_TYPE.decode().title()} ; x=1"):
         with pytest.raises(pika.exceptions.NackError):
@@ -112,7 +112,7 @@ def test_a_stub_of_a_client(world: World) -> None:
     assert world.shop.metric("messages_rejected_total", reason="claim_stub") == 2
 
 
-def test_order_and_other_channels(world: World) -> None:
+def test_order_and_other_channels(world: ClaimWorld) -> None:
     """Large and small ones of a channel arrive in their order; confirms come for all of them."""
     bodies = [order(BIG if number % 3 == 0 else 0, place=number) for number in range(12)]
     world.publish(*bodies)
@@ -120,7 +120,7 @@ def test_order_and_other_channels(world: World) -> None:
     assert [json.loads(body)["payload"]["place"] for _, body in world.receive(12)] == list(range(12))
 
 
-def test_a_missing_object(world: World) -> None:
+def test_a_missing_object(world: ClaimWorld) -> None:
     """The message goes to the dead letters with the reason, and later ones arrive."""
     world.publish(order(BIG))
     (stored,) = world.objects
@@ -139,7 +139,7 @@ def test_a_missing_object(world: World) -> None:
 
 
 @pytest.mark.parametrize("how", ["one bit", "shorter", "longer", "empty"])
-def test_an_altered_object(world: World, how: str) -> None:
+def test_an_altered_object(world: ClaimWorld, how: str) -> None:
     """The same, by size or by digest."""
     world.publish(order(BIG))
     (stored,) = world.objects
@@ -160,7 +160,7 @@ def test_an_altered_object(world: World, how: str) -> None:
     assert dead["properties"]["headers"]["letrade-reason"] == "claim_altered"
 
 
-def test_rejected_then_dead_then_replayed(world: World) -> None:
+def test_rejected_then_dead_then_replayed(world: ClaimWorld) -> None:
     """The stub travels, the object stays where it is: on the ladder, among the dead letters, and back again."""
     body = order(BIG)
     world.publish(body)
@@ -179,7 +179,7 @@ def test_rejected_then_dead_then_replayed(world: World) -> None:
     assert digest(replayed) == digest(body)
 
 
-def test_what_dlq_says_of_it(world: World) -> None:
+def test_what_dlq_says_of_it(world: ClaimWorld) -> None:
     """Reference, size, whether the object is there; and that it is near its end."""
     world.publish(order(BIG))
     with world.deliveries() as deliveries:
@@ -205,7 +205,7 @@ def test_what_dlq_says_of_it(world: World) -> None:
     assert "not there any more" in world.dlq("show", message_id)
 
 
-def test_sensitive_fields(world: World) -> None:
+def test_sensitive_fields(world: ClaimWorld) -> None:
     """The stored object holds them encrypted and nothing says them; the reader of dead letters can decrypt it."""
     body = order(BIG)
     world.publish(body)
@@ -223,7 +223,7 @@ def test_sensitive_fields(world: World) -> None:
 
 
 @contextmanager
-def store_away(world: World) -> Iterator[None]:
+def store_away(world: ClaimWorld) -> Iterator[None]:
     """The folder is gone for a while, as a volume that is not mounted."""
     away = world.store.with_name("away")
     world.store.rename(away)
@@ -233,7 +233,7 @@ def store_away(world: World) -> Iterator[None]:
         away.rename(world.store)
 
 
-def test_a_store_that_is_away_while_publishing(world: World) -> None:
+def test_a_store_that_is_away_while_publishing(world: ClaimWorld) -> None:
     """A large body is refused with the reason; small ones go on, and large ones when it is back."""
     with world.channel(world.shop) as channel:
         with store_away(world):
@@ -249,7 +249,7 @@ def test_a_store_that_is_away_while_publishing(world: World) -> None:
     assert [json.loads(body)["payload"]["place"] for _, body in world.receive(2)] == [1, 2]
 
 
-def test_a_store_that_is_away_while_consuming(world: World) -> None:
+def test_a_store_that_is_away_while_consuming(world: ClaimWorld) -> None:
     """The delivery stays unacknowledged and is tried again; it is no dead letter, and comes when the store is back."""
     world.publish(order(BIG, place=1), order(place=2))
     with store_away(world), world.channel(world.clerk) as channel:
@@ -266,26 +266,37 @@ def test_a_store_that_is_away_while_consuming(world: World) -> None:
     assert [json.loads(body)["payload"]["place"] for _, body in world.receive(2)] == [1, 2]
 
 
-def test_a_store_that_hangs(world: World) -> None:
-    """Only the channel that needs it waits: others of the same connection go on, and the agent stops when told."""
-    world.publish(order(BIG, place=1), order(place=2))
-    (stored,) = world.objects
-    stored.unlink()
-    os.mkfifo(stored)  # whoever opens it for reading waits for a writer
-    with world.agent("clerk") as agent:
-        with world.channel(agent) as waiting:
-            waiting.basic_qos(prefetch_count=1)
-            waiting.basic_consume(QUEUE, lambda *_: pytest.fail("it cannot be read"))
-            until(lambda: agent.metric("held_deliveries") == 1, "it waits")
-            other = waiting.connection.channel()
-            method, _, body = other.basic_get(QUEUE, auto_ack=True)
-            assert method is not None
-            assert json.loads(body)["payload"]["place"] == 2
-        assert agent.stop() == 0
-    stored.unlink()
+def test_no_file_in_the_place_of_an_object_holds_anybody_up(world: ClaimWorld) -> None:
+    """A named pipe, which would wait for a writer, or a link to a device without an end: altered, like any other."""
+    world.publish(order(BIG, place=1), order(BIG, place=2), order(place=3))
+    pipe, link = world.objects
+    for path in (pipe, link):
+        path.unlink()
+    os.mkfifo(pipe)
+    link.symlink_to("/dev/zero")
+    altered = world.clerk.metric("claims_total", outcome="claim_altered")
+    assert [json.loads(body)["payload"]["place"] for _, body in world.receive()] == [3]
+    until(lambda: world.clerk.metric("claims_total", outcome="claim_altered") == altered + 2, "both are dead letters")
+    for path in (pipe, link):
+        path.unlink()
 
 
-def test_expired_objects_are_deleted(world: World) -> None:
+def test_a_folder_that_everybody_may_change(world: ClaimWorld) -> None:
+    """It is used, and the agent says at its start what can become of it, and what to do."""
+    world.store.chmod(0o777)
+    try:
+        with world.agent("shop") as agent:
+            (told,) = (line for line in agent.log() if line["event"] == "claim_store_open_to_everybody")
+            assert (told["level"], told["folder"]) == ("warning", str(world.store))
+            assert told["fix"].startswith(f"chmod o-w {world.store};")
+        world.store.chmod(0o775)
+        with world.agent("shop") as agent:
+            assert "claim_store_open_to_everybody" not in {line["event"] for line in agent.log()}
+    finally:
+        world.store.chmod(0o755)
+
+
+def test_expired_objects_are_deleted(world: ClaimWorld) -> None:
     """By the agent of the service that wrote them, day by day; what is within its retention stays, and others' stay."""
     topology = loaded(world.document)
     own, other = (world.store / object_prefix(topology, service) for service in ("shop", "clerk"))

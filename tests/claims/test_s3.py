@@ -14,7 +14,7 @@ from letrade_topo.claims.store import ObjectStore, StoreUnavailable
 from letrade_topo.messages.claim import object_prefix
 from letrade_topo.model.claim_check import ClaimCheck
 from tests.claims.s3 import BUCKET, PREFIX, Cloud
-from tests.claims.world import MIB, World, order, until
+from tests.claims.world import MIB, ClaimWorld, order, until
 from tests.topologies import loaded
 
 BIG = 256 * 1024
@@ -72,7 +72,7 @@ def test_expired_objects_are_deleted(cloud: Cloud) -> None:
 def test_a_server_that_is_gone(cloud: Cloud) -> None:
     """A large body is refused with the reason, a small one is not."""
     nowhere = cloud.s3 | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
-    world = World(cloud.world.broker, cloud.world.folder, cloud.world.document, nowhere)
+    world = ClaimWorld(cloud.world.broker, cloud.world.folder, cloud.world.document, nowhere)
     with world.agent("shop") as agent, world.channel(agent) as channel:
         with pytest.raises(pika.exceptions.NackError) as refused:
             channel.basic_publish("orders", "order.placed", order(BIG), mandatory=True)

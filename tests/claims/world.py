@@ -46,7 +46,7 @@ def order(size: int = 0, **payload: object) -> bytes:
 
 
 @dataclass(slots=True)
-class World:
+class ClaimWorld:
     """What runs.
 
     Args:
@@ -193,7 +193,7 @@ class World:
 @contextmanager
 def running_world(
     broker: RunningBroker, folder: Path, claim_check: Document, environment: dict[str, str] | None = None
-) -> Iterator[World]:
+) -> Iterator[ClaimWorld]:
     """Apply the topology and start the agents; everything is taken away at the end."""
     vhost = f"claims-{uuid.uuid4().hex[:12]}"
     document = orders(name=vhost, vhost=vhost, environment="test", claim_check=claim_check)
@@ -202,7 +202,7 @@ def running_world(
     document["messages"]["order.placed"] |= {"sensitive": ["/card"], "lifetime": "10m"}
     write(folder / "topology.yaml", document)
     make_key_folder(folder / "keys", loaded(document))
-    world = World(broker, folder, document, environment or {})
+    world = ClaimWorld(broker, folder, document, environment or {})
     tool = Tool.at(broker, folder)
     tool.run("apply", "--yes").check(0)
     with world.agent("shop") as shop, world.agent("clerk") as clerk:

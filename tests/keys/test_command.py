@@ -9,6 +9,7 @@ import pytest
 
 from letrade_topo.keys.states import MEANINGS, State
 from tests.tool import Tool
+from tests.topologies import orders, write
 
 TOPOLOGY = str(Path(__file__).parents[2] / "topology.yaml")
 
@@ -24,7 +25,7 @@ def test_init(tool: Tool) -> None:
     first = tool.run("keys", "init", "keys", TOPOLOGY).check(0)
     second = tool.run("keys", "init", "keys", TOPOLOGY).check(0)
 
-    assert len(first.out.splitlines()) == 10
+    assert len(first.out.splitlines()) == 11
     assert second.out == ""
     assert "exists    keys/strategy/signing.jwk" in second.err
 
@@ -36,13 +37,28 @@ def test_folder_from_the_environment(tool: Tool) -> None:
     assert (tool.folder / "keys/public/jwks.json").is_file()
 
 
+def test_services_of_several_topologies(tool: Tool) -> None:
+    """One folder for all of them, unless they sign by different algorithms."""
+    for name in ("one", "two"):
+        write(tool.folder / f"{name}.yaml", orders(name=name, vhost=name))
+    made = tool.run("keys", "init", "keys", "one.yaml", "two.yaml").check(0)
+    document = orders(
+        name="three", vhost="three", security={"jwt": {"algorithm": "EdDSA"}, "tls": {"client_certificates": True}}
+    )
+    write(tool.folder / "three.yaml", document)
+
+    assert "0 left as they are" in made.err
+    assert {path.name for path in (tool.folder / "keys").iterdir()} >= {"shop", "clerk", "public"}
+    assert "EdDSA" in tool.run("keys", "init", "keys", ".").check(64).err
+
+
 @pytest.mark.wide
 def test_topology_with_an_overlay(tool: Tool) -> None:
     """The algorithm and the services are those of the topology with its overlays."""
     (tool.folder / "eddsa.yaml").write_text("security: {jwt: {algorithm: EdDSA}}\n")
     made = tool.run("keys", "init", "keys", TOPOLOGY, "--overlay", "eddsa.yaml", "--valid-for", "never").check(0)
 
-    assert made.out.count("(EdDSA)") == 5
+    assert made.out.count("(EdDSA)") == 6
     shown = json.loads(tool.run("keys", "show", "keys", "--format", "json").check(0).out)
     assert all(key["retired_at"] is None for key in shown["keys"])
 
@@ -55,7 +71,7 @@ def test_show(tool: Tool) -> None:
     table = tool.run("keys", "show", "keys").check(0)
     document = json.loads(tool.run("keys", "show", "keys", "--format", "json").check(0).out)
 
-    assert len(table.out.splitlines()) == 11
+    assert len(table.out.splitlines()) == 12
     assert table.err.count("expires in 20 days: rotate the keys of strategy") == 2
     assert document["format_version"] == 1
     assert {key["state"] for key in document["keys"]} == {"current"}
@@ -90,7 +106,7 @@ def test_rotate(tool: Tool) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "expected"),
     [
-        (("show", "nowhere"), 65, "cannot read nowhere/public/jwks.json"),
+        (("show", "nowhere"), 65, "there is no file nowhere/public/jwks.json"),
         (("rotate", "nowhere"), 65, "there is no key folder nowhere"),
         (("rotate", ".", "--publish-for", "5"), 64, "has no unit"),
         (("rotate", ".", "--publish-for", "never"), 64, "is not a duration"),

@@ -106,14 +106,17 @@ def test_hop_of_another_audience() -> None:
 
 
 def test_hop_role() -> None:
-    """Only the consumer's own agent retries, and only the operator's key replays and moves."""
+    """Only the consumer's own agent retries, only an operator's key replays, and only a mover's moves."""
     accepted(verify(hop_arrival(signing_key("replay"), role=HopRole.REPLAY), now=NOW + 20))
-    accepted(verify(hop_arrival(signing_key("replay"), role=HopRole.MOVE), now=NOW + 20))
+    accepted(verify(hop_arrival(signing_key("move"), role=HopRole.MOVE), now=NOW + 20))
 
     assert reason(verify(hop_arrival(signing_key("strategy")))) is Reason.HOP_ROLE
     assert reason(verify(hop_arrival(signing_key("replay")))) is Reason.HOP_ROLE
     assert reason(verify(hop_arrival(role=HopRole.REPLAY))) is Reason.HOP_ROLE
     assert reason(verify(hop_arrival(role=HopRole.MOVE))) is Reason.HOP_ROLE
+    assert reason(verify(hop_arrival(signing_key("replay"), role=HopRole.MOVE))) is Reason.HOP_ROLE
+    assert reason(verify(hop_arrival(signing_key("move"), role=HopRole.REPLAY))) is Reason.HOP_ROLE
+    assert reason(verify(hop_arrival(signing_key("move")))) is Reason.HOP_ROLE
     assert reason(verify(hop_arrival(issuer="strategy"))) is Reason.HOP_ROLE
 
 
@@ -160,7 +163,7 @@ def test_hop_from_the_future() -> None:
 @pytest.mark.parametrize("role", list(HopRole))
 def test_lifetime_is_judged_when_it_was_handed_over(role: HopRole) -> None:
     """A retry came in time if the first failure did; a replay, if it was in time when it was replayed."""
-    key = signing_key("exchange_connector" if role is HopRole.SELF else "replay")
+    key = signing_key("exchange_connector" if role is HopRole.SELF else role.value)
     end = NOW + LIFETIME_SECONDS + 5
     moment = "first_failure" if role is HopRole.SELF else "issued_at"
 

@@ -23,7 +23,7 @@ SERVICES = ["strategy", "core_engine"]
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A key folder of two services."""
-    make_keys(tmp_path / "keys", SERVICES, algorithm=JwtAlgorithm.ES256, now=NOW, valid_for_seconds=86_400)
+    make_keys(tmp_path / "keys", SERVICES, ["move"], algorithm=JwtAlgorithm.ES256, now=NOW, valid_for_seconds=86_400)
     return tmp_path / "keys"
 
 
@@ -44,14 +44,14 @@ def refused(folder: Path, owner: str | None = "strategy") -> str:
 @pytest.mark.parametrize("algorithm", list(JwtAlgorithm))
 def test_loading(tmp_path: Path, algorithm: JwtAlgorithm) -> None:
     """A service gets its own private keys and everyone's public ones."""
-    make_keys(tmp_path, SERVICES, algorithm=algorithm, now=NOW, valid_for_seconds=None)
+    make_keys(tmp_path, SERVICES, ["move"], algorithm=algorithm, now=NOW, valid_for_seconds=None)
 
     keys = load_keyset(tmp_path, "strategy")
 
     signing = keys.signing_key(NOW)
     assert signing is not None
     assert (signing.issuer, signing.algorithm) == ("strategy", algorithm)
-    assert len(keys.public) == 6
+    assert len(keys.public) == 7
     encryption = keys.encryption_key("strategy", NOW)
     assert encryption is not None
     assert list(keys.decrypting) == [encryption.kid]
@@ -111,7 +111,7 @@ def test_kubernetes_volume_that_is_too_open(folder: Path, mode: int) -> None:
     """A private key that everyone in the pod can read, or the group can change, is refused, with what to do."""
     text = refused(mounted(folder, mode))
 
-    assert "others can read or change the private key" in text
+    assert "others can read or change" in text
     assert "defaultMode: 0400" in text
 
 
@@ -122,7 +122,7 @@ def test_private_key_that_others_can_read(folder: Path, mode: int) -> None:
     path.chmod(mode)
 
     text = refused(folder)
-    assert f"others can read or change the private key {path}" in text
+    assert f"others can read or change {path}, which is secret" in text
     assert f"chmod 600 {path}" in text
 
 
@@ -209,7 +209,7 @@ def test_files_that_are_missing_or_no_files(folder: Path) -> None:
     assert "no private key of 'nobody'" in refused(folder, "nobody")
     path = folder / "public/jwks.json"
     path.unlink()
-    assert "No such file" in refused(folder, None)
+    assert f"there is no file {path}" in refused(folder, None)
     path.mkdir()
     assert str(path) in refused(folder, None)
     path.rmdir()
@@ -246,7 +246,7 @@ def test_private_key_that_is_none(folder: Path, change: Callable[[dict[str, Any]
 
 def test_private_key_of_another_key_set(folder: Path, tmp_path: Path) -> None:
     """A private key whose public half is another one under the same kid is refused."""
-    make_keys(tmp_path / "other", SERVICES, algorithm=JwtAlgorithm.ES256, now=NOW, valid_for_seconds=None)
+    make_keys(tmp_path / "other", SERVICES, ["move"], algorithm=JwtAlgorithm.ES256, now=NOW, valid_for_seconds=None)
     other = json.loads(private_file(tmp_path / "other").read_text())
     kid = json.loads(private_file(folder).read_text())["kid"]
     private_file(folder).write_text(json.dumps({**other, "kid": kid}))
@@ -283,4 +283,4 @@ def test_members_without_meaning_are_ignored(folder: Path) -> None:
     """A JWK may say more than we know (RFC 7517, 4)."""
     edit(folder / "public/jwks.json", lambda jwks: jwks["keys"][0].update(x5t="abc", note=[1]))
 
-    assert len(load_public(folder)) == 6
+    assert len(load_public(folder)) == 7

@@ -19,7 +19,7 @@ from tests.keys.world import NOW
 
 def make(folder: Path, *services: str, algorithm: JwtAlgorithm = JwtAlgorithm.ES256) -> Made:
     """Make keys."""
-    return make_keys(folder, services, algorithm=algorithm, now=NOW, valid_for_seconds=100)
+    return make_keys(folder, services, ["move"], algorithm=algorithm, now=NOW, valid_for_seconds=100)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -28,7 +28,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_files_and_their_permissions(tmp_path: Path) -> None:
-    """Two private files a service, one for replaying, one for dead letters; private ones are the owner's alone."""
+    """Two private files a service, one each for replaying, moving and dead letters; they are the owner's alone."""
     make(tmp_path / "keys", "strategy")
 
     modes = {
@@ -44,6 +44,8 @@ def test_files_and_their_permissions(tmp_path: Path) -> None:
         "keys/strategy/encryption.jwk": 0o600,
         "keys/replay": 0o700,
         "keys/replay/signing.jwk": 0o600,
+        "keys/move": 0o700,
+        "keys/move/signing.jwk": 0o600,
         "keys/dead-letter": 0o700,
         "keys/dead-letter/encryption.jwk": 0o600,
     }
@@ -59,6 +61,7 @@ def test_public_file(tmp_path: Path) -> None:
         ("strategy", Role.SERVICE, "sig", "EdDSA"),
         ("strategy", Role.SERVICE, "enc", "ECDH-ES+A256KW"),
         ("replay", Role.REPLAY, "sig", "EdDSA"),
+        ("move", Role.MOVE, "sig", "EdDSA"),
         ("dead-letter", Role.DEAD_LETTER, "enc", "ECDH-ES+A256KW"),
     ]
     assert {key.validity.retired_at for key in keys} == {NOW + 100}
@@ -72,9 +75,9 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 
     again = make(tmp_path, "strategy")
 
-    assert len(made.created) == 4
+    assert len(made.created) == 5
     assert (again.created, again.published) == ((), ())
-    assert len(again.existing) == 4
+    assert len(again.existing) == 5
     assert contents(tmp_path) == before
 
 
@@ -100,7 +103,7 @@ def test_run_that_died_before_publishing(tmp_path: Path) -> None:
 
     made = make(tmp_path, "strategy")
 
-    assert len(made.published) == 4
+    assert len(made.published) == 5
     after = contents(tmp_path)
     assert before == after
 
@@ -141,8 +144,8 @@ def test_two_runs_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(lambda _: make(tmp_path, *services), range(4)))
 
-    assert sum(len(one.created) for one in made) == 12
-    assert len(load_public(tmp_path)) == 12
+    assert sum(len(one.created) for one in made) == 13
+    assert len(load_public(tmp_path)) == 13
     for service in services:
         assert load_keyset(tmp_path, service).warnings == ()
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from letrade_topo.keys.merkle import Tree, root_of_path
+from letrade_topo.keys.merkle import ProvenTree, Tree
 
 
 def rfc_root(leaves: list[bytes]) -> bytes:
@@ -41,10 +41,12 @@ def test_shape_is_that_of_the_rfc(count: int) -> None:
     tree = Tree(leaves)
 
     assert tree.root == rfc_root(leaves)
+    paths = tree.paths()
     for index in range(0, count, 1 + count // 40):
-        path = tree.path(index)
-        assert path == rfc_path(index, leaves)
-        assert root_of_path(leaves[index], index, count, path) == tree.root
+        assert paths[index] == rfc_path(index, leaves)
+        fresh = ProvenTree(tree.root, count)
+        assert fresh.fits(index, paths[index])
+        assert fresh.holds(leaves[index], index, paths[index])
 
 
 @given(st.data())
@@ -54,16 +56,59 @@ def test_path_leads_to_the_root_from_its_own_place_only(data: st.DataObject) -> 
     index = data.draw(st.integers(0, count - 1))
     leaves = leaves_of(count)
     tree = Tree(leaves)
-    path = tree.path(index)
+    path = tree.paths()[index]
     other = data.draw(st.integers(-1, count + 3).filter(lambda place: place != index))
-    flipped = data.draw(st.integers(0, len(path) - 1)) if path else 0
+    flipped = data.draw(st.integers(0, len(path) - 1))
     altered = bytes(byte ^ (place == flipped) for place, byte in enumerate(path))
+    proven = ProvenTree(tree.root, count)
 
-    assert root_of_path(leaves[index], other, count, path) != tree.root
-    assert root_of_path(leaves[index], index, count, path[:-32]) is None
-    assert root_of_path(leaves[index], index, count, path + bytes(32)) is None
-    assert root_of_path(leaves[index], index, count, path[:-1]) is None
-    assert root_of_path(leaves[index], index, count, altered) != tree.root
+    assert not (proven.fits(other, path) and proven.holds(leaves[index], other, path))
+    assert not proven.fits(index, path[:-32])
+    assert not proven.fits(index, path + bytes(32))
+    assert not proven.fits(index, path[:-1])
+    assert not proven.holds(leaves[index], index, altered)
+
+
+@given(st.data())
+def test_what_is_known_changes_no_verdict(data: st.DataObject) -> None:
+    """In any order, with forged leaves and altered paths in between: a leaf holds if and only if it is the tree's.
+
+    A path may be altered above what is known already, and then is not looked at.
+    """
+    count = data.draw(st.integers(2, 70))
+    leaves = leaves_of(count)
+    tree = Tree(leaves)
+    paths = tree.paths()
+    proven = ProvenTree(tree.root, count)
+
+    for index in data.draw(st.lists(st.integers(0, count - 1), max_size=2 * count)):
+        match data.draw(st.sampled_from(["right", "right", "forged leaf", "altered path", "another's leaf"])):
+            case "right":
+                assert proven.holds(leaves[index], index, paths[index])
+            case "forged leaf":
+                assert not proven.holds(sha256(b"forged").digest(), index, paths[index])
+            case "another's leaf":
+                other = data.draw(st.integers(0, count - 1))
+                assert proven.holds(leaves[other], index, paths[index]) == (other == index)
+            case _:
+                altered = bytes(len(paths[index]))
+                if proven.holds(leaves[index], index, altered):  # the genuine leaf, and it poisons nothing
+                    assert proven.holds(leaves[index], index, paths[index])
+                assert not proven.holds(sha256(b"forged").digest(), index, altered)
+
+
+def test_leaves_in_order_need_little_memory_and_few_hashes() -> None:
+    """One node for each level at most, not one for each leaf."""
+    leaves = leaves_of(1024)
+    tree = Tree(leaves)
+    proven = ProvenTree(tree.root, 1024)
+    most = 0
+    for index, path in enumerate(tree.paths()):
+        assert proven.holds(leaves[index], index, path)
+        most = max(most, len(proven._known))
+
+    assert most <= 10
+    assert not proven._known
 
 
 def test_tree_without_leaves() -> None:

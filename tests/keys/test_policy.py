@@ -12,7 +12,14 @@ from letrade_topo.keys.topic_index import TopicIndex
 from letrade_topo.model.messages import MessageType
 from letrade_topo.model.routing import KeyTemplate, binding_matches
 from letrade_topo.model.services import Service
-from letrade_topo.model.topology import Binding, DestinationType, Exchange, ExchangeType, Queue, Topology
+from letrade_topo.model.topology import (
+    DeclaredBinding,
+    DeclaredExchange,
+    DeclaredQueue,
+    DestinationType,
+    ExchangeType,
+    Topology,
+)
 from letrade_topo.model.units import Duration
 from tests.keys.world import policy_of, topology
 
@@ -71,15 +78,15 @@ def test_audience_percent_encodes_the_vhost() -> None:
     assert audience_of(replace(topology(), environment="prod", vhost="/a b%")) == "prod/letrade/%2Fa%20b%25"
 
 
-def small(bindings: tuple[Binding, ...], exchanges: dict[str, Exchange]) -> Topology:
+def small(bindings: tuple[DeclaredBinding, ...], exchanges: dict[str, DeclaredExchange]) -> Topology:
     """One type on the topic exchange `in`, further exchanges and bindings as given."""
     message = MessageType("strategy_{id}.said", "in", KeyTemplate.parse("strategy_{id}.said"), Duration(1000))
     return Topology(
         name="small",
         vhost="/",
-        exchanges={"in": Exchange("in"), **exchanges},
+        exchanges={"in": DeclaredExchange("in"), **exchanges},
         messages={message.name: message},
-        queues={name: Queue(name) for name in ("q1", "q2", "q3")},
+        queues={name: DeclaredQueue(name) for name in ("q1", "q2", "q3")},
         services={
             "s": Service("s", publishes=(message.name,)),
             "l": Service("l", patterns=(KeyTemplate.parse("strategy_7.*", wildcards=True),)),
@@ -95,19 +102,19 @@ def queues(topology: Topology, key: bytes = b"strategy_7.said") -> frozenset[str
     return route.queues
 
 
-def to_queue(source: str, queue: str, key: str = "") -> Binding:
+def to_queue(source: str, queue: str, key: str = "") -> DeclaredBinding:
     """A binding of a queue."""
-    return Binding(source, queue, DestinationType.QUEUE, key)
+    return DeclaredBinding(source, queue, DestinationType.QUEUE, key)
 
 
-def to_exchange(source: str, exchange: str, key: str = "") -> Binding:
+def to_exchange(source: str, exchange: str, key: str = "") -> DeclaredBinding:
     """A binding of an exchange."""
-    return Binding(source, exchange, DestinationType.EXCHANGE, key)
+    return DeclaredBinding(source, exchange, DestinationType.EXCHANGE, key)
 
 
 def test_exchange_types() -> None:
     """Each exchange type gives binding keys its own meaning; one that decides by headers may lead anywhere."""
-    others = {kind.value: Exchange(kind.value, kind) for kind in ExchangeType}
+    others = {kind.value: DeclaredExchange(kind.value, kind) for kind in ExchangeType}
     for kind, key, is_routed in (
         ("topic", "strategy_7.*", True),
         ("topic", "strategy_*.*", False),
@@ -124,12 +131,15 @@ def test_circle_of_exchanges() -> None:
     """Exchanges that are bound in a circle end the search."""
     bindings = (to_exchange("in", "x", "#"), to_exchange("x", "in", "#"), to_queue("x", "q1", "#"))
 
-    assert queues(small(bindings, {"x": Exchange("x")})) == {"q1"}
+    assert queues(small(bindings, {"x": DeclaredExchange("x")})) == {"q1"}
 
 
 def test_alternate_exchange() -> None:
     """What no binding takes goes to the alternate exchange, and only that."""
-    exchanges = {"in": Exchange("in", alternate_exchange="rest"), "rest": Exchange("rest", ExchangeType.FANOUT)}
+    exchanges = {
+        "in": DeclaredExchange("in", alternate_exchange="rest"),
+        "rest": DeclaredExchange("rest", ExchangeType.FANOUT),
+    }
     bindings = (to_queue("in", "q1", "strategy_7.said"), to_queue("rest", "q2"))
 
     assert queues(small(bindings, exchanges)) == {"q1"}

@@ -18,10 +18,16 @@ ID = Identity("strategy", JTI, 0, 0)
 
 
 def arrive(
-    replay: Replay, identity: Identity = ID, *, queue: str = "q", now: float = NOW, lasts: float = 60
+    replay: Replay,
+    identity: Identity = ID,
+    *,
+    queue: str = "q",
+    now: float = NOW,
+    lasts: float = 60,
+    number: int = 0,
 ) -> Arrived:
     """A delivery that is valid for a minute from the beginning of the test."""
-    return replay.arrive(queue, identity, valid_until=NOW + lasts, now=now)
+    return replay.arrive(queue, identity, valid_until=NOW + lasts, now=now, number=number)
 
 
 def settle(replay: Replay, identity: Identity = ID, *, queue: str = "q", now: float = NOW, lasts: float = 60) -> None:
@@ -30,13 +36,86 @@ def settle(replay: Replay, identity: Identity = ID, *, queue: str = "q", now: fl
 
 
 def test_redelivery_passes_and_a_repeat_does_not() -> None:
-    """What is open is delivered again; what is settled is a repeat."""
+    """Copies of what is open wait; what is settled is a repeat."""
     replay = Replay()
 
     assert arrive(replay) is Arrived.NEW
-    assert arrive(replay) is Arrived.OPEN
+    assert [arrive(replay) for _ in range(9)] == [Arrived.OPEN] * 9
     settle(replay)
     assert arrive(replay) is Arrived.REPEAT
+
+
+def test_what_was_given_back_may_come_again() -> None:
+    """Once: who comes first is open then, and all others wait again."""
+    replay = Replay()
+    arrive(replay)
+    replay.give_back("q", ID, until=NOW)
+
+    assert (arrive(replay), arrive(replay)) == (Arrived.NEW, Arrived.OPEN)
+
+
+def test_who_is_asked_about_again_is_no_copy_of_itself() -> None:
+    """A delivery waits for a key or for the object store, and is examined many times, by its number."""
+    replay = Replay()
+
+    assert [arrive(replay, number=7) for _ in range(3)] == [Arrived.NEW] * 3
+    assert arrive(replay, number=8) is Arrived.OPEN
+    assert replay.is_open(7)
+    replay.let_go(8, until=NOW)
+    assert arrive(replay, number=8) is Arrived.OPEN, "it was never open"
+    replay.let_go(7, until=NOW)
+    assert arrive(replay, number=8) is Arrived.NEW
+    replay.finish(8, NOW)
+    assert arrive(replay, number=9) is Arrived.REPEAT
+    assert not any(map(replay.is_open, (7, 8, 9)))
+
+
+def test_open_for_longer_than_the_memory_lasts() -> None:
+    """A service may take its time: copies of what it has wait all the same."""
+    replay, late = Replay(window_seconds=10), NOW + 1000
+    arrive(replay)
+
+    assert arrive(replay, now=late, lasts=2000) is Arrived.OPEN
+    settle(replay, now=late, lasts=2000)
+    assert arrive(replay, now=late + 1, lasts=2000) is Arrived.REPEAT
+
+
+def test_a_retry_is_remembered_for_as_long_as_its_hop_is_good() -> None:
+    """Not only for the window: its delay may be longer, and a copy may have come before it was over."""
+    replay, retry = Replay(), ID._replace(attempt=1)
+    arrive(replay, retry, lasts=3900)
+    settle(replay, retry, lasts=3900)
+
+    assert arrive(replay, retry, now=NOW + 3899) is Arrived.REPEAT
+
+
+def test_a_retry_that_was_given_back_is_known() -> None:
+    """For the outage that is tolerated; a first delivery needs no such thing, it has a lifetime."""
+    replay, retry = Replay(), ID._replace(attempt=1)
+    for identity in (ID, retry):
+        arrive(replay, identity)
+        assert replay.is_unsettled("q", identity, NOW)
+        replay.give_back("q", identity, until=NOW + 604_800)
+
+    assert replay.is_unsettled("q", retry, NOW + 604_800)
+    assert not replay.is_unsettled("q", retry, NOW + 604_801)
+    assert not replay.is_unsettled("other", retry, NOW)
+    assert not replay.is_unsettled("q", ID, NOW)
+    arrive(replay, retry, now=NOW + 1)
+    settle(replay, retry, now=NOW + 1)
+    assert not replay.is_unsettled("q", retry, NOW + 1)
+
+
+def test_what_comes_again_is_known_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of too many the oldest are forgotten."""
+    monkeypatch.setattr("letrade_topo.keys.replay.MOST_GIVEN_BACK", 3)
+    replay = Replay()
+    retries = [ID._replace(attempt=attempt) for attempt in range(1, 6)]
+    for retry in retries:
+        arrive(replay, retry)
+        replay.give_back("q", retry, until=NOW + 10)
+
+    assert [replay.is_unsettled("q", retry, NOW) for retry in retries] == [False, False, True, True, True]
 
 
 def test_what_was_rejected_is_known_as_such() -> None:
@@ -144,7 +223,9 @@ def test_memory_of_a_token() -> None:
     gc.collect()
     tracemalloc.start()
     for jti in jtis:
-        arrive(replay, ID._replace(jti=bytes(bytearray(jti))))
+        identity = ID._replace(jti=bytes(bytearray(jti)))
+        arrive(replay, identity)
+        settle(replay, identity)
     used = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
 
@@ -159,7 +240,7 @@ class AgainstAPlainModel(RuleBasedStateMachine):
         self.replay = Replay(capacity=20, window_seconds=30)
         self.now = NOW
         self.settled: dict[tuple[str, Identity], float] = {}
-        self.known: dict[tuple[str, bytes, int], float] = {}
+        self.open: set[tuple[str, Identity]] = set()
 
     identities = st.builds(
         Identity,
@@ -183,8 +264,12 @@ class AgainstAPlainModel(RuleBasedStateMachine):
             assert arrived is Arrived.REPEAT
         if arrived is Arrived.REPEAT:
             assert since is not None
-            assert self.now - since <= 31
+            assert self.now - since <= (1001 if identity.attempt else 31)
+        assert (arrived is Arrived.OPEN) == ((queue, identity) in self.open)
+        if arrived is Arrived.NEW:
+            self.open.add((queue, identity))
         if is_settled and arrived in (Arrived.NEW, Arrived.OPEN):
+            self.open.discard((queue, identity))
             self.replay.settle(queue, identity, valid_until=self.now + 1000, now=self.now)
             self.settled[queue, identity] = self.now
 

@@ -29,7 +29,7 @@ END = RETIREMENT + RETIRE_AFTER
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Keys of Letrade's services, made long ago."""
-    make_keys(tmp_path, SERVICES, algorithm=JwtAlgorithm.ES256, now=NOW - 10_000, valid_for_seconds=VALID_FOR)
+    make_keys(tmp_path, SERVICES, ["move"], algorithm=JwtAlgorithm.ES256, now=NOW - 10_000, valid_for_seconds=VALID_FOR)
     return tmp_path
 
 

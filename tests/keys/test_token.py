@@ -17,7 +17,7 @@ from letrade_topo.keys.headers import TokenHeaders, write_proof, write_to
 from letrade_topo.keys.jwk import Role, Validity
 from letrade_topo.keys.jws import SigningKey, write_compact, write_header
 from letrade_topo.keys.keyset import KeySet
-from letrade_topo.keys.leaf import Message, SignedProperties
+from letrade_topo.keys.leaf import SignableMessage, SignedProperties
 from letrade_topo.keys.reasons import Reason, Refused
 from letrade_topo.keys.signer import Signer
 from letrade_topo.keys.token import Arrival, Origin
@@ -473,7 +473,7 @@ def test_lifetime_is_that_of_the_type() -> None:
 
 def test_run_time_queue_of_a_consumer() -> None:
     """In its run-time queues a service may find what it consumes, by type or by pattern, and nothing else."""
-    candle = Message(b"letrade.events", b"market_data.binance.btcusdt", SignedProperties(), b"{}")
+    candle = SignableMessage(b"letrade.events", b"market_data.binance.btcusdt", SignedProperties(), b"{}")
     headers = headers_of(candle, key=signing_key("exchange_connector"))[0]
     checks = verifier(service="strategy")
 

@@ -11,7 +11,7 @@ from letrade_topo.keys import base64url
 from letrade_topo.keys.claims import MESSAGE_TYP
 from letrade_topo.keys.headers import TokenHeaders
 from letrade_topo.keys.jws import write_compact, write_header
-from letrade_topo.keys.leaf import Message, SignedProperties
+from letrade_topo.keys.leaf import SignableMessage, SignedProperties
 from letrade_topo.keys.reasons import Refused
 from letrade_topo.keys.token import Accepted, Arrival, Origin
 from tests.examples_per_property import ordinary_examples
@@ -82,11 +82,11 @@ def test_any_signed_payload_gives_a_verdict(payload: bytes) -> None:
     assert isinstance(CHECKS.verify(GOOD[0]._replace(headers=headers), NOW), Refused)
 
 
-MESSAGES = st.builds(Message, SHORT, SHORT, PROPERTIES, st.binary(max_size=100))
+MESSAGES = st.builds(SignableMessage, SHORT, SHORT, PROPERTIES, st.binary(max_size=100))
 
 
 @given(st.lists(MESSAGES, min_size=1, max_size=20), st.data())
-def test_every_message_of_any_batch_is_authentic(batch: list[Message], data: st.DataObject) -> None:
+def test_every_message_of_any_batch_is_authentic(batch: list[SignableMessage], data: st.DataObject) -> None:
     """Whatever is signed is found authentic, each message by its own headers."""
     headers = headers_of(*batch)
     index = data.draw(st.integers(0, len(batch) - 1))

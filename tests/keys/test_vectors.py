@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -34,6 +36,7 @@ class VectorPolicy:
 
     service: str = DOCUMENT["verifier"]["service"]
     audience: str = DOCUMENT["verifier"]["audience"]
+    movers: Collection[str] = DOCUMENT["verifier"]["movers"]
 
     def route(self, exchange: bytes, routing_key: bytes) -> Route | None:
         """The type with exactly this destination."""
@@ -90,8 +93,10 @@ def test_verdict(delivery: dict[str, Any]) -> None:
         KeySet(None, MappingProxyType({key.kid: key for key in keys})),
         VectorPolicy(),
         leeway_seconds=DOCUMENT["verifier"]["leeway_seconds"],
+        outage_seconds=DOCUMENT["verifier"]["outage_seconds"],
     )
-    verdict = verifier.verify(arrival_of(delivery), delivery["now"])
+    kept_up_until = delivery.get("kept_up_until", math.inf)
+    verdict = verifier.verify(arrival_of(delivery), delivery["now"], kept_up_until=kept_up_until)
 
     found = (verdict.reason.value, verdict.hold) if isinstance(verdict, Refused) else ("accepted", False)
     assert found == (delivery["verdict"], delivery["held"])

@@ -18,7 +18,7 @@ from letrade_topo.keys.hop import sign_hop
 from letrade_topo.keys.jwk import PublicKey, Role, Use, Validity
 from letrade_topo.keys.jws import SigningKey
 from letrade_topo.keys.keyset import KeySet
-from letrade_topo.keys.leaf import Message, SignedProperties, leaf_hash
+from letrade_topo.keys.leaf import SignableMessage, SignedProperties, leaf_hash
 from letrade_topo.keys.policy import TopologyPolicy
 from letrade_topo.keys.reasons import Reason, Refused
 from letrade_topo.keys.signer import Signer
@@ -30,7 +30,7 @@ from letrade_topo.model.topology import Topology
 NOW = 1_750_000_000
 LIFETIME_SECONDS = 60
 QUEUE = "exchange_connector.execute_trade"
-COMMAND = Message(
+COMMAND = SignableMessage(
     b"letrade.commands",
     b"commands.execute_trade",
     SignedProperties(b"0b7c1f9e-5b0e-4c57-9d5e-0f0d1c2b3a49", None, b"application/json", None, None),
@@ -74,6 +74,7 @@ def key_set(*further: PublicKey, algorithm: JwtAlgorithm = JwtAlgorithm.ES256) -
     """The public keys of all services and of `replay`; further ones replace those of the same kid."""
     keys = [public_key(signing_key(service, algorithm)) for service in SERVICES]
     keys.append(public_key(signing_key("replay", algorithm), Role.REPLAY))
+    keys.append(public_key(signing_key("move", algorithm), Role.MOVE))
     return KeySet(None, MappingProxyType({key.kid: key for key in (*keys, *further)}))
 
 
@@ -83,7 +84,7 @@ def audience() -> str:
 
 
 def headers_of(
-    *messages: Message,
+    *messages: SignableMessage,
     key: SigningKey | None = None,
     of_audience: str | None = None,
     issued_at: int = NOW,
@@ -96,12 +97,12 @@ def headers_of(
     return [TokenHeaders.gather(headers.entries()) for headers in signed]
 
 
-def arrival_of(message: Message, headers: TokenHeaders, queue: str = QUEUE) -> Arrival:
+def arrival_of(message: SignableMessage, headers: TokenHeaders, queue: str = QUEUE) -> Arrival:
     """A delivery straight from the publisher."""
     return Arrival(queue, message.exchange, message.routing_key, headers, message.properties, message.body)
 
 
-def signed_arrival(message: Message = COMMAND, queue: str = QUEUE) -> Arrival:
+def signed_arrival(message: SignableMessage = COMMAND, queue: str = QUEUE) -> Arrival:
     """A message that is right in every way."""
     return arrival_of(message, headers_of(message)[0], queue)
 
@@ -134,7 +135,7 @@ class HopBuilder:
 
     key: SigningKey = field(default_factory=lambda: signing_key("exchange_connector"))
     change: Callable[[HopClaims], HopClaims] = lambda claims: claims
-    message: Message = COMMAND
+    message: SignableMessage = COMMAND
 
     def token(self) -> bytes:
         """The value of `letrade-hop`."""

@@ -62,6 +62,7 @@ def test_any_bytes(body: bytes) -> None:
         {"object": NAME[:-1]},
         {"object": NAME.replace("2026-11-23", "2026-11")},
         {"object": NAME + "\n"},
+        {"object": NAME.replace("2026-11-23", "２０２６-11-23")},
         {"sha256": "A" * 64},
         {"sha256": "a" * 63},
         {"size": 0},

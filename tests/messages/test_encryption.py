@@ -15,7 +15,7 @@ from letrade_topo.keys.folder import DEAD_LETTER_OWNER
 from letrade_topo.keys.jwk import Validity
 from letrade_topo.messages import encryption
 from letrade_topo.messages.decryption import Opened, Unreadable, reveal
-from letrade_topo.messages.encrypted import Binding
+from letrade_topo.messages.encrypted import EncryptionContext
 from letrade_topo.messages.encryption import KEPT_SENT_KEYS, MissingKey, SentKeys
 from letrade_topo.messages.spans import FieldSet, field_set
 from letrade_topo.model.messages import Json
@@ -127,9 +127,14 @@ def is_beyond_meaning(altered: bytearray) -> bool:
 
 
 @pytest.mark.parametrize(
-    "binding", [Binding("core_engine", MESSAGE_ID), Binding(WRITER, MESSAGE_ID[:-1] + "0"), Binding("", "")]
+    "binding",
+    [
+        EncryptionContext("core_engine", MESSAGE_ID),
+        EncryptionContext(WRITER, MESSAGE_ID[:-1] + "0"),
+        EncryptionContext("", ""),
+    ],
 )
-def test_another_message(binding: Binding) -> None:
+def test_another_message(binding: EncryptionContext) -> None:
     """Fields of one message cannot be read in another, nor as another's."""
     found = unreadable(encrypted(envelope()), binding=binding)
 
@@ -141,7 +146,7 @@ def test_moved_into_another_message() -> None:
     wire, other = encrypted(envelope()), envelope({"amount": None, "price": None}).replace(b"3a49", b"3a50")
     moved = wire[: wire.index(b'"message_id"')] + other[1:]
 
-    assert unreadable(moved, binding=Binding(WRITER, MESSAGE_ID.replace("3a49", "3a50"))).pointers == PRESENT
+    assert unreadable(moved, binding=EncryptionContext(WRITER, MESSAGE_ID.replace("3a49", "3a50"))).pointers == PRESENT
 
 
 @pytest.mark.parametrize(
@@ -441,7 +446,7 @@ def test_names_in_words_are_bounded() -> None:
     pointers = tuple(f"/{'x' * 100}{number}" for number in range(50))
     body = envelope({pointer[1:]: 1 for pointer in pointers})
 
-    found = unreadable(encrypted(body, pointers), binding=Binding("", ""))
+    found = unreadable(encrypted(body, pointers), binding=EncryptionContext("", ""))
 
     assert found.pointers == pointers
     assert "and 40 more cannot be decrypted" in found.why

@@ -21,7 +21,7 @@ from letrade_topo.keys.folder import DEAD_LETTER_OWNER
 from letrade_topo.keys.jwk import parse_private, parse_public, write_private, write_public
 from letrade_topo.keys.keyset import KeySet
 from letrade_topo.messages.decryption import FieldDecryption, Opened, Unreadable
-from letrade_topo.messages.encrypted import Binding
+from letrade_topo.messages.encrypted import EncryptionContext
 from tests.messages.world import (
     BINDING,
     MESSAGE_ID,
@@ -67,7 +67,7 @@ def test_vectors_are_current() -> None:
 @pytest.mark.parametrize("vector", GOOD, ids=name_of)
 def test_every_reader(vector: dict[str, Any]) -> None:
     """From what the file says alone."""
-    binding = Binding(vector["issuer"], vector["message_id"])
+    binding = EncryptionContext(vector["issuer"], vector["message_id"])
     for owner in (*vector["consumers"], DEAD_LETTER_OWNER):
         found = reader_of(owner).decrypt(vector["wire"].encode(), binding, DOCUMENT["now"])
         assert found == Opened(vector["body"].encode(), tuple(vector["fields"]))
@@ -76,7 +76,7 @@ def test_every_reader(vector: dict[str, Any]) -> None:
 @pytest.mark.parametrize("vector", BAD, ids=name_of)
 def test_refused(vector: dict[str, Any]) -> None:
     """None of them is read."""
-    binding = Binding(vector["issuer"], vector["message_id"])
+    binding = EncryptionContext(vector["issuer"], vector["message_id"])
     found = reader_of(vector["reader"]).decrypt(vector["wire"].encode(), binding, DOCUMENT["now"])
 
     assert isinstance(found, Unreadable)

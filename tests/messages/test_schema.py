@@ -16,6 +16,7 @@ from letrade_topo.messages.schema import InvalidSchema, PayloadSchema, compile_s
 from letrade_topo.model.messages import MessageType
 from letrade_topo.model.routing import KeyTemplate
 from letrade_topo.model.units import Duration
+from tests.messages.test_schema_errors import SCHEMAS as SCHEMA_OF_ALL_KEYWORDS
 
 TOPOLOGY = load_topology(Path(__file__).parents[2] / "topology.yaml").topology
 SCHEMAS = compile_schemas(TOPOLOGY.messages)
@@ -142,6 +143,38 @@ def test_names_within_a_sensitive_object() -> None:
     assert problems(schema, {"list": [1, "S3CRET"]}) == ["/list/1 has to be of type integer (its value is sensitive)"]
     assert problems(schema, {"r": {"S3CRET": 1}}) == ["/r may not have further members (its value is sensitive)"]
     assert not any("S3CRET" in text for text in problems(schema, {"q": {"S3CRET": 1}}))
+
+
+def test_an_index_of_the_schema_is_no_name_that_it_declares() -> None:
+    """The way to an error in a schema has words and indexes in it, and a name of the payload may look like one."""
+    some = [{"additionalProperties": {"type": "integer"}}, {"patternProperties": {"^p": {"type": "integer"}}}]
+
+    for composed in ({"allOf": some}, {"allOf": [{"allOf": some}]}, {"if": True, "then": some[1]}):
+        schema = compiled({"properties": {"p": composed}}, "/p")
+        for name in ("0", "1", "allOf", "patternProperties"):
+            found = problems(schema, {"p": {name: "S3CRET"}})
+            assert all(text.startswith("/p/… ") for text in found), found
+
+
+MARKED = st.sampled_from(["S3CRET", "aS3CRET", 0, None])
+
+
+@given(
+    schema=SCHEMA_OF_ALL_KEYWORDS,
+    value=st.recursive(
+        MARKED,
+        lambda below: (
+            st.lists(below, max_size=3) | st.dictionaries(st.sampled_from(["S3CRET", "aS3CRET"]), below, max_size=3)
+        ),
+        max_leaves=6,
+    ),
+)
+def test_nothing_within_a_sensitive_value_is_said(schema: Any, value: Any) -> None:
+    """No name and no text, whatever the schema asks of it, itself and of what is in it."""
+    definitions = schema.pop("$defs")
+    checked = compiled({"$defs": definitions, "properties": {"p": schema}}, "/p")
+
+    assert not any("S3CRET" in text for text in problems(checked, {"p": value}))
 
 
 def test_pointer_is_escaped() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from letrade_topo.messages.spans import FieldSet, NotFound, members, splice
+from letrade_topo.messages.spans import FieldNotFound, FieldSet, members, splice
 from letrade_topo.model.messages import Json
 from tests.messages.texts import json_texts, payloads_and_pointers
 
@@ -88,7 +88,7 @@ def test_absent_fields(pointer: str) -> None:
     fields = FieldSet((pointer,))
 
     assert fields.present(payload) == ()
-    with pytest.raises(NotFound, match=pointer):
+    with pytest.raises(FieldNotFound, match=pointer):
         fields.spans_by_structure(json.dumps({"payload": payload, "x": {"b": 1}}).encode())
 
 
@@ -98,10 +98,10 @@ def test_any_bytes(body: bytes) -> None:
     for read in (FieldSet(("/x",)).spans, FieldSet(("/x",)).spans_by_structure):
         try:
             ((start, end),) = read(body)
-        except NotFound:
+        except FieldNotFound:
             continue
         assert 0 <= start <= end <= len(body)
-    with suppress(NotFound):
+    with suppress(FieldNotFound):
         members(body)
 
 

@@ -15,13 +15,13 @@ from letrade_topo.keys.folder import DEAD_LETTER_OWNER
 from letrade_topo.keys.jwk import ENCRYPTION_ALGORITHM, PrivateKey, PublicKey, Role, Use, Validity
 from letrade_topo.keys.keyset import KeySet
 from letrade_topo.messages.decryption import FieldDecryption, Opened, Unreadable
-from letrade_topo.messages.encrypted import Binding
+from letrade_topo.messages.encrypted import EncryptionContext
 from letrade_topo.messages.encryption import FieldEncryption, MissingKey, SentKeys
 
 NOW = 1_750_000_000
 WRITER, READER = "strategy", "exchange_connector"
 MESSAGE_ID = "0b7c1f9e-5b0e-4c57-9d5e-0f0d1c2b3a49"
-BINDING = Binding(WRITER, MESSAGE_ID)
+BINDING = EncryptionContext(WRITER, MESSAGE_ID)
 READERS = frozenset((READER,))
 SENSITIVE = ("/amount", "/price", "/stop_loss", "/take_profit", "/client_order_id")
 TRADE = {"strategy_id": 123, "symbol": "BTC/USDT", "side": "buy", "amount": 0.0123, "price": 65432.5}
@@ -91,7 +91,9 @@ def encrypted(
     return found
 
 
-def opened(body: bytes, by: FieldDecryption | None = None, binding: Binding = BINDING, now: float = NOW) -> Opened:
+def opened(
+    body: bytes, by: FieldDecryption | None = None, binding: EncryptionContext = BINDING, now: float = NOW
+) -> Opened:
     """The body with its fields put back, which has to work."""
     found = (by or reader()).decrypt(body, binding, now)
     assert isinstance(found, Opened), found
@@ -99,7 +101,7 @@ def opened(body: bytes, by: FieldDecryption | None = None, binding: Binding = BI
 
 
 def unreadable(
-    body: bytes, by: FieldDecryption | None = None, binding: Binding = BINDING, now: float = NOW
+    body: bytes, by: FieldDecryption | None = None, binding: EncryptionContext = BINDING, now: float = NOW
 ) -> Unreadable:
     """Why its fields cannot be put back, which must not work."""
     found = (by or reader()).decrypt(body, binding, now)
