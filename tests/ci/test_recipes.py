@@ -23,6 +23,7 @@ from tests.topologies import orders, write
 
 CI = ROOT / "ci"
 GITHUB = CI / "github" / "topology.yml"
+RELEASE = CI / "github" / "release.yml"
 GITLAB = CI / "gitlab" / "topology.gitlab-ci.yml"
 QUEUE = "clerk.orders"
 TOKEN = "glpat-of-nobody"
@@ -150,7 +151,11 @@ def test_pre_commit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("schema", "options", "recipe"),
-    [("github-workflows", (), GITHUB), ("gitlab-ci", ("--data-transform", "gitlab-ci"), GITLAB)],
+    [
+        ("github-workflows", (), GITHUB),
+        ("github-workflows", (), RELEASE),
+        ("gitlab-ci", ("--data-transform", "gitlab-ci"), GITLAB),
+    ],
 )
 def test_form(schema: str, options: tuple[str, ...], recipe: Path) -> None:
     """The forges' own schemas take the recipes."""
@@ -164,13 +169,17 @@ def test_form(schema: str, options: tuple[str, ...], recipe: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_github_has_few_rights() -> None:
+@pytest.mark.parametrize("recipe", [GITHUB, RELEASE], ids=lambda path: path.stem)
+def test_github_has_few_rights(recipe: Path) -> None:
     """No job has rights that it does not name, actions are pinned by digest, and no expression is put into a script."""
-    workflow = read(GITHUB)
+    workflow = read(recipe)
     assert workflow["permissions"] == {}
-    for job in workflow["jobs"].values():
-        assert set(job["permissions"]) <= {"contents", "pull-requests", "issues"}
-        assert job["permissions"]["contents"] == "read"
+    for name, job in workflow["jobs"].items():
+        # a job that says who it is, to publish, runs nothing of the repository: it has not even read it
+        more = {"id-token", "attestations"} if name == "publish" else {"contents", "pull-requests", "issues"}
+        assert set(job["permissions"]) <= more
+        assert name == "publish" or job["permissions"]["contents"] == "read"
+        assert name != "publish" or not any("run" in step for step in job["steps"])
         assert job["timeout-minutes"]
         for step in job["steps"]:
             assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", step.get("uses", f"a/b@{'0' * 40}"))

@@ -35,14 +35,14 @@ kubernetes_validate.utils.schema_contents = cache(kubernetes_validate.utils.sche
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class HelmRun:
     """How a run of Helm ended."""
 
     code: int
     out: str
     err: str
 
-    def check(self) -> Ended:
+    def check(self) -> HelmRun:
         """Assert that it went well."""
         assert self.code == 0, self.err
         return self
@@ -61,24 +61,24 @@ class Chart:
 
     def template(
         self, values: Mapping[str, Any] | None = None, *options: str, version: str = LATEST, release: str = "r"
-    ) -> Ended:
+    ) -> HelmRun:
         """Render it, with these values."""
         text = json.dumps(values or {}, ensure_ascii=False)  # quotes `y`, which PyYAML does not and Helm reads as true
         arguments = ["template", release, str(self.folder), "--kube-version", version, "--values", "-", *options]
         return run_helm(arguments, text)
 
-    def lint(self, values: Mapping[str, Any] | None = None, *, version: str = LATEST) -> Ended:
+    def lint(self, values: Mapping[str, Any] | None = None, *, version: str = LATEST) -> HelmRun:
         """`helm lint --strict`."""
         text = json.dumps(values or {}, ensure_ascii=False)  # quotes `y`, which PyYAML does not and Helm reads as true
         return run_helm(["lint", "--strict", str(self.folder), "--kube-version", version, "--values", "-"], text)
 
 
-def run_helm(arguments: Sequence[str], text: str = "") -> Ended:
+def run_helm(arguments: Sequence[str], text: str = "") -> HelmRun:
     """Run it, with a text on standard input."""
     done = subprocess.run(
         [str(HELM), *arguments], input=text, capture_output=True, text=True, timeout=_RUN_SECONDS, check=False
     )
-    return Ended(done.returncode, done.stdout, done.stderr)
+    return HelmRun(done.returncode, done.stdout, done.stderr)
 
 
 @contextmanager

@@ -40,6 +40,10 @@ REFUSED: dict[str, tuple[Values, str]] = {
     "two authorities": ({"broker": {"caSecret": "a", "caConfigMap": "b"}}, "broker: both"),
     "no topology": ({"topology": {"content": ""}}, "topology.content: missing"),
     "a topology that goes nowhere": ({"topology": {"create": False}}, "they would go nowhere"),
+    "a topology that is nowhere": (
+        {"topology": {"create": False, "content": "", "overlays": {}}},
+        "topology.configMap: missing",
+    ),
     "a topology that is none": ({"topology": {"content": "a: ["}}, "topology.content: not YAML"),
     "plain text": ({"topology": {"content": "security: {tls: {required: false}}"}}, "allow: [plain-text]"),
     "plain text by an overlay": (

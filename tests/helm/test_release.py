@@ -25,6 +25,7 @@ WITHOUT_ADMISSION = {"admissionPolicy": {"enabled": False}}
 MONITORING = [
     part for kind in ("PodMonitor", "PrometheusRule") for part in ("--api-versions", f"monitoring.coreos.com/v1/{kind}")
 ]
+TOPOLOGY = "/etc/letrade-topo/topology/topology.yaml"
 _RESTRICTED_VERSION = "1.30"
 """Of Kubernetes: from there on it has ValidatingAdmissionPolicy v1."""
 
@@ -51,6 +52,21 @@ def of_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
 def test_every_version_takes_it(name: str, version: str) -> None:
     """Everything, the least, and nothing at all are valid for Kubernetes 1.29 to 1.37."""
     validate(rendered(name, OLDEST if version == OLDEST else LATEST), version)
+
+
+def test_a_namespace_can_hold_two_releases() -> None:
+    """Each owns objects of its own; one called like the chart makes the ConfigMap that agents look for by default."""
+    first, second = (
+        {(one["kind"], one["metadata"]["name"]) for one in CHART.template(LEAST, release=release).manifests}
+        for release in ("letrade-topo", "billing")
+    )
+    assert not first & second
+    assert {("ConfigMap", "letrade-topo-topology")} <= first
+    keys = CHART.template(changed(LEAST, {"publicKeys": {"content": '{"keys": []}'}}), release="billing").manifests
+    assert {one["metadata"]["name"] for one in of_kind(keys, "ConfigMap")} >= {
+        "billing-letrade-topo-topology",
+        "billing-letrade-topo-public-keys",
+    }
 
 
 @pytest.mark.parametrize("name", some_of(USED))
@@ -149,7 +165,7 @@ def test_commands_exist(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
             assert command is not None
             with command.make_context(subcommand, list(arguments)) as context:
                 found = context.params
-            assert found["file"] == "/etc/letrade-topo/topology/topology.yaml"
+            assert found["file"] in (TOPOLOGY, (TOPOLOGY,)), "some commands take several files"
             assert found["management"].startswith("https://")
             overlays = USED[name]["topology"].get("overlays", {})
             assert list(found["overlays"]) == [f"/etc/letrade-topo/topology/{one}" for one in sorted(overlays)]

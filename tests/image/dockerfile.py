@@ -18,12 +18,13 @@ class Instruction:
 
 
 def stages(path: Path) -> list[list[Instruction]]:
-    """The instructions of each stage; the first one of each is FROM."""
+    """The instructions of each stage; the first one of each is FROM. Without what stands before all of them."""
     found: list[list[Instruction]] = []
     for instruction in _instructions(path.read_text(encoding="utf-8")):
         if instruction.name == "FROM":
             found.append([])
-        found[-1].append(instruction)
+        if found:
+            found[-1].append(instruction)
     return found
 
 
@@ -35,7 +36,7 @@ def in_context(root: Path) -> list[Path]:
         if line.strip() and not line.startswith("#")
     ]
     files = []
-    tops = (path for path in root.iterdir() if path.name not in {".venv", ".git"})  # no pattern lets these in
+    tops = (path for path in root.iterdir() if path.name not in {".venv", ".git", "build"})  # no pattern lets them in
     for path in sorted(inner for top in tops for inner in (top, *top.rglob("*")) if inner.is_file()):
         relative = path.relative_to(root)
         excluded = False

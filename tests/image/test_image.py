@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from tests.ports import free_ports
 from tests.topologies import loaded, orders, write
 
 DOCKERFILE = ROOT / "agent" / "Dockerfile"
+STAND_IN = ROOT / "agent" / "base.Dockerfile"
 PREFIX = "/opt/letrade-topo"
 USER = 65532
 START_SECONDS = 60.0
@@ -39,17 +41,19 @@ exec "$@"
 """What a container's runtime does with `readOnlyRootFilesystem`; then the user changes and rights are dropped."""
 
 
-def test_lint() -> None:
+@pytest.mark.parametrize("file", [DOCKERFILE, STAND_IN], ids=lambda file: file.name)
+def test_lint(file: Path) -> None:
     """hadolint has nothing to say."""
     hadolint = Path(sys.executable).parent / "hadolint"
-    done = subprocess.run([str(hadolint), str(DOCKERFILE)], capture_output=True, text=True, check=False)
+    done = subprocess.run([str(hadolint), str(file)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_last_stage() -> None:
     """It only takes what was built: runs nothing, has no shell form, is nobody's root, and says which version it is."""
     *_, last = stages(DOCKERFILE)
-    assert last[0].text.startswith("gcr.io/distroless/python3-debian13:")
+    assert last[0].text == "$BASE"
+    assert "\nARG BASE=gcr.io/distroless/python3-debian13:nonroot\n" in DOCKERFILE.read_text(encoding="utf-8")
     names = [one.name for one in last]
     assert not {"RUN", "ADD", "SHELL", "VOLUME"} & set(names)
     assert _text(last, "USER") == f"{USER}:{USER}"
@@ -61,11 +65,27 @@ def test_last_stage() -> None:
     assert f"VERSION={values['image']['tag']}" in [one.text for one in last if one.name == "ARG"]
 
 
+def test_no_time_of_a_file_is_in_the_image() -> None:
+    """Bytecode that holds a time would make two builds two images, and be of no use where times are set."""
+    build, last = stages(DOCKERFILE)
+    steps = [one.text for one in build if one.name == "RUN"]
+    assert all("--no-compile" in step for text in steps for step in text.split("&&") if " pip install" in step)
+    compiled = [step for text in steps for step in text.split("&&") if "compileall" in step]
+    assert compiled
+    assert all(re.search(r"--invalidation-mode (un)?checked-hash", step) for step in compiled)
+    (prefix,) = re.findall(r"PYTHONPYCACHEPREFIX=(\S+)", next(text for text in steps if "compileall" in text))
+    assert f"PYTHONPYCACHEPREFIX={prefix}" in _text(last, "ENV").split()
+
+
 def test_context() -> None:
     """The build sees the two packages and what describes them, and neither tests nor keys."""
     files = in_context(ROOT)
     tops = {str(Path(*file.parts[:2])) if file.parts[0] == "agent" else file.parts[0] for file in files}
-    assert tops == {"pyproject.toml", "README.md", "LICENSE", "letrade_topo", "agent/letrade_agent"}
+    assert tops == {
+        *("pyproject.toml", "requirements.lock", "script", "README.md", "LICENSE"),
+        *("letrade_topo", "agent/letrade_agent"),
+    }
+    assert [str(file) for file in files if file.parts[0] == "script"] == ["script/requirements"]
     assert not any("__pycache__" in file.parts for file in files)
     build, _ = stages(DOCKERFILE)
     for sources in (one.text.split()[:-1] for one in build if one.name == "COPY"):
@@ -75,7 +95,7 @@ def test_context() -> None:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """What the first stage makes, in a folder of its own: its COPY and its last RUN, with another prefix."""
+    """What the first stage makes, in a folder of its own: its COPY and RUN but for Debian's, with another prefix."""
     folder = tmp_path_factory.mktemp("image-")
     folder.chmod(0o755)
     source, prefix = folder / "src", folder / "opt"
@@ -86,18 +106,27 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             place = source / target / file.relative_to(names[0]) if (ROOT / names[0]).is_dir() else source / file
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / file, place)
-    step = (
-        [one.text for one in build if one.name == "RUN"][-1]
-        .replace(PREFIX, str(prefix))
-        .replace("--no-cache-dir --only-binary=:all:", "--no-deps")
+    # bytecode, too, is made of that Debian's Python; script/image builds and runs all of it
+    steps = [one.text for one in build if one.name == "RUN" and not {"apt-get", "compileall"} & set(one.text.split())]
+    script = (
+        " && ".join(steps).replace("/tmp/", f"{folder}/").replace(PREFIX, str(prefix)).replace("--no-cache-dir ", "")
     )
-    # The dependencies are those of this environment: installing them once more takes minutes.
+    # The dependencies are those of this environment, but for one: installing them once more takes minutes.
+    wanted = "python3 script/requirements agent claim-check"
+    assert wanted in script
+    script = script.replace(wanted, f"{wanted} | grep h11")
     settings = {"HOME": os.environ["HOME"], "PIP_NO_COMPILE": "1"}
     environment = {"PATH": os.defpath, **settings} | {
         name: value for name, value in os.environ.items() if name.startswith("PIP_") or name.endswith("_proxy")
     }
     done = subprocess.run(
-        ["/bin/sh", "-ec", step], cwd=source, env=environment, capture_output=True, text=True, timeout=280, check=False
+        ["/bin/sh", "-ec", script],
+        cwd=source,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     (packages,) = prefix.glob("lib/python*/site-packages")
@@ -154,7 +183,8 @@ def test_agent_without_root_shell_or_disk(built: Path, tmp_path: Path) -> None:
     document = orders()
     write(topology, document)
     keys = make_key_folder(tmp_path / "keys", loaded(document))
-    for path in (keys, *keys.rglob("*")):
+    password.chmod(0o600)
+    for path in (password, keys, *keys.rglob("*")):
         os.chown(path, USER, USER)
     listen, admin = free_ports(2)
     agent = [
@@ -201,7 +231,7 @@ def _dependencies(folder: Path) -> str:
     here = folder / "dependencies"
     here.mkdir()
     for path in Path(sysconfig.get_path("purelib")).iterdir():
-        if "letrade" not in path.name and path.suffix != ".pth":
+        if "letrade" not in path.name and path.suffix != ".pth" and not path.name.startswith("h11"):
             (here / path.name).symlink_to(path)
     return f"{here}\n"
 

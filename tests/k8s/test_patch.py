@@ -175,6 +175,8 @@ def test_no_line_break_at_the_end() -> None:
 
 REFUSED = {
     "not YAML": ("a: [", r"in.yaml:[12]:"),
+    "nested deeply": ("a: " + "[" * 5_000, r"in.yaml:1:103 is nested too deeply"),
+    "deep and not YAML": ("{" * 90 + "@", r"in.yaml:1:91: .*token"),
     "a text": ("just a text", r"in.yaml:1:1: this is not a Kubernetes manifest"),
     "nothing with pods": ("kind: Service\n", "no manifest with pods"),
     "JSON": (
@@ -234,6 +236,27 @@ def test_values_of_a_chart() -> None:
             setting(wrong)
     with pytest.raises(InvalidValues, match="not a mapping"):
         read_values("- a", "v")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("[" * 5_000, "nested too deeply"),
+        ("- " * 101, "nested too deeply"),
+        ("2001-99-99", "not YAML"),
+        ("!!bool maybe", "not YAML"),
+        ("!!timestamp soon", "not YAML"),
+        ("!!float x", "not YAML"),
+        ("!unknown x", "not YAML"),
+        ("a: b: c", "not YAML"),
+    ],
+)
+def test_values_that_cannot_be_read(value: str, words: str) -> None:
+    """Whatever PyYAML raises for it, it is refused in our words, in a file and on the command line."""
+    with pytest.raises(InvalidValues, match=words):
+        read_values(value, "v")
+    with pytest.raises(InvalidValues, match=rf"--set a: the value is {words}"):
+        setting(f"a={value}")
 
 
 def test_command(tmp_path: Path) -> None:

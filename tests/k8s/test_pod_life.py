@@ -15,7 +15,7 @@ import yaml
 from tests.brokers import RunningBroker
 from tests.k8s.pod import Cluster, Pod, running_pod
 from tests.k8s.service import AFTER_SIGTERM
-from tests.soak.agents.world import DEAD, EXCHANGE, KEY, QUEUE, World, nothing_refused, running_world, until
+from tests.soak.agents.world import DEAD, EXCHANGE, KEY, QUEUE, CampaignWorld, nothing_refused, running_world, until
 
 GRACE_SECONDS = 30
 """Kubernetes' default."""
@@ -29,14 +29,14 @@ PodFactory = Callable[[str], Pod]
 
 
 @pytest.fixture
-def world(one_broker: RunningBroker, tmp_path: Path) -> Iterator[World]:
+def world(one_broker: RunningBroker, tmp_path: Path) -> Iterator[CampaignWorld]:
     """A topology with a shop that publishes and a clerk that consumes, on the broker of one version."""
     with running_world(one_broker, tmp_path) as made:
         yield made
 
 
 @pytest.fixture
-def cluster(world: World) -> Cluster:
+def cluster(world: CampaignWorld) -> Cluster:
     """Secrets and ConfigMaps of that world; `refresh` brings what has changed on disk."""
     found: Cluster = {("configMap", "ca"): {"ca.crt": world.broker.ca_file.read_bytes()}}
     for service in ("shop", "clerk"):
@@ -46,7 +46,7 @@ def cluster(world: World) -> Cluster:
     return found
 
 
-def refresh(cluster: Cluster, world: World) -> None:
+def refresh(cluster: Cluster, world: CampaignWorld) -> None:
     """Put topology and keys as they are now into the cluster."""
     cluster["configMap", "letrade-topo-topology"] = {"topology.yaml": world.topology.read_bytes()}
     public = world.keys / "public" / "jwks.json"
@@ -57,7 +57,7 @@ def refresh(cluster: Cluster, world: World) -> None:
 
 
 @pytest.fixture
-def start_pod(world: World, cluster: Cluster, tmp_path: Path) -> Iterator[PodFactory]:
+def start_pod(world: CampaignWorld, cluster: Cluster, tmp_path: Path) -> Iterator[PodFactory]:
     """Start the pod of a service: `start_pod("shop")`."""
     with ExitStack() as stack:
 
@@ -76,7 +76,7 @@ def start_pod(world: World, cluster: Cluster, tmp_path: Path) -> Iterator[PodFac
         yield start
 
 
-def test_nothing_is_lost_at_the_end(world: World, start_pod: PodFactory) -> None:
+def test_nothing_is_lost_at_the_end(world: CampaignWorld, start_pod: PodFactory) -> None:
     """The agent is there before its service and after it: what is published during and after SIGTERM arrives, once."""
     clerk, shop = start_pod("clerk"), start_pod("shop")
     consumer = world.consumer(clerk.agent)
@@ -103,7 +103,7 @@ def test_nothing_is_lost_at_the_end(world: World, start_pod: PodFactory) -> None
     assert world.is_empty(QUEUE, DEAD)
 
 
-def test_volumes_turn_under_load(world: World, cluster: Cluster, start_pod: PodFactory) -> None:
+def test_volumes_turn_under_load(world: CampaignWorld, cluster: Cluster, start_pod: PodFactory) -> None:
     """New keys, then a new topology, come through `..data`: each is in force soon, and no client notices."""
     clerk, shop = start_pod("clerk"), start_pod("shop")
     publisher, consumer = world.publisher(shop.agent, rate=RATE), world.consumer(clerk.agent)

@@ -22,7 +22,7 @@ Series = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class AlertCase:
     """When one alert fires.
 
     Args:
@@ -101,7 +101,7 @@ _PUBLISH = f'{AGENT},direction="publish"'
 _REQUESTS = f'letrade_topo_management_api_requests_total{{{CONTROLLER},method="GET",code_class='
 
 CASES = (
-    Case(
+    AlertCase(
         "LetradeAgentDown",
         "critical",
         # and is not over by itself when it has been down for long
@@ -116,7 +116,7 @@ CASES = (
         AGENT_LABELS,
         "14m",
     ),
-    Case(
+    AlertCase(
         "LetradeAgentCrashLooping",
         "critical",
         _pod("waiting_reason", _WAITING, "1x30"),
@@ -128,7 +128,7 @@ CASES = (
         _POD,
         "4m",
     ),
-    Case(
+    AlertCase(
         "LetradeAgentRestarting",
         "warning",
         _pod("restarts_total", "", "0x5 1 2 3 4x30"),
@@ -136,7 +136,7 @@ CASES = (
         "20m",
         _POD,
     ),
-    Case(
+    AlertCase(
         "LetradeAgentBrokerUnreachable",
         "critical",
         {f"letrade_agent_broker_up{{{AGENT}}}": "1x5 0x10"},
@@ -145,7 +145,7 @@ CASES = (
         AGENT_LABELS,
         "6m",
     ),
-    Case(
+    AlertCase(
         "LetradeAgentSignatureRejects",
         "critical",
         _rejected("signature", "0x5 1x10"),
@@ -153,7 +153,7 @@ CASES = (
         "7m",
         {**AGENT_LABELS, "direction": "deliver", "reason": "signature", "category": "security"},
     ),
-    Case(
+    AlertCase(
         "LetradeAgentRejectRatioHigh",
         "warning",
         _messages("0+600x40", "0+12x40"),
@@ -162,7 +162,7 @@ CASES = (
         {"namespace": "trading", "direction": "deliver"},
         "9m",
     ),
-    Case(
+    AlertCase(
         "LetradeAgentOversizeRejects",
         "warning",
         _rejected("oversize", "0x5 1x20", "publish"),
@@ -170,7 +170,7 @@ CASES = (
         "10m",
         AGENT_LABELS,
     ),
-    Case(
+    AlertCase(
         "LetradeAgentSigningKeyExpiresSoon",
         "warning",
         {_SIGNING: f"{6 * DAY}x30"},
@@ -179,7 +179,7 @@ CASES = (
         AGENT_LABELS,
         "9m",
     ),
-    Case(
+    AlertCase(
         "LetradeAgentSigningKeyExpiresSoon",
         "critical",
         {_SIGNING: "0x30"},  # there is none
@@ -187,7 +187,7 @@ CASES = (
         "15m",
         AGENT_LABELS,
     ),
-    Case(
+    AlertCase(
         "LetradeAgentTLSCertExpiresSoon",
         "warning",
         {_CERTIFICATE: f"{13 * DAY}x30"},
@@ -195,7 +195,7 @@ CASES = (
         "15m",
         {**AGENT_LABELS, "role": "client"},
     ),
-    Case(
+    AlertCase(
         "LetradeAgentTLSCertExpiresSoon",
         "critical",
         {_CERTIFICATE: f"{2 * DAY}x30"},
@@ -203,7 +203,7 @@ CASES = (
         "15m",
         {**AGENT_LABELS, "role": "client"},
     ),
-    Case(
+    AlertCase(
         "LetradeAgentReloadFailing",
         "warning",
         {
@@ -218,7 +218,7 @@ CASES = (
         AGENT_LABELS,
         "14m",
     ),
-    Case(
+    AlertCase(
         "LetradeAgentConfigSkew",
         "warning",
         {
@@ -234,7 +234,7 @@ CASES = (
         {"namespace": "trading", "job": "agents"},
         "55m",
     ),
-    Case(
+    AlertCase(
         "LetradeAgentAddedLatencyHigh",
         "warning",
         _histogram(_LATENCY, _PUBLISH, "0.05", "0+90x40", "0+100x40"),
@@ -243,7 +243,7 @@ CASES = (
         {**AGENT_LABELS, "direction": "publish"},
         "9m",
     ),
-    Case(
+    AlertCase(
         "LetradeAgentPublishNacks",
         "warning",
         _confirms("0+1000x30", "0+5x30"),
@@ -251,7 +251,7 @@ CASES = (
         "15m",
         AGENT_LABELS,
     ),
-    Case(
+    AlertCase(
         "LetradeAgentPublishersBlocked",
         "warning",
         {f"letrade_agent_broker_blocked{{{AGENT}}}": "0x5 1x20"},
@@ -260,7 +260,7 @@ CASES = (
         AGENT_LABELS,
         "9m",
     ),
-    Case(
+    AlertCase(
         "LetradeAgentEventLoopLag",
         "warning",
         _histogram(_LAG, AGENT, "0.25", "0+90x40", "0+100x40"),
@@ -268,7 +268,23 @@ CASES = (
         "25m",
         AGENT_LABELS,
     ),
-    Case(
+    AlertCase(
+        "LetradeAgentInternalErrors",
+        "warning",
+        {f'letrade_agent_internal_errors_total{{{AGENT},where="connection"}}': "0x5 1x20"},
+        {f'letrade_agent_internal_errors_total{{{AGENT},where="connection"}}': "2x25"},
+        "10m",
+        AGENT_LABELS,
+    ),
+    AlertCase(
+        "LetradeAgentTooManyClients",
+        "warning",
+        {f'letrade_agent_client_disconnects_total{{{AGENT},cause="connection_limit"}}': "0x5 1x20"},
+        {f'letrade_agent_client_disconnects_total{{{AGENT},cause="client_closed"}}': "0+3x25"},
+        "10m",
+        AGENT_LABELS,
+    ),
+    AlertCase(
         "LetradeAgentLabelOverflow",
         "info",
         {f"letrade_agent_destination_overflow_total{{{AGENT}}}": "0+5x90"},
@@ -277,7 +293,7 @@ CASES = (
         AGENT_LABELS,
         "55m",
     ),
-    Case(
+    AlertCase(
         "LetradeAgentHandOverFailures",
         "warning",
         {f"letrade_agent_hand_over_failures_total{{{AGENT}}}": "0+1x30"},
@@ -285,7 +301,7 @@ CASES = (
         "15m",
         AGENT_LABELS,
     ),
-    Case(
+    AlertCase(
         "LetradeAgentDeadLetters",
         "warning",
         {f'letrade_agent_dead_letters_total{{{AGENT},queue="strategy.error",reason="rejected"}}': "0x5 2x20"},
@@ -293,7 +309,7 @@ CASES = (
         "10m",
         {"namespace": "trading", "job": "agents", "queue": "strategy.error", "reason": "rejected"},
     ),
-    Case(
+    AlertCase(
         "LetradeTopoControllerDown",
         "warning",
         {f"up{{{CONTROLLER}}}": "1x10 0x150", f"letrade_topo_info{{{TOPOLOGY}}}": "1x10 _x150"},
@@ -302,7 +318,7 @@ CASES = (
         CONTROLLER_LABELS,
         "18m",
     ),
-    Case(
+    AlertCase(
         "LetradeTopoNoLeader",
         "warning",
         {f"letrade_topo_leader{{{TOPOLOGY}}}": "1x5 0x20"},
@@ -314,7 +330,7 @@ CASES = (
         TOPOLOGY_LABELS,
         "9m",
     ),
-    Case(
+    AlertCase(
         "LetradeTopoBrokerUnreachable",
         "warning",
         {f"letrade_topo_broker_up{{{TOPOLOGY}}}": "1x5 0x20"},
@@ -323,7 +339,7 @@ CASES = (
         TOPOLOGY_LABELS,
         "9m",
     ),
-    Case(
+    AlertCase(
         "LetradeTopoDriftDetected",
         "warning",
         _drift("extra", "0x5 2x50"),
@@ -332,7 +348,7 @@ CASES = (
         {**TOPOLOGY_LABELS, "kind": "queue", "change": "extra"},
         "30m",
     ),
-    Case(
+    AlertCase(
         "LetradeTopoDriftDetected",
         "critical",
         _drift("missing", "0x5 1x50"),
@@ -341,7 +357,7 @@ CASES = (
         {**TOPOLOGY_LABELS, "kind": "queue", "change": "missing"},
         "9m",
     ),
-    Case(
+    AlertCase(
         "LetradeTopoDriftCheckStale",
         "warning",
         {
@@ -356,7 +372,7 @@ CASES = (
         TOPOLOGY_LABELS,
         "5m",
     ),
-    Case(
+    AlertCase(
         "LetradeTopoApplyFailing",
         "critical",
         _runs("0+60x40", "60x40"),
@@ -365,7 +381,7 @@ CASES = (
         TOPOLOGY_LABELS,
         "14m",
     ),
-    Case(
+    AlertCase(
         "LetradeTopoApplyFailing",  # never a success
         "critical",
         _runs("60+60x40", None),
@@ -373,7 +389,7 @@ CASES = (
         "25m",
         TOPOLOGY_LABELS,
     ),
-    Case(
+    AlertCase(
         "LetradeTopoManagementApiErrors",
         "warning",
         {f'{_REQUESTS}"2xx"}}': "0+100x40", f'{_REQUESTS}"5xx"}}': "0+6x40", f'{_REQUESTS}"error"}}': "0+6x40"},
@@ -381,7 +397,7 @@ CASES = (
         "20m",
         {"namespace": "trading", "job": "controller"},
     ),
-    Case(
+    AlertCase(
         "LetradeTopoReloadFailing",
         "warning",
         {f"letrade_topo_config_last_reload_successful{{{TOPOLOGY}}}": "1x5 0x25"},
@@ -390,7 +406,7 @@ CASES = (
         {**CONTROLLER_LABELS, **TOPOLOGY_LABELS},
         "14m",
     ),
-    Case(
+    AlertCase(
         "LetradeRejectedMessagesWait",
         "warning",
         _queue("strategy.error.rejected", "0x5 3x30"),
@@ -399,7 +415,7 @@ CASES = (
         {"namespace": "trading", "queue": "strategy.error.rejected"},
         "18m",
     ),
-    Case(
+    AlertCase(
         "LetradeDeadLetterQueueGrows",
         "critical",
         _queue("letrade.dlq", "90+2x60"),

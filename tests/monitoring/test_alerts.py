@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from letrade_topo.model.units import Duration
-from tests.monitoring.cases import CASES, SPACE, Case, Series
+from tests.monitoring.cases import CASES, SPACE, AlertCase, Series
 from tests.monitoring.rules import OURS, ROOT, RULES, RUNBOOKS, Alert, alerts, expressions, family
 
 REFERENCES = ("agent-metrics.md", "watch-metrics.md")
@@ -72,7 +72,7 @@ def test_a_case_for_each_alert() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.alert}-{case.severity}")
-def test_descriptions_name_labels_that_are_there(case: Case) -> None:
+def test_descriptions_name_labels_that_are_there(case: AlertCase) -> None:
     """A template with a label that the expression has summed away leaves a hole in the text."""
     (alert,) = [one for one in ALERTS if (one.name, one.severity) == (case.alert, case.severity)]
 
@@ -118,19 +118,19 @@ def _placed(text: str, place: str) -> str:
     return text.replace(SPACE, f'namespace="{place}"').replace('instance="', f'instance="{place} ')
 
 
-def _never(case: Case, until: str, place: str) -> dict[str, Any]:
+def _never(case: AlertCase, until: str, place: str) -> dict[str, Any]:
     ever = f"max_over_time(ALERTS{_braces(_own(case) | {'namespace': place})}[3h])"
     return {"expr": ever, "eval_time": until, "exp_samples": []}
 
 
-def _fires(case: Case, place: str) -> dict[str, Any]:
+def _fires(case: AlertCase, place: str) -> dict[str, Any]:
     labels = _own(case) | dict(case.labels)
     sample = {"labels": _placed(f"ALERTS{_braces(labels)}", place), "value": 1}
     expression = f"ALERTS{_braces(_own(case) | {'namespace': place})}"
     return {"expr": expression, "eval_time": case.at, "exp_samples": [sample]}
 
 
-def _own(case: Case) -> dict[str, str]:
+def _own(case: AlertCase) -> dict[str, str]:
     return {"alertname": case.alert, "severity": case.severity, "alertstate": "firing"}
 
 

@@ -21,7 +21,7 @@ from letrade_topo.node.node import Node
 from tests.brokers import running_broker
 from tests.monitoring.prometheus import LIMIT_SECONDS
 from tests.monitoring.rules import RUNBOOKS, dashboards
-from tests.monitoring.world import Traffic, World, running_world
+from tests.monitoring.world import MonitoredWorld, Traffic, running_world
 
 pytestmark = pytest.mark.broker
 
@@ -34,7 +34,7 @@ _ONLY_WHAT_IS_BAD = re.compile(r" > 0(\)?)$")
 
 
 @pytest.fixture(scope="module")
-def world(one_broker_version: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(one_broker_version: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MonitoredWorld]:
     """With traffic, until the test that stops the broker."""
     with (
         running_broker(tmp_path_factory.mktemp("rabbitmq-watched-"), one_broker_version) as broker,
@@ -46,7 +46,7 @@ def world(one_broker_version: str, tmp_path_factory: pytest.TempPathFactory) -> 
         traffic.finish()
 
 
-def test_signature_rejects(world: World) -> None:
+def test_signature_rejects(world: MonitoredWorld) -> None:
     """A message that somebody publishes past the agents: the alert names agent and reason."""
     world.prometheus.until(lambda: len(world.prometheus.query("up == 1")) == 3, "all three are scraped")
 
@@ -61,7 +61,7 @@ def test_signature_rejects(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", ["agents.json", "dead-letters.json", "topology.json"])
-def test_dashboards_answer(world: World, name: str) -> None:
+def test_dashboards_answer(world: MonitoredWorld, name: str) -> None:
     """Every question of every panel has series, where panels that show only what is bad are asked for all."""
     assert name in dashboards()
 
@@ -79,7 +79,7 @@ def test_dashboards_answer(world: World, name: str) -> None:
     assert left == []
 
 
-def test_drift(world: World) -> None:
+def test_drift(world: MonitoredWorld) -> None:
     """A queue deleted by hand: the alert says what is missing, and ends when it is back."""
     world.delete_queue(UNUSED)
 
@@ -92,7 +92,7 @@ def test_drift(world: World) -> None:
     world.prometheus.until(lambda: not world.prometheus.firing("LetradeTopoDriftDetected"), "the alert ends")
 
 
-def test_series_stay_few(world: World) -> None:
+def test_series_stay_few(world: MonitoredWorld) -> None:
     """A thousand routing keys make no series, at the agent that publishes, at the one that consumes, at the controller.
 
     What appears anyhow (the first connection of its kind) is not counted: before, there was traffic of every kind.
@@ -114,7 +114,7 @@ def test_series_stay_few(world: World) -> None:
     assert after["controller"] < MOST_CONTROLLER_SERIES
 
 
-def test_commands_of_runbooks_run(world: World, tmp_path: Path) -> None:
+def test_commands_of_runbooks_run(world: MonitoredWorld, tmp_path: Path) -> None:
     """Each as it stands on its page; of promtool's questions one by promtool, the others straight to Prometheus."""
     commands = _commands()
     questions = [found[1] for command in commands if (found := _QUESTION.fullmatch(command))]
@@ -131,7 +131,7 @@ def test_commands_of_runbooks_run(world: World, tmp_path: Path) -> None:
     assert failed == []
 
 
-def test_broker_down_and_back(world: World) -> None:
+def test_broker_down_and_back(world: MonitoredWorld) -> None:
     """Agents and controller stay; the alert names both agents; when the broker is back, so is everything."""
     prometheus, controller = world.prometheus, world.controller
     world.broker.sync_metadata()
@@ -194,13 +194,13 @@ def _questions(panel: dict[str, object]) -> Iterator[str]:
         yield _ONLY_WHAT_IS_BAD.sub(r"\1", expression)
 
 
-def _series(world: World) -> dict[str, int]:
+def _series(world: MonitoredWorld) -> dict[str, int]:
     pages = {service: agent.admin("/metrics").text for service, agent in world.agents.items()}
     pages["controller"] = world.controller.page("/metrics").text
     return {name: sum(not line.startswith("#") for line in page.splitlines()) for name, page in pages.items()}
 
 
-def _operator(world: World, folder: Path) -> dict[str, str]:
+def _operator(world: MonitoredWorld, folder: Path) -> dict[str, str]:
     """The environment that docs/runbooks/README.md describes, with the broker's tools on the path."""
     for tool in ("rabbitmqctl", "rabbitmq-diagnostics"):
         _write_tool(folder / tool, world.broker.node, tool)

@@ -22,7 +22,7 @@ from tests.bus.samples import SAMPLES
 from tests.controllers import RunningController, running_controller
 from tests.management.endpoints import amqp
 from tests.monitoring.prometheus import Prometheus, running_prometheus
-from tests.retry.world import Consumer, agent_parameters, pika_connection
+from tests.retry.world import RetryConsumer, agent_parameters, pika_connection
 from tests.tool import Tool
 from tests.topologies import SHIPPED, shipped
 
@@ -46,7 +46,7 @@ _ROUND = (
 
 
 @dataclass(slots=True)
-class World:
+class MonitoredWorld:
     """What runs.
 
     Args:
@@ -96,15 +96,15 @@ class Traffic(threading.Thread):
         a_second: trades; of market data ten times as many.
     """
 
-    def __init__(self, world: World, a_second: float = 5.0) -> None:
+    def __init__(self, world: MonitoredWorld, a_second: float = 5.0) -> None:
         super().__init__(daemon=True)
         self._world = world
         self._pause = 1 / a_second
         self._told_to_stop = threading.Event()
         self._consumers = [
-            Consumer(agent_parameters(world.agents["exchange_connector"]), TRADES, _mostly),
-            Consumer(agent_parameters(world.agents["strategy"]), "strategy.trade_executed", lambda _: True),
-            Consumer(agent_parameters(world.agents["strategy"]), "strategy.market_data", lambda _: True),
+            RetryConsumer(agent_parameters(world.agents["exchange_connector"]), TRADES, _mostly),
+            RetryConsumer(agent_parameters(world.agents["strategy"]), "strategy.trade_executed", lambda _: True),
+            RetryConsumer(agent_parameters(world.agents["strategy"]), "strategy.market_data", lambda _: True),
         ]
 
     def run(self) -> None:
@@ -140,7 +140,7 @@ def _mostly(seen: Any) -> bool:
 
 
 @contextmanager
-def running_world(broker: RunningBroker, folder: Path, every: str = "1s") -> Iterator[World]:
+def running_world(broker: RunningBroker, folder: Path, every: str = "1s") -> Iterator[MonitoredWorld]:
     """Apply the shipped topology, start the rest, and stop all of it at the end."""
     topology = folder / "topology.yaml"
     topology.write_bytes(SHIPPED.read_bytes())
@@ -170,4 +170,4 @@ def running_world(broker: RunningBroker, folder: Path, every: str = "1s") -> Ite
             "letrade-topo": {"controller": controller.port},
         }
         prometheus = stack.enter_context(running_prometheus(own, targets, every))
-        yield World(broker, folder, agents, controller, prometheus)
+        yield MonitoredWorld(broker, folder, agents, controller, prometheus)

@@ -24,6 +24,10 @@
 {{- if and (not $v.topology.create) (or $v.topology.content $v.topology.overlays) -}}
 {{- $problems = append $problems "topology: content or overlays, but create is false: they would go nowhere" -}}
 {{- end -}}
+{{- $runs := or $v.apply.enabled $v.drift.enabled $v.controller.enabled $v.tests.enabled -}}
+{{- if and $runs (not $v.topology.create) (not $v.topology.configMap) -}}
+{{- $problems = append $problems "topology.configMap: missing; with topology.create=false it names the ConfigMap that is there" -}}
+{{- end -}}
 {{- if $v.topology.content -}}
 {{- $topology := fromYaml $v.topology.content -}}
 {{- if hasKey $topology "Error" -}}

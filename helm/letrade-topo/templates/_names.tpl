@@ -12,6 +12,16 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The ConfigMap of the topology: a release's own, so that a namespace can hold several. */}}
+{{- define "letrade-topo.topologyConfigMap" -}}
+{{- .Values.topology.configMap | default (printf "%s-topology" (include "letrade-topo.fullname" .)) -}}
+{{- end -}}
+
+{{/* That of the public keys, likewise. */}}
+{{- define "letrade-topo.keysConfigMap" -}}
+{{- .Values.publicKeys.configMap | default (printf "%s-public-keys" (include "letrade-topo.fullname" .)) -}}
+{{- end -}}
+
 {{/* Labels of every object; `component` is what the object belongs to. */}}
 {{- define "letrade-topo.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
