@@ -12,12 +12,12 @@ from pathlib import Path
 from statistics import median
 
 from bench.measurement import Measurement, measure
-from bench.report import Report
+from bench.report import BenchReport
 from bench.tool import run_tool
 from letrade_topo.node.installation import Installation
 from letrade_topo.node.node import Lifetime, Node
 from letrade_topo.node.settings import NodeSettings
-from tests.brokers import installation_of
+from tests.brokers import SUITES, installation_of
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "performance.md"
 SIZES = (100, 1_000, 10_000)
@@ -30,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; the exit code says nothing about aims."""
     parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
     parser.add_argument("--objects", type=int, action="append", help="a size (repeatable; default: 100, 1000, 10000)")
-    parser.add_argument("--broker", choices=VERSIONS, action="append", help="a version (repeatable; default: both)")
+    parser.add_argument(
+        "--broker", choices=sorted(SUITES), action="append", help="a version (repeatable; default: 3.10 and 4.0)"
+    )
     parser.add_argument("--folder", type=Path, help="where the brokers keep their data (default: $TMPDIR)")
     parser.add_argument("--keep", type=Path, help="a folder: sizes that were measured before are not measured again")
     parser.add_argument("--write", action="store_true", help=f"write docs/reference/{PAGE.name}")
@@ -75,11 +77,13 @@ def _measure(installation: Installation, size: int, folder: Path | None) -> Meas
             node.kill()
 
 
-def _report(measured: dict[str, list[Measurement]]) -> Report:
+def _report(measured: dict[str, list[Measurement]]) -> BenchReport:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         helped = [run_tool("--help", folder=Path(folder)) for _ in range(HELP_RUNS)]
     date = datetime.datetime.now(datetime.UTC).date()
-    return Report(measured, median(one.cpu_seconds for one in helped), max(one.peak_megabytes for one in helped), date)
+    return BenchReport(
+        measured, median(one.cpu_seconds for one in helped), max(one.peak_megabytes for one in helped), date
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the agent's AMQP core costs per message, beside decoding and encoding with pamqp in the same run.
+"""What the AMQP codec costs per message, beside decoding and encoding with pamqp in the same run.
 
 Publish: decode frames, assemble, read the properties, append a token of 416 bytes and a destination to the headers,
 encode. Deliver: decode frames, assemble, read method, properties and token, drop the agent's headers, renumber,
@@ -18,20 +18,21 @@ import pamqp.body
 import pamqp.commands
 import pamqp.frame
 import pamqp.header
-from letrade_agent.amqp.basic import (
+from letrade_agent.amqp.confirms import ConfirmLedger
+from letrade_agent.amqp.deliveries import DeliveryLedger
+
+from letrade_topo.amqp.basic import (
     DELIVER,
     PUBLISH,
     deliver_with_tag,
     parse_deliver,
     parse_publish,
 )
-from letrade_agent.amqp.confirms import ConfirmLedger
-from letrade_agent.amqp.content import Content, ContentAssembler
-from letrade_agent.amqp.deliveries import DeliveryLedger
-from letrade_agent.amqp.frames import HEADER, METHOD, FrameDecoder, encode_content
-from letrade_agent.amqp.header_table import EMPTY_ENCODED, append_entries, long_string_entry, take_entries
-from letrade_agent.amqp.properties import ContentHeader
-from letrade_agent.amqp.wire import long_string_value
+from letrade_topo.amqp.content import Content, ContentAssembler
+from letrade_topo.amqp.frames import HEADER, METHOD, FrameDecoder, encode_content
+from letrade_topo.amqp.header_table import EMPTY_ENCODED, append_entries, long_string_entry, take_entries
+from letrade_topo.amqp.properties import ContentHeader
+from letrade_topo.amqp.wire import long_string_value
 
 FRAME_MAX = 131_072
 CHUNK = 65_536

@@ -13,12 +13,12 @@ import requests
 from letrade_topo.broker.capabilities import Capabilities
 from letrade_topo.expand.desired import DesiredState
 from letrade_topo.management.client import ManagementClient
-from letrade_topo.management.endpoint import Endpoint
+from letrade_topo.management.endpoint import ManagementEndpoint
 from letrade_topo.management.reading import LISTINGS_AT_ONCE, read_state
 from letrade_topo.node.node import Node
 from letrade_topo.node.settings import ADMINISTRATOR, Listener
 from letrade_topo.plan.guards import Allowances
-from letrade_topo.plan.prepare import Request, prepare
+from letrade_topo.plan.prepare import PlanRequest, prepare
 from letrade_topo.plan.scope import Scope
 
 TIMEOUT_SECONDS = 600
@@ -99,7 +99,7 @@ class BrokerSide:
             return desired
 
         with ManagementClient(self._endpoint()) as client:
-            request = Request(scope=scope, expand=expanded, locate=lambda _: "", allowances=Allowances())
+            request = PlanRequest(scope=scope, expand=expanded, locate=lambda _: "", allowances=Allowances())
             plan = prepare(client, request)
             if not plan.is_empty:
                 raise RuntimeError("there is something to do: the count would not be that of an empty plan")
@@ -112,8 +112,8 @@ class BrokerSide:
         session.verify = str(self.node.certificates.ca_file)
         return session
 
-    def _endpoint(self) -> Endpoint:
-        return Endpoint.parse(
+    def _endpoint(self) -> ManagementEndpoint:
+        return ManagementEndpoint.parse(
             self.node.url(Listener.HTTPS),
             username=ADMINISTRATOR,
             password=self.node.password,

@@ -24,7 +24,7 @@ from bench.message_token import MESSAGES_A_ROUND, ROUNDS, cost, row
 from letrade_topo.keys.jwk import ENCRYPTION_ALGORITHM, PrivateKey, PublicKey, Role, Use, Validity
 from letrade_topo.keys.keyset import KeySet
 from letrade_topo.messages.decryption import FieldDecryption, Opened
-from letrade_topo.messages.encrypted import Binding
+from letrade_topo.messages.encrypted import EncryptionContext
 from letrade_topo.messages.encryption import FieldEncryption, SentKeys
 from letrade_topo.messages.spans import field_set
 
@@ -75,7 +75,7 @@ def one_round(writer: FieldEncryption, reader: FieldDecryption) -> Round:
 
     def decrypt_all() -> None:
         for document, body, made in zip(documents, bodies, wires, strict=True):
-            found = reader.decrypt(made, Binding(WRITER, document["message_id"]), NOW)
+            found = reader.decrypt(made, EncryptionContext(WRITER, document["message_id"]), NOW)
             assert isinstance(found, Opened)
             assert found.body == body
 

@@ -26,7 +26,7 @@ from letrade_topo.keys.headers import TokenHeaders
 from letrade_topo.keys.jwk import PublicKey, Role, Use, Validity
 from letrade_topo.keys.jws import SigningKey
 from letrade_topo.keys.keyset import KeySet
-from letrade_topo.keys.leaf import Message, SignedProperties
+from letrade_topo.keys.leaf import SignableMessage, SignedProperties
 from letrade_topo.keys.policy import TopologyPolicy
 from letrade_topo.keys.replay import Arrived, Replay, identity_of
 from letrade_topo.keys.signer import Signer
@@ -77,7 +77,7 @@ def one_round(signer: Signer, verifier: Verifier, replay: Replay, batch: int, bo
     """Microseconds a message for signing and for verifying."""
     now = int(time.time())
     messages = [
-        Message(
+        SignableMessage(
             b"letrade.commands",
             b"commands.execute_trade",
             SignedProperties(secrets.token_hex(18).encode(), None, b"application/json", None, None),

@@ -10,17 +10,18 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.agents.machinery import Bus
+from bench.agents.machinery import BenchBus
 from letrade_topo.node.node import Lifetime, Node
 from letrade_topo.node.settings import NodeSettings
-from tests.brokers import installation_of
+from tests.brokers import SUITES, installation_of
 
 _REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 _BEGIN = time.monotonic()
 
 Say = Callable[[str], None]
-Measure = Callable[[Bus, int, Say], Callable[[str, datetime.date], str]]
-"""Measures with so many messages, and returns what makes the page of the broker's version and the day."""
+Measure = Callable[[BenchBus, int, Say], Callable[[str, datetime.date, bool], str]]
+"""Measures with so many messages, and returns what makes the page of the broker's version, the day, and whether it is
+kept: then its pictures are made, too."""
 
 
 def run(name: str, page_name: str, messages: int, measure: Measure, arguments: Sequence[str] | None) -> int:
@@ -40,7 +41,7 @@ def run(name: str, page_name: str, messages: int, measure: Measure, arguments: S
     parser.add_argument(
         "--messages", type=int, default=messages, help=f"messages of a measurement (default: {messages})"
     )
-    parser.add_argument("--broker", choices=("3.10", "4.0"), default="4.0", help="version (default: 4.0)")
+    parser.add_argument("--broker", choices=sorted(SUITES), default="4.0", help="version (default: 4.0)")
     parser.add_argument("--write", action="store_true", help=f"write docs/reference/{page_name}")
     options = parser.parse_args(arguments)
     installation = installation_of(options.broker)
@@ -48,12 +49,12 @@ def run(name: str, page_name: str, messages: int, measure: Measure, arguments: S
         node = Node(NodeSettings(Path(folder, "node"), installation), lifetime=Lifetime.CALLER)
         node.start()
         try:
-            bus = Bus(node, Path(folder))
+            bus = BenchBus(node, Path(folder))
             bus.prepare()
             to_page = measure(bus, options.messages, _say)
         finally:
             node.kill()
-    page = to_page(installation.version, datetime.datetime.now(datetime.UTC).date())
+    page = to_page(installation.version, datetime.datetime.now(datetime.UTC).date(), options.write)
     print(page)
     if options.write:
         (_REFERENCE / page_name).write_text(page, encoding="utf-8")

@@ -60,7 +60,7 @@ The aims are at most {megabytes} MB of resident memory at 10,000 objects, and {h
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BenchReport:
     """All that was measured.
 
     Args:

@@ -1,28 +1,35 @@
-"""Measures on a fresh private broker, prints the page, and writes it if asked to."""
+"""Measures on a fresh private broker, prints the page, and writes it and its picture if asked to."""
 
 from __future__ import annotations
 
 import datetime
-import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from bench.agents.machinery import Bus
+from bench.agents.machinery import BenchBus
 from bench.agents.measure import measure
-from bench.agents.report import Report
+from bench.agents.picture import draw
+from bench.agents.report import PICTURE, AgentReport
 from bench.on_a_broker import Say, run
 
-CORES_FOR_THE_RATE = 4
+_IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure."""
-    return run("bench/agents/run", "agent-performance.md", 100_000, _measure, arguments)
+    return run("bench/agents/run", "agent-performance.md", 50_000, _measure, arguments)
 
 
-def _measure(bus: Bus, messages: int, say: Say) -> Callable[[str, datetime.date], str]:
-    figures = measure(bus, messages, say, at_rate=(os.cpu_count() or 1) >= CORES_FOR_THE_RATE)
-    return lambda version, day: Report(figures, version, day).to_markdown()
+def _measure(bus: BenchBus, messages: int, say: Say) -> Callable[[str, datetime.date, bool], str]:
+    figures = measure(bus, messages, say)
+
+    def page(version: str, day: datetime.date, is_kept: bool) -> str:
+        if is_kept:
+            draw(figures, _IMAGES / PICTURE)
+        return AgentReport(figures, version, day).to_markdown()
+
+    return page
 
 
 if __name__ == "__main__":

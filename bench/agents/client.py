@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from letrade_agent.amqp.channel_commands import ChannelOpen, ConfirmSelect, Consume, Qos
-from letrade_agent.amqp.command import Command
-from letrade_agent.amqp.commands import parse_command
-from letrade_agent.amqp.connection_commands import ConnectionClose, Open, StartOk, Tune, TuneOk
-from letrade_agent.amqp.frames import METHOD, PROTOCOL_HEADER, Frame, FrameDecoder, encode_method
-from letrade_agent.amqp.header_table import EMPTY_TABLE
-from letrade_agent.amqp.negotiation import Login, plain_response
+from letrade_topo.amqp.channel_commands import ChannelOpen, ConfirmSelect, Consume, Qos
+from letrade_topo.amqp.command import Command
+from letrade_topo.amqp.commands import parse_command
+from letrade_topo.amqp.connection_commands import ConnectionClose, Open, StartOk, Tune, TuneOk
+from letrade_topo.amqp.frames import METHOD, PROTOCOL_HEADER, Frame, FrameDecoder, encode_method
+from letrade_topo.amqp.handshake import SaslLogin, plain_response
+from letrade_topo.amqp.header_table import EMPTY_TABLE
 
 CHANNEL = 1
 READ_BYTES = 262_144
@@ -41,11 +41,11 @@ class Target(NamedTuple):
     ca_file: Path | None = None
 
 
-class Ended(Exception):
+class OtherSideClosed(Exception):
     """The other side closed the connection."""
 
 
-class RawClient:
+class BenchClient:
     """One connection with one open channel."""
 
     def __init__(self, target: Target) -> None:
@@ -79,7 +79,7 @@ class RawClient:
                 if command is not None:
                     del self._frames[: index + 1]
                     if isinstance(command, ConnectionClose):
-                        raise Ended(command.reply_text.decode(errors="replace"))
+                        raise OtherSideClosed(command.reply_text.decode(errors="replace"))
                     return command
             self._frames = self.read()
 
@@ -87,7 +87,7 @@ class RawClient:
         """What has come in, at least one byte."""
         data = self.socket.recv(READ_BYTES)
         if not data:
-            raise Ended("without a word")
+            raise OtherSideClosed("without a word")
         frames = self._decoder.feed(data)
         if self._decoder.fault is not None:
             raise self._decoder.fault
@@ -116,7 +116,7 @@ class RawClient:
     def _log_in(self, target: Target) -> None:
         self.socket.sendall(PROTOCOL_HEADER)
         self.wait_method()  # start
-        response = plain_response(Login(target.username.encode(), target.password.encode()))
+        response = plain_response(SaslLogin(target.username.encode(), target.password.encode()))
         tune = self.call(0, StartOk(client_properties=EMPTY_TABLE, mechanism=b"PLAIN", response=response))
         assert isinstance(tune, Tune), tune
         self.frame_max = tune.frame_max or self.frame_max

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import yaml
@@ -28,7 +31,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
-class Bus:
+class BenchBus:
     """A broker with the topology of the bench on it, and keys for its services.
 
     Args:
@@ -69,7 +72,7 @@ class Bus:
         self.node.ctl("set_permissions", "-p", VHOST, ADMINISTRATOR, ".*", ".*", ".*")
 
 
-class Agent:
+class AgentProcess:
     """A running agent.
 
     Args:
@@ -78,7 +81,7 @@ class Agent:
         flags: more of its command line.
     """
 
-    def __init__(self, bus: Bus, service: str, *flags: str) -> None:
+    def __init__(self, bus: BenchBus, service: str, *flags: str) -> None:
         credential = bus.node.client_credential(service)
         self.port, self.admin_port = _free_ports(2)
         self._log = (bus.folder / f"{service}.log").open("wb")
@@ -102,8 +105,7 @@ class Agent:
     @property
     def cpu_seconds(self) -> float:
         """User and system time so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return cpu_seconds(self.process.pid)
 
     def megabytes(self, *, peak: bool = False) -> float:
         """Resident memory now, or the most so far."""
@@ -140,7 +142,64 @@ class Agent:
         raise RuntimeError(f"the agent did not start:\n{Path(self._log.name).read_text(errors='replace')[-2000:]}")
 
 
-class End:
+class Floor:
+    """A plain TLS proxy in the place of an agent, nothing but bytes: the least that anything there can cost.
+
+    Args:
+        bus: what it works with.
+
+    Raises:
+        RuntimeError: there is no haproxy; `script/setup --bench` installs it.
+    """
+
+    def __init__(self, bus: BenchBus) -> None:
+        program = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
+        if program is None:
+            raise RuntimeError("haproxy is missing: script/setup --bench installs it")
+        (self.port,) = _free_ports(1)
+        self._bus = bus
+        upstream = urlsplit(bus.node.url(Listener.AMQPS))
+        settings = bus.folder / f"haproxy-{self.port}.cfg"
+        settings.write_text(
+            "global\n  nbthread 1\n"
+            "defaults\n  mode tcp\n  timeout connect 10s\n  timeout client 1h\n  timeout server 1h\n"
+            f"listen floor\n  bind 127.0.0.1:{self.port}\n"
+            f"  server broker 127.0.0.1:{upstream.port} ssl verify required verifyhost localhost"
+            f" ca-file {bus.node.certificates.ca_file}\n",
+            encoding="utf-8",
+        )
+        self.process = subprocess.Popen([program, "-db", "-f", str(settings)], stdin=subprocess.DEVNULL)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+                return
+            time.sleep(0.05)
+        self.process.kill()
+        raise RuntimeError("haproxy did not start")
+
+    @property
+    def end(self) -> dict[str, Any]:
+        """Where and as whom an end connects to it."""
+        return self._bus.direct | {"url": f"amqp://127.0.0.1:{self.port}", "ca_file": None}
+
+    @property
+    def cpu_seconds(self) -> float:
+        """User and system time so far."""
+        return cpu_seconds(self.process.pid)
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.kill()
+        self.process.wait()
+
+
+def cpu_seconds(process: int) -> float:
+    """User and system time of a process so far."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+class EndProcess:
     """A publisher or consumer as a process."""
 
     def __init__(self, module: str, what: str, where: Mapping[str, Any], **order: Any) -> None:
@@ -159,9 +218,9 @@ class End:
         return answer
 
 
-def agents(bus: Bus) -> tuple[Agent, Agent]:
+def agents(bus: BenchBus) -> tuple[AgentProcess, AgentProcess]:
     """One for the publisher, one for the consumer."""
-    return Agent(bus, PUBLISHER), Agent(bus, CONSUMER)
+    return AgentProcess(bus, PUBLISHER), AgentProcess(bus, CONSUMER)
 
 
 def _free_ports(count: int) -> tuple[int, ...]:

@@ -6,9 +6,9 @@ import datetime
 import sys
 from collections.abc import Callable, Sequence
 
-from bench.agents.machinery import Bus
+from bench.agents.machinery import BenchBus
 from bench.bus.measure import measure
-from bench.bus.report import Report
+from bench.bus.report import BusReport
 from bench.on_a_broker import Say, run
 
 
@@ -17,9 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run("bench/bus/run", "bus-performance.md", 20_000, _measure, arguments)
 
 
-def _measure(bus: Bus, messages: int, say: Say) -> Callable[[str, datetime.date], str]:
+def _measure(bus: BenchBus, messages: int, say: Say) -> Callable[[str, datetime.date, bool], str]:
     figures = measure(bus, messages, say)
-    return lambda version, day: Report(figures, version, day).to_markdown()
+    return lambda version, day, _: BusReport(figures, version, day).to_markdown()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from bench.agents.machinery import Agent, Bus, agents
+from bench.agents.machinery import AgentProcess, BenchBus, agents
 from bench.agents.messages import VHOST
 from bench.bus.ends import READY
 from letrade_topo.bus.patterns import Pattern
@@ -29,7 +29,7 @@ BY = ("bus", "raw")
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
+class BusLeg:
     """One direction, by one way.
 
     Args:
@@ -45,7 +45,7 @@ class Leg:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class BusFigures:
     """Everything of one run; legs by `bus` and `raw`.
 
     Args:
@@ -58,14 +58,14 @@ class Figures:
     """
 
     messages: int
-    publish: dict[str, Leg]
-    consume: dict[str, Leg]
+    publish: dict[str, BusLeg]
+    consume: dict[str, BusLeg]
     health: tuple[float, float]
     filter_microseconds: tuple[float, float]
     offered: dict[int, dict[str, float]]
 
 
-def measure(bus: Bus, messages: int, say: Callable[[str], None]) -> Figures:
+def measure(bus: BenchBus, messages: int, say: Callable[[str], None]) -> BusFigures:
     """Everything, one after the other, on the same broker."""
     ours, theirs = agents(bus)
     taken: dict[tuple[str, str], list[dict[str, Any]]] = {
@@ -88,7 +88,7 @@ def measure(bus: Bus, messages: int, say: Callable[[str], None]) -> Figures:
         ours.stop()
         theirs.stop()
     legs = {key: _leg(answers, messages) for key, answers in taken.items()}
-    return Figures(
+    return BusFigures(
         messages,
         {by: legs["publish", by] for by in BY},
         {by: legs["consume", by] for by in BY},
@@ -98,13 +98,15 @@ def measure(bus: Bus, messages: int, say: Callable[[str], None]) -> Figures:
     )
 
 
-def _leg(answers: list[dict[str, Any]], messages: int) -> Leg:
+def _leg(answers: list[dict[str, Any]], messages: int) -> BusLeg:
     rates = [messages / answer["seconds"] for answer in answers]
     cpu = [answer["cpu"] / messages * 1e6 for answer in answers]
-    return Leg(median(rates), min(rates), max(rates), median(cpu))
+    return BusLeg(median(rates), min(rates), max(rates), median(cpu))
 
 
-def _offered(bus: Bus, ours: Agent, theirs: Agent, say: Callable[[str], None]) -> dict[int, dict[str, float]]:
+def _offered(
+    bus: BenchBus, ours: AgentProcess, theirs: AgentProcess, say: Callable[[str], None]
+) -> dict[int, dict[str, float]]:
     found: dict[int, dict[str, float]] = {}
     for rate in OFFERED_RATES:
         count = rate * OFFERED_SECONDS
@@ -143,11 +145,11 @@ def _filter() -> tuple[float, float]:
     return min(seen) / len(keys) * 1e6, min(new) / len(keys) * 1e6
 
 
-def _end(what: str, by: str, bus: Bus, agent: Agent, **order: Any) -> dict[str, Any]:
+def _end(what: str, by: str, bus: BenchBus, agent: AgentProcess, **order: Any) -> dict[str, Any]:
     return _answer(_start(what, by, bus, agent, **order))
 
 
-def _start(what: str, by: str, bus: Bus, agent: Agent, **order: Any) -> subprocess.Popen[str]:
+def _start(what: str, by: str, bus: BenchBus, agent: AgentProcess, **order: Any) -> subprocess.Popen[str]:
     where = {
         "by": by,
         "url": agent.end["url"],

@@ -6,7 +6,7 @@ import datetime
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from bench.bus.measure import BEHIND_SECONDS, OFFERED_RATES, OFFERED_SECONDS, PREFETCH, ROUNDS, Figures, Leg
+from bench.bus.measure import BEHIND_SECONDS, OFFERED_RATES, OFFERED_SECONDS, PREFETCH, ROUNDS, BusFigures, BusLeg
 from bench.page import measured_on, table, yes_or_no
 from letrade_topo.bus.publishing import WINDOW
 
@@ -42,10 +42,10 @@ Publishing and consuming at once, {seconds} seconds at each rate, `publish_batch
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BusReport:
     """What was measured, where and when."""
 
-    figures: Figures
+    figures: BusFigures
     rabbitmq: str
     date: datetime.date
 
@@ -97,7 +97,7 @@ def _kept_up(behind: float) -> str:
     return "the queue does not grow" if behind <= BEHIND_SECONDS else f"{behind:.1f} s behind at the end"
 
 
-def _row(name: str, legs: dict[str, Leg], aim: float) -> tuple[str, ...]:
+def _row(name: str, legs: dict[str, BusLeg], aim: float) -> tuple[str, ...]:
     bus, raw = legs["bus"], legs["raw"]
     ratio = bus.per_second / raw.per_second
     return (
@@ -111,5 +111,5 @@ def _row(name: str, legs: dict[str, Leg], aim: float) -> tuple[str, ...]:
     )
 
 
-def _rate(leg: Leg) -> str:
+def _rate(leg: BusLeg) -> str:
     return f"{leg.per_second:,.0f} a second ({leg.slowest:,.0f} to {leg.fastest:,.0f})"

@@ -13,7 +13,7 @@ from bench.topology import letrade_like
 from letrade_topo.apply.lock import LEASE_SECONDS, POLL_SECONDS
 from letrade_topo.model import names
 from tests.brokers import RunningBroker
-from tests.tool import LONGEST_RUN_SECONDS, Answer, Tool, ended
+from tests.tool import LONGEST_RUN_SECONDS, Tool, ToolAnswer, ended
 
 FOREIGN = "somebody.else"
 APPLY = ("apply", "--yes", "--allow", "delete-many")
@@ -194,7 +194,7 @@ class Campaign:
         return answer.json()
 
 
-def last_stage(answer: Answer) -> str:
+def last_stage(answer: ToolAnswer) -> str:
     """Where a killed run was: its last line of progress."""
     lines = [line for line in answer.err.splitlines() if "/" in line or line.endswith("…")]
     return lines[-1] if lines else "before the first write"

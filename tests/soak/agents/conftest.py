@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import RunningBroker
-from tests.soak.agents.world import World, running_world
+from tests.soak.agents.world import CampaignWorld, running_world
 
 
 @pytest.fixture
-def world(one_broker: RunningBroker, tmp_path: Path) -> Iterator[World]:
+def world(one_broker: RunningBroker, tmp_path: Path) -> Iterator[CampaignWorld]:
     """A world on the broker of one version: what these campaigns show depends on none."""
     with running_world(one_broker, tmp_path) as made:
         yield made

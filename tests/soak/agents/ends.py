@@ -14,11 +14,10 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from letrade_agent.amqp.basic import ack_frame
-from letrade_agent.amqp.connection_commands import ConnectionClose, ConnectionCloseOk
-from letrade_agent.amqp.frames import METHOD, encode_method
-
-from bench.agents.client import CHANNEL, Ended, RawClient, Target
+from bench.agents.client import CHANNEL, BenchClient, OtherSideClosed, Target
+from letrade_topo.amqp.basic import ack_frame
+from letrade_topo.amqp.connection_commands import ConnectionClose, ConnectionCloseOk
+from letrade_topo.amqp.frames import METHOD, encode_method
 from tests.soak.agents.frames import Closed, Confirm, Delivered, Event, Events, publish
 
 PREFETCH = 500
@@ -114,45 +113,45 @@ class End(threading.Thread):
 
     def _connect_once(self) -> None:
         try:
-            client = RawClient(self._target)
-        except (OSError, Ended) as error:
+            client = BenchClient(self._target)
+        except (OSError, OtherSideClosed) as error:
             self.ends[f"not connected: {_kind(error)}"] += 1
             self._finishing.wait(_AGAIN_SECONDS)
             return
         try:
             self.opened += 1
             self._work(client)
-        except (OSError, Ended) as error:
+        except (OSError, OtherSideClosed) as error:
             self.ends[_kind(error)] += 1
         finally:
             client.close()
 
     @abstractmethod
-    def _work(self, client: RawClient) -> None:
+    def _work(self, client: BenchClient) -> None:
         """Use the connection until it ends (OSError, Ended) or the work is done."""
 
     @abstractmethod
     def _is_over(self) -> bool:
         """Whether nothing is left to do."""
 
-    def _events(self, client: RawClient, events: Events, wait_seconds: float) -> list[Event]:
+    def _events(self, client: BenchClient, events: Events, wait_seconds: float) -> list[Event]:
         """What has come in; a close is answered and raised, after what came before it."""
         readable, _, _ = select.select([client.socket], [], [], wait_seconds)
         return list(events.of(client.read())) if readable else []
 
     @staticmethod
-    def _closed(client: RawClient, closed: Closed) -> Ended:
+    def _closed(client: BenchClient, closed: Closed) -> OtherSideClosed:
         client.socket.sendall(encode_method(0, _CLOSE_OK))
-        return Ended(f"{closed.code} {closed.text}")
+        return OtherSideClosed(f"{closed.code} {closed.text}")
 
     @staticmethod
-    def _leave(client: RawClient) -> None:
+    def _leave(client: BenchClient) -> None:
         client.socket.sendall(encode_method(0, ConnectionClose(reply_code=200, reply_text=b"bye").encode()))
         while not any(kind == METHOD and payload == _CLOSE_OK for kind, _, payload in client.read()):
             pass
 
 
-class Publisher(End):
+class LoadPublisher(End):
     """Publishes numbered messages with confirms; what a lost connection left unanswered is published again.
 
     Args:
@@ -196,7 +195,7 @@ class Publisher(End):
     def _is_over(self) -> bool:
         return self._finishing.is_set() and not self.unanswered
 
-    def _work(self, client: RawClient) -> None:
+    def _work(self, client: BenchClient) -> None:
         client.confirm()
         pending: dict[int, int] = {}  # tag to number, in order
         again, self.unanswered = self.unanswered, []
@@ -206,7 +205,7 @@ class Publisher(End):
             self.unanswered = [*pending.values(), *again]
         self._leave(client)
 
-    def _publish(self, client: RawClient, pending: dict[int, int], again: list[int]) -> None:
+    def _publish(self, client: BenchClient, pending: dict[int, int], again: list[int]) -> None:
         events, tag = Events(), 0
         self._began = self._began or time.monotonic()
         while pending or again or not self._finishing.is_set():
@@ -259,7 +258,7 @@ class Publisher(End):
             (self.confirmed if confirm.acknowledged else self.refused).add(pending.pop(tag))
 
 
-class Consumer(End):
+class LoadConsumer(End):
     """Consumes with acknowledgements, until it is told to finish.
 
     Attributes:
@@ -284,7 +283,7 @@ class Consumer(End):
     def _is_over(self) -> bool:
         return self._finishing.is_set()
 
-    def _work(self, client: RawClient) -> None:
+    def _work(self, client: BenchClient) -> None:
         client.consume(self._queue, PREFETCH)
         events = Events()
         self._take(client, events.of(next(client.frames())))  # what came with consume-ok
@@ -292,7 +291,7 @@ class Consumer(End):
             self._take(client, self._events(client, events, 10 * _PACE_SECONDS))
         self._leave(client)
 
-    def _take(self, client: RawClient, events: Iterable[Event]) -> None:
+    def _take(self, client: BenchClient, events: Iterable[Event]) -> None:
         tag = 0
         for event in events:
             if isinstance(event, Delivered):
@@ -311,6 +310,6 @@ class Consumer(End):
 def _kind(error: Exception) -> str:
     """The code of a close, else the kind of what happened."""
     word = str(error).partition(" ")[0]
-    if isinstance(error, Ended):
+    if isinstance(error, OtherSideClosed):
         return word if word.isdigit() or word.isupper() else str(error)
     return type(error).__name__

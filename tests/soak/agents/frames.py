@@ -9,9 +9,8 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
-from letrade_agent.amqp.frames import BODY, HEADER, METHOD, Frame, encode_content
-
 from bench.agents.client import CHANNEL
+from letrade_topo.amqp.frames import BODY, HEADER, METHOD, Frame, encode_content
 
 _PROPERTIES = 1 << 15 | 1 << 12 | 1 << 10  # content_type, delivery_mode, correlation_id
 _RETURN, _DELIVER, _ACK, _NACK = ((60, 50), (60, 60), (60, 80), (60, 120))
@@ -27,7 +26,7 @@ class Confirm(NamedTuple):
     acknowledged: bool
 
 
-class Returned(NamedTuple):
+class ReturnFrames(NamedTuple):
     """basic.return with its content; `header` is the content header's payload."""
 
     code: int
@@ -53,7 +52,7 @@ class Closed(NamedTuple):
     text: str
 
 
-Event: TypeAlias = Confirm | Returned | Delivered | Closed
+Event: TypeAlias = Confirm | ReturnFrames | Delivered | Closed
 
 
 def content_header(number: int, size: int) -> bytes:
@@ -120,7 +119,7 @@ class Events:
         text, at = _short_at(method, 6)
         exchange, at = _short_at(method, at)
         key, _ = _short_at(method, at)
-        return Returned(code, text, exchange, key, self._header, bytes(self._body))
+        return ReturnFrames(code, text, exchange, key, self._header, bytes(self._body))
 
 
 def _short(text: str) -> bytes:

@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
-from bench.agents.client import Ended, RawClient
+from bench.agents.client import BenchClient, OtherSideClosed
 from tests.agents import RunningAgent
-from tests.soak.agents.ends import Publisher
-from tests.soak.agents.world import DEAD, EXCHANGE, KEY, LIMIT_SECONDS, QUEUE, World, order, until
+from tests.soak.agents.ends import LoadPublisher
+from tests.soak.agents.world import DEAD, EXCHANGE, KEY, LIMIT_SECONDS, QUEUE, CampaignWorld, order, until
 from tests.soak.conftest import Summarise
 
 CLIENTS = 3
@@ -35,7 +35,7 @@ class Drained:
     """
 
     shop: RunningAgent
-    publishers: dict[int, Publisher]
+    publishers: dict[int, LoadPublisher]
 
     @property
     def fewest(self) -> int:
@@ -58,7 +58,7 @@ class Drained:
         return sum(len(one.unanswered) for one in self.publishers.values())
 
 
-def test_drain_under_load(world: World, summarise: Summarise) -> None:
+def test_drain_under_load(world: CampaignWorld, summarise: Summarise) -> None:
     """Clients that leave have every answer; those that stay get 320; what was confirmed, and only that, is published.
 
     With clients that stay, the agent answers what it has read, and takes no more: what a client had in flight when
@@ -103,13 +103,13 @@ def test_drain_under_load(world: World, summarise: Summarise) -> None:
         )
 
 
-def _begun(world: World, indexes: range, drain_seconds: int) -> Drained:
+def _begun(world: CampaignWorld, indexes: range, drain_seconds: int) -> Drained:
     shop = world.agent("shop", "--drain-timeout", f"{drain_seconds}s")
     return Drained(
         shop,
         {
             index: world.begun(
-                Publisher(
+                LoadPublisher(
                     world.target(shop),
                     EXCHANGE,
                     KEY,
@@ -132,9 +132,9 @@ def _unique(number: int, index: int) -> int:
     return number * 2 * CLIENTS + index
 
 
-def _lets_in(world: World, shop: RunningAgent) -> bool:
+def _lets_in(world: CampaignWorld, shop: RunningAgent) -> bool:
     try:
-        RawClient(world.target(shop)).close()
-    except (OSError, Ended):
+        BenchClient(world.target(shop)).close()
+    except (OSError, OtherSideClosed):
         return False
     return True

@@ -8,15 +8,15 @@ import pytest
 
 from letrade_topo.node.settings import Listener
 from tests.agents import RunningAgent
-from tests.soak.agents.ends import Consumer, Publisher
-from tests.soak.agents.world import DEAD, World, nothing_refused, until
+from tests.soak.agents.ends import LoadConsumer, LoadPublisher
+from tests.soak.agents.world import DEAD, CampaignWorld, nothing_refused, until
 from tests.soak.conftest import Summarise
 
 BEFORE = 300
 """Messages between two steps."""
 
 
-def test_files_turn_bad_under_load(world: World, pytestconfig: pytest.Config, summarise: Summarise) -> None:
+def test_files_turn_bad_under_load(world: CampaignWorld, pytestconfig: pytest.Config, summarise: Summarise) -> None:
     """The topology is replaced by a broken one, the JWKS by garbage: the old ones stay, and two metrics say so."""
     rate = pytestconfig.getoption("rate")
     shop, clerk = world.agent("shop"), world.agent("clerk")
@@ -50,7 +50,9 @@ def test_files_turn_bad_under_load(world: World, pytestconfig: pytest.Config, su
     )
 
 
-def test_the_broker_restarts_under_load(world: World, pytestconfig: pytest.Config, summarise: Summarise) -> None:
+def test_the_broker_restarts_under_load(
+    world: CampaignWorld, pytestconfig: pytest.Config, summarise: Summarise
+) -> None:
     """Clients are told 320 and come back through the same agents; nothing that was confirmed is lost."""
     rate = pytestconfig.getoption("rate")
     shop, clerk = world.agent("shop"), world.agent("clerk")
@@ -81,13 +83,13 @@ def test_the_broker_restarts_under_load(world: World, pytestconfig: pytest.Confi
     )
 
 
-def _flow(publisher: Publisher) -> None:
+def _flow(publisher: LoadPublisher) -> None:
     mark = publisher.confirmed.different + BEFORE
     until(lambda: publisher.confirmed.different >= mark, "messages flow")
     publisher.check()
 
 
-def _finish(publisher: Publisher, consumer: Consumer) -> None:
+def _finish(publisher: LoadPublisher, consumer: LoadConsumer) -> None:
     """The publisher has an answer for everything, and all that it sent has come."""
     publisher.finish()
     publisher.wait()

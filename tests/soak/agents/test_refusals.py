@@ -19,17 +19,17 @@ import pika
 import pika.exceptions
 import pytest
 
-from bench.agents.client import RawClient
+from bench.agents.client import BenchClient
 from tests.agents import RunningAgent
 from tests.brokers import RunningBroker
-from tests.soak.agents.frames import Confirm, Events, Returned, content_header, correlation_of, publish
+from tests.soak.agents.frames import Confirm, Events, ReturnFrames, content_header, correlation_of, publish
 from tests.soak.agents.world import (
     DEAD,
     EXCHANGE,
     KEY,
     KEY_NOBODY_WANTS,
     QUEUE,
-    World,
+    CampaignWorld,
     envelope,
     order,
     running_world,
@@ -46,7 +46,7 @@ NO_ROUTE = 312
 SILENCE_SECONDS = 60.0
 
 
-class Fate(Enum):
+class RefusalFate(Enum):
     """What is to become of a message."""
 
     CONSUMED = "consumed"
@@ -55,7 +55,7 @@ class Fate(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class CampaignKind:
     """A kind of message.
 
     Args:
@@ -63,7 +63,7 @@ class Kind:
         code: of the return, when it is mandatory; 0: there is none.
         body: made from a number.
         exchange, key: where to.
-        is_drained: refused by its header already, so that it comes back without its body.
+        is_drained: larger than what is kept, so that it comes back without its body.
     """
 
     reason: str
@@ -74,40 +74,40 @@ class Kind:
     is_drained: bool = False
 
     @property
-    def fate(self) -> Fate:
+    def fate(self) -> RefusalFate:
         """What is to become of it."""
         if self.reason:
-            return Fate.REFUSED
-        return Fate.UNROUTED if self.code else Fate.CONSUMED
+            return RefusalFate.REFUSED
+        return RefusalFate.UNROUTED if self.code else RefusalFate.CONSUMED
 
 
-GOOD = Kind("", 0, order)
-UNROUTED = Kind("", NO_ROUTE, order, key=KEY_NOBODY_WANTS)
+GOOD = CampaignKind("", 0, order)
+UNROUTED = CampaignKind("", NO_ROUTE, order, key=KEY_NOBODY_WANTS)
 BAD = (
-    Kind("schema", 406, lambda number: envelope(f"number {number}")),
-    Kind("envelope", 406, lambda number: b'{"number": %d}' % number),
-    Kind("envelope", 406, lambda number: b"\xff\x00 %d" % number),
-    Kind("envelope", 406, lambda number: envelope(number, source="clerk")),
-    Kind("oversize", 406, lambda number: envelope(number, note="x" * LIMIT_BYTES), is_drained=True),
-    Kind("undeclared", 403, order, key="order.unknown", is_drained=True),
-    Kind("undeclared", 404, order, exchange="nowhere", is_drained=True),
+    CampaignKind("schema", 406, lambda number: envelope(f"number {number}")),
+    CampaignKind("envelope", 406, lambda number: b'{"number": %d}' % number),
+    CampaignKind("envelope", 406, lambda number: b"\xff\x00 %d" % number),
+    CampaignKind("envelope", 406, lambda number: envelope(number, source="clerk")),
+    CampaignKind("oversize", 406, lambda number: envelope(number, note="x" * LIMIT_BYTES), is_drained=True),
+    CampaignKind("undeclared", 403, order, key="order.unknown"),
+    CampaignKind("undeclared", 404, order, exchange="nowhere"),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class NumberedMessage:
     """The message of a number."""
 
-    kind: Kind
+    kind: CampaignKind
     mandatory: bool
 
 
-def message(number: int) -> Message:
+def message(number: int) -> NumberedMessage:
     """Which one it is: every tenth refused, of each kind with and without mandatory; every eleventh unrouted."""
     if number % EVERY == EVERY - 1:
         tenth = number // EVERY
-        return Message(BAD[tenth % len(BAD)], mandatory=bool(tenth // len(BAD) % 2))
-    return Message(UNROUTED if number % 11 == 5 else GOOD, mandatory=number % 3 == 0)
+        return NumberedMessage(BAD[tenth % len(BAD)], mandatory=bool(tenth // len(BAD) % 2))
+    return NumberedMessage(UNROUTED if number % 11 == 5 else GOOD, mandatory=number % 3 == 0)
 
 
 class Answers:
@@ -119,11 +119,11 @@ class Answers:
         self.acked = self.nacked = self.multiples = 0
         self.returns: Counter[int] = Counter()
         self._returned: set[int] = set()
-        self._last: Returned | None = None
+        self._last: ReturnFrames | None = None
         self._last_nack = -1
         self._last_unrouted = -1
 
-    def returned(self, event: Returned) -> None:
+    def returned(self, event: ReturnFrames) -> None:
         """It names a mandatory message that is unanswered, with the right code, content and destination."""
         assert self._last is None, f"{event} after the return of a refusal, which has no answer yet"
         number = correlation_of(event.header)
@@ -137,7 +137,7 @@ class Answers:
         assert event.header[12:] == content_header(number, 0)[12:], f"return of {number} with other properties"
         self._returned.add(number)
         self.returns[event.code] += 1
-        if kind.fate is Fate.REFUSED:
+        if kind.fate is RefusalFate.REFUSED:
             self._last = event
         else:
             assert number > self._last_unrouted, f"return of {number} after that of {self._last_unrouted}"
@@ -162,8 +162,10 @@ class Answers:
         for number in numbers:
             assert number in self.pending, f"{event} answers {number} again"
             expected = message(number)
-            assert expected.kind.fate is not Fate.REFUSED, f"{event} acknowledges {number}, which was to be refused"
-            is_returned = expected.kind.fate is Fate.UNROUTED and expected.mandatory
+            assert expected.kind.fate is not RefusalFate.REFUSED, (
+                f"{event} acknowledges {number}, which was to be refused"
+            )
+            is_returned = expected.kind.fate is RefusalFate.UNROUTED and expected.mandatory
             assert is_returned == (number in self._returned), f"{event} of {number}: returned or not?"
             del self.pending[number]
         self.acked += len(numbers)
@@ -174,7 +176,7 @@ class Answers:
         assert not event.multiple, f"{event} refuses more than one"
         assert number in self.pending, f"{event} answers {number} again"
         expected = message(number)
-        assert expected.kind.fate is Fate.REFUSED, f"{event} refuses {number}, which is good"
+        assert expected.kind.fate is RefusalFate.REFUSED, f"{event} refuses {number}, which is good"
         assert number > self._last_nack, f"{event} after that of {self._last_nack}"
         last, self._last = self._last, None
         assert (last is not None) == expected.mandatory, f"{number}: returned or not?"
@@ -192,16 +194,16 @@ def test_every_tenth_is_refused(
     with running_world(broker, tmp_path) as world:
         shop, clerk = world.agent("shop"), world.agent("clerk")
         consumer = world.consumer(clerk)
-        with closing(RawClient(world.target(shop))) as client:
+        with closing(BenchClient(world.target(shop))) as client:
             begin = time.monotonic()
             answers = _publish(client, count, moments)
             seconds = time.monotonic() - begin
-        good = [number for number in range(count) if message(number).kind.fate is Fate.CONSUMED]
+        good = [number for number in range(count) if message(number).kind.fate is RefusalFate.CONSUMED]
         until(lambda: consumer.seen.total >= len(good), "the good ones have come")
         consumer.finish()
         consumer.wait()
 
-        bad = [message(number) for number in range(count) if message(number).kind.fate is Fate.REFUSED]
+        bad = [message(number) for number in range(count) if message(number).kind.fate is RefusalFate.REFUSED]
         assert not answers.pending
         assert (answers.nacked, answers.acked) == (len(bad), count - len(bad))
         assert answers.returns == Counter(
@@ -223,7 +225,7 @@ def test_every_tenth_is_refused(
         )
 
 
-def test_every_tenth_is_refused_to_pika(world: World) -> None:
+def test_every_tenth_is_refused_to_pika(world: CampaignWorld) -> None:
     """The same messages as pika sees them: nothing, NackError or UnroutableError, each with what was returned."""
     shop = world.agent("shop")
     with pika.BlockingConnection(pika.URLParameters(shop.url)) as connection:
@@ -234,16 +236,16 @@ def test_every_tenth_is_refused_to_pika(world: World) -> None:
             kind = expected.kind
             properties = pika.BasicProperties(content_type="application/json", correlation_id=str(number))
             codes = []
-            fate = Fate.CONSUMED
+            fate = RefusalFate.CONSUMED
             try:
                 channel.basic_publish(kind.exchange, kind.key, kind.body(number), properties, expected.mandatory)
             except pika.exceptions.NackError as nack:
-                fate, codes = Fate.REFUSED, [_returned_to_pika(one, number) for one in nack.messages]
+                fate, codes = RefusalFate.REFUSED, [_returned_to_pika(one, number) for one in nack.messages]
             except pika.exceptions.UnroutableError as unroutable:
-                fate, codes = Fate.UNROUTED, [_returned_to_pika(one, number) for one in unroutable.messages]
+                fate, codes = RefusalFate.UNROUTED, [_returned_to_pika(one, number) for one in unroutable.messages]
             assert codes == ([kind.code] if expected.mandatory and kind.code else []), number
-            silent = kind.fate is Fate.UNROUTED and not expected.mandatory
-            assert fate is (Fate.CONSUMED if silent else kind.fate), number
+            silent = kind.fate is RefusalFate.UNROUTED and not expected.mandatory
+            assert fate is (RefusalFate.CONSUMED if silent else kind.fate), number
 
 
 def _returned_to_pika(returned: pika.adapters.blocking_connection.ReturnedMessage, number: int) -> int:
@@ -251,7 +253,7 @@ def _returned_to_pika(returned: pika.adapters.blocking_connection.ReturnedMessag
     return int(returned.method.reply_code)
 
 
-def _publish(client: RawClient, count: int, moments: random.Random) -> Answers:
+def _publish(client: BenchClient, count: int, moments: random.Random) -> Answers:
     """Publish in writes of random sizes, so that refusals lie anywhere in what the agent reads at once."""
     answers, events, sent = Answers(), Events(), 0
     client.confirm()
@@ -275,7 +277,7 @@ def _publish(client: RawClient, count: int, moments: random.Random) -> Answers:
         assert readable or not patience, f"no answer for {SILENCE_SECONDS:g} s: {list(answers.pending)[:10]}…"
         for event in events.of(client.read()) if readable else ():
             match event:
-                case Returned():
+                case ReturnFrames():
                     answers.returned(event)
                 case Confirm():
                     answers.confirmed(event)

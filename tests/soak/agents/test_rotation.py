@@ -10,7 +10,7 @@ import pytest
 from letrade_topo.keys import base64url
 from letrade_topo.keys.headers import JWS_HEADER
 from tests.agents import RunningAgent
-from tests.soak.agents.world import DEAD, EXCHANGE, KEY, World, nothing_refused, until
+from tests.soak.agents.world import DEAD, EXCHANGE, KEY, CampaignWorld, nothing_refused, until
 from tests.soak.conftest import Summarise
 
 SECONDS_PER_ROTATION = 60
@@ -22,7 +22,7 @@ SPY = "spy"
 SPIED_AT_ONCE = 5_000
 
 
-def test_keys_rotate_under_load(world: World, pytestconfig: pytest.Config, summarise: Summarise) -> None:
+def test_keys_rotate_under_load(world: CampaignWorld, pytestconfig: pytest.Config, summarise: Summarise) -> None:
     """Publisher and consumer go on through rotations on their first connection; each message arrives once."""
     rate = pytestconfig.getoption("rate")
     rotations = max(1, int(pytestconfig.getoption("seconds") / SECONDS_PER_ROTATION))
@@ -69,7 +69,7 @@ def _state_of(agent: RunningAgent, kid: str) -> str:
     return next(str(key["state"]) for key in agent.status()["keys"]["signature_keys"] if key["kid"] == kid)
 
 
-def _bind_spy(world: World) -> None:
+def _bind_spy(world: CampaignWorld) -> None:
     """A queue of the administrator's that gets a copy of each message as it is at the broker."""
     world.broker.ctl("set_permissions", "-p", world.vhost, world.broker.username, ".*", ".*", ".*")
     for method, path, body in (
@@ -80,7 +80,7 @@ def _bind_spy(world: World) -> None:
         assert answer.ok, answer.text
 
 
-def _spied(world: World) -> list[str]:
+def _spied(world: CampaignWorld) -> list[str]:
     """The kid of each message's token, in the order of the queue."""
     question = {"count": SPIED_AT_ONCE, "ackmode": "ack_requeue_false", "encoding": "base64"}
     tokens: list[str] = []

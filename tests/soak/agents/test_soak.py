@@ -14,7 +14,7 @@ import pytest
 from tests.agents import RunningAgent
 from tests.cluster import running_cluster
 from tests.soak.agents.memory import Memory
-from tests.soak.agents.world import DEAD, QUEUE, World, nothing_refused, running_world, until
+from tests.soak.agents.world import DEAD, QUEUE, CampaignWorld, nothing_refused, running_world, until
 from tests.soak.conftest import Summarise
 
 SAMPLE_SECONDS = 0.5
@@ -116,7 +116,7 @@ def _node_of(agent: RunningAgent) -> str:
     return next(str(node["node"]) for node in agent.status()["broker"]["nodes"] if node["connections"])
 
 
-def _members(world: World) -> int:
+def _members(world: CampaignWorld) -> int:
     """How many nodes have the queue."""
     table = world.broker.ctl("-q", "list_queues", "-p", world.vhost, "name", "members", "--formatter", "json")
     return next(len(row["members"]) for row in json.loads(table) if row["name"] == QUEUE)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from bench.agents.client import Target
 from tests.agents import RunningAgent, login_of, make_key_folder, running_agent
 from tests.brokers import RunningBroker
-from tests.soak.agents.ends import Consumer, End, Publisher
+from tests.soak.agents.ends import End, LoadConsumer, LoadPublisher
 from tests.tool import Tool
 from tests.topologies import Document, loaded, orders, write
 
@@ -75,7 +75,7 @@ def document(vhost: str) -> Document:
 
 
 @dataclass(slots=True)
-class World:
+class CampaignWorld:
     """A topology on a broker, and how its services' agents are started.
 
     Args:
@@ -128,13 +128,13 @@ class World:
         """Where a raw client connects."""
         return Target(f"amqp://127.0.0.1:{agent.port}", self.vhost)
 
-    def publisher(self, agent: RunningAgent, **options: Any) -> Publisher:
+    def publisher(self, agent: RunningAgent, **options: Any) -> LoadPublisher:
         """A publisher of orders that has begun."""
-        return self.begun(Publisher(self.target(agent), EXCHANGE, KEY, order, **options))
+        return self.begun(LoadPublisher(self.target(agent), EXCHANGE, KEY, order, **options))
 
-    def consumer(self, agent: RunningAgent) -> Consumer:
+    def consumer(self, agent: RunningAgent) -> LoadConsumer:
         """A consumer of orders that has begun."""
-        return self.begun(Consumer(self.target(agent), QUEUE))
+        return self.begun(LoadConsumer(self.target(agent), QUEUE))
 
     def begun(self, end: AnyEnd) -> AnyEnd:
         """Start one end of the load; it is told to finish before its agent stops, however the test ends."""
@@ -159,7 +159,7 @@ def running_world(
     folder: Path,
     upstream: str | None = None,
     document: Callable[[str], Document] = document,
-) -> Iterator[World]:
+) -> Iterator[CampaignWorld]:
     """Apply the topology and make the keys; agents stop and everything is taken away at the end.
 
     Args:
@@ -170,7 +170,7 @@ def running_world(
     """
     vhost = f"load-{uuid.uuid4().hex[:12]}"
     topology = document(vhost)
-    world = World(broker, vhost, folder, upstream or broker.amqps_url)
+    world = CampaignWorld(broker, vhost, folder, upstream or broker.amqps_url)
     write(world.topology, topology)
     make_key_folder(world.keys, loaded(topology))
     world.tool.run("apply", "--yes").check(0)

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from letrade_topo.node.settings import Listener
-from tests.brokers import BrokerFactory, RunningBroker
-from tests.cluster import Cluster, running_cluster
-from tests.soak.agents.world import World, running_world, until
+from tests.brokers import BrokerFactory
+from tests.cluster import running_cluster
+from tests.soak.agents.world import CampaignWorld, running_world, until
 from tests.soak.conftest import SHORT_KILLS, Summarise
+from tests.soak.restarts import restart, restart_one
 from tests.soak.retries.world import at_moments, running_service, settled_books, with_ladder
 
 LONG_SECONDS, SHORT_SECONDS = 60.0, 9.0
@@ -102,31 +102,17 @@ def _scene(
     version: str,
     folder: Path,
     moments: random.Random,
-) -> Iterator[tuple[World, Callable[[], None]]]:
+) -> Iterator[tuple[CampaignWorld, Callable[[], None]]]:
     """A world on a broker or a cluster, and how a node of it is killed and started again."""
     if Victim.NODE not in victims:
         broker = start_broker(version)
         with running_world(broker, folder, document=with_ladder) as world:
             broker.sync_metadata()
-            yield world, lambda: _restart(broker)
+            yield world, lambda: restart(broker)
         return
     with (
         running_cluster(folder, version) as cluster,
         running_world(cluster.nodes[0], folder, cluster.upstream, document=with_ladder) as world,
     ):
-        yield world, lambda: _restart_one(world, cluster, moments)
+        yield world, lambda: restart_one(world, cluster, moments)
         world.broker = cluster.nodes[0]
-
-
-def _restart(broker: RunningBroker) -> None:
-    port = broker.amqps_port
-    broker.node.crash()
-    broker.node.start()
-    assert broker.node.ports.listeners[Listener.AMQPS] == port, "its port was taken"
-
-
-def _restart_one(world: World, cluster: Cluster, moments: random.Random) -> None:
-    killed = moments.choice(cluster.nodes)
-    world.broker = next(node for node in cluster.nodes if node is not killed)
-    killed.node.crash()
-    cluster.start(killed)

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import RunningBroker
-from tests.soak.agents.ends import Publisher
-from tests.soak.agents.world import QUEUE, World, running_world, until
+from tests.soak.agents.ends import LoadPublisher
+from tests.soak.agents.world import QUEUE, CampaignWorld, running_world, until
 from tests.soak.conftest import Summarise
 from tests.soak.retries.fates import Fate, fate_of
-from tests.soak.retries.world import Service, books, running_service, settled_books, waiting_messages, with_ladder
+from tests.soak.retries.world import BookedService, books, running_service, settled_books, waiting_messages, with_ladder
 from tests.topologies import Document
 
 RATE, MESSAGES = 100, 200
@@ -72,11 +72,11 @@ def _document(vhost: str) -> Document:
     return with_ladder(vhost) | {"retry": {"max_retries": 1, "delay": f"{DELAY_SECONDS}s"}}
 
 
-def _delete(world: World, deleted: Deleted) -> None:
+def _delete(world: CampaignWorld, deleted: Deleted) -> None:
     path = deleted.value.format(vhost=world.vhost)
     assert world.broker.api("DELETE", f"/api/{path}").status_code == 204
 
 
-def _all_taken(service: Service, publisher: Publisher) -> bool:
+def _all_taken(service: BookedService, publisher: LoadPublisher) -> bool:
     taken = {number for number, _ in service.taken()}
     return {number for number in publisher.confirmed.numbers() if fate_of(number) is Fate.TAKEN} <= taken

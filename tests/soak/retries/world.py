@@ -26,8 +26,8 @@ from letrade_topo.model.names import rejected_queue, retry_queue
 from tests.agents import RunningAgent
 from tests.brokers import RunningBroker
 from tests.ports import free_ports
-from tests.soak.agents.ends import Publisher
-from tests.soak.agents.world import DEAD, KEY, KEY_NOBODY_WANTS, QUEUE, World, document
+from tests.soak.agents.ends import LoadPublisher
+from tests.soak.agents.world import DEAD, KEY, KEY_NOBODY_WANTS, QUEUE, CampaignWorld, document
 from tests.soak.retries.fates import Fate, fate_of, identity
 from tests.topologies import Document
 
@@ -48,7 +48,7 @@ def with_ladder(vhost: str) -> Document:
 
 
 @dataclass(slots=True)
-class Service:
+class BookedService:
     """The service, its agent, and its book.
 
     Args:
@@ -56,7 +56,7 @@ class Service:
         book: what it took.
     """
 
-    world: World
+    world: CampaignWorld
     book: Path
     _ports: tuple[int, int] = field(default_factory=lambda: _two(free_ports(2)))
     _agent: RunningAgent | None = None
@@ -104,9 +104,9 @@ class Service:
 
 
 @contextmanager
-def running_service(world: World) -> Iterator[Service]:
+def running_service(world: CampaignWorld) -> Iterator[BookedService]:
     """The service beside its agent; the program is ended first."""
-    service = Service(world, world.folder / "taken")
+    service = BookedService(world, world.folder / "taken")
     service.start_agent()
     service.start()
     try:
@@ -157,12 +157,12 @@ class Books:
         return self.dead.total() - len(self.dead)
 
 
-def books(world: World, service: Service, publisher: Publisher) -> Books:
+def books(world: CampaignWorld, service: BookedService, publisher: LoadPublisher) -> Books:
     """As they are at this moment."""
     return Books(frozenset(publisher.confirmed.numbers()), service.taken(), dead_letters(world))
 
 
-def settled_books(world: World, service: Service, publisher: Publisher) -> tuple[Books, float]:
+def settled_books(world: CampaignWorld, service: BookedService, publisher: LoadPublisher) -> tuple[Books, float]:
     """The books once nothing is under way any more; and how long that took.
 
     Nothing is: every confirmed message is in a book, and all queues but that of the dead letters stay empty.
@@ -184,7 +184,7 @@ def settled_books(world: World, service: Service, publisher: Publisher) -> tuple
         time.sleep(_POLL_SECONDS)
 
 
-def waiting_messages(world: World) -> dict[str, int]:
+def waiting_messages(world: CampaignWorld) -> dict[str, int]:
     """Messages that are ready in the queues of the ladder and its consumer, by the broker's own word at this moment."""
     policy = load_topology(world.topology).topology.queues[QUEUE].retry
     assert policy is not None
@@ -195,7 +195,7 @@ def waiting_messages(world: World) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def dead_letters(world: World) -> Counter[tuple[int, str]]:
+def dead_letters(world: CampaignWorld) -> Counter[tuple[int, str]]:
     """What lies among the dead letters, and stays there."""
     found: Counter[tuple[int, str]] = Counter()
     with _channel(world) as channel:
@@ -211,7 +211,7 @@ def dead_letters(world: World) -> Counter[tuple[int, str]]:
 
 
 @contextmanager
-def _channel(world: World) -> Iterator[Any]:
+def _channel(world: CampaignWorld) -> Iterator[Any]:
     """As the administrator, straight at the broker."""
     broker: RunningBroker = world.broker
     context = ssl.create_default_context(cafile=str(broker.ca_file))

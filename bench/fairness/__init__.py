@@ -1,0 +1,1 @@
+"""What a good client of an agent notices of its neighbours."""
