@@ -20,6 +20,10 @@ class Access:
     state: DesiredState
     user: str
 
+    def may(self, right: str, name: str) -> bool:
+        """Configure, write or read permission on a name."""
+        return _allows(getattr(self._permission, right), name)
+
     def may_publish(self, exchange: str, key: str) -> bool:
         """Write permission on the exchange, and on the key."""
         topic = self._topic(exchange)

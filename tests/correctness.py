@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 TESTS: Final = Path(__file__).parent
-_PLACES: Final = ("agent", "interop")
+_PLACES: Final = ("agent", "amqp", "interop")
 _NAMED = re.compile(r"\brows? (\d+(?:(?:, | and |–)\d+)*)")
 
 
@@ -58,7 +58,10 @@ ROWS: Final[Mapping[int, Row]] = {
     19: Row("A refused mandatory publish is returned and then nacked"),
     20: Row("Transactions are refused: 540"),
     21: Row("Delivery tags are per channel; 0 with `multiple` is all; an unknown tag is 406, not passed on"),
-    22: Row("`nack` and `reject` go upstream as what they are"),
+    22: Row(
+        "`nack` and `reject` go upstream as what they are; but where the broker does not count a nack towards the"
+        " delivery limit (from 4.3 on), what is given back goes by `reject`"
+    ),
     23: Row("`basic.get` that meets a bad message gets again; answers keep their order"),
     24: Row("`basic.recover` gives back what the client has, not what is withheld"),
     25: Row("Consumers without acknowledgement: a bad message is handed over, and no ack is sent"),
@@ -66,7 +69,10 @@ ROWS: Final[Mapping[int, Row]] = {
     27: Row("Server-named consumer tags are learned; a tag is used once"),
     28: Row("A consumer cancelled by the broker: told to clients that can take it"),
     29: Row("The broker's acknowledgement time-out closes the channel: passed on"),
-    30: Row("Prefetch is passed on; a client that sets none gets 50"),
+    30: Row(
+        "Prefetch is passed on; a client that sets none gets 50; where declares are absorbed, one for the channel"
+        " counts for each consumer"
+    ),
     31: Row("`channel.flow`: active is answered, inactive is 540"),
     32: Row("`connection.blocked` is passed on to clients that can take it; hand-overs have a connection of their own"),
     33: Row("A lost broker is `connection.close` 320 for its clients"),
@@ -87,6 +93,7 @@ ROWS: Final[Mapping[int, Row]] = {
     48: Row("Unknown methods are 540; frames on channels that are not open 504"),
     49: Row("The broker's limits on connections reach the client in the broker's words"),
     50: Row("No delay of small packets; a message is one write"),
+    51: Row("A consumer whose queue is migrated stays: a pause, and no cancel"),
 }
 
 

@@ -10,6 +10,8 @@ import os
 import socket
 from itertools import cycle, islice
 
+from letrade_topo.node.settings import Listener, Ports
+
 LOOPBACK = "127.0.0.1"
 _FIRST = 20_000
 _SHARE = 1_200
@@ -42,6 +44,12 @@ def free_ports(count: int) -> list[int]:
     found = list(islice(filter(_is_free, islice(_NEXT, _SHARE)), count))
     assert len(found) == count, f"{len(found)} of {count} free ports in {_OWN}"
     return found
+
+
+def node_ports(listeners: frozenset[Listener]) -> Ports:
+    """Those of a RabbitMQ node; the last is the first of the eleven that rabbitmqctl may use."""
+    found = free_ports(len(listeners) + 2 + 11)
+    return Ports.of(listeners, [*found[:2], found[-11], *found[2:-11]])
 
 
 def free_port() -> int:

@@ -17,14 +17,14 @@ INHERITED = ("PATH", "HOME", "LANG")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ToolAnswer:
     """How a run ended; `check` also makes sure that no traceback reached the user."""
 
     code: int
     out: str
     err: str
 
-    def check(self, code: int) -> Answer:
+    def check(self, code: int) -> ToolAnswer:
         """Assert the exit code, with everything that was said in the failure's text."""
         assert self.code == code, f"exit code {self.code}, expected {code}\n{self.out}\n{self.err}"
         assert "Traceback" not in self.out + self.err, self.err
@@ -72,12 +72,12 @@ class Tool:
             text=True,
         )
 
-    def run(self, *arguments: str) -> Answer:
+    def run(self, *arguments: str) -> ToolAnswer:
         """Run it to its end."""
         return ended(self.start(*arguments))
 
 
-def ended(process: subprocess.Popen[str]) -> Answer:
+def ended(process: subprocess.Popen[str]) -> ToolAnswer:
     """Wait for a started process; kill it when it takes unreasonably long."""
     try:
         out, err = process.communicate(timeout=LONGEST_RUN_SECONDS)
@@ -85,4 +85,4 @@ def ended(process: subprocess.Popen[str]) -> Answer:
         process.kill()
         out, err = process.communicate()
         raise AssertionError(f"still running after {LONGEST_RUN_SECONDS} s\n{out}\n{err}") from None
-    return Answer(process.returncode, out, err)
+    return ToolAnswer(process.returncode, out, err)

@@ -21,13 +21,14 @@ from letrade_topo.model.topology import Topology
 Document = dict[str, Any]
 
 SHIPPED = Path(__file__).parent.parent / "topology.yaml"
-VERSIONS = ("3.10.8", "4.0.5")
+VERSIONS = ("3.10.8", "4.0.5", "4.3.6")
 
 
 def orders(name: str = "orders", vhost: str = "orders", **sections: Any) -> Document:
     """One exchange, two types, a publisher and a consumer with one queue and a ladder of one step.
 
-    Users are called `<vhost>-shop` and `<vhost>-clerk`: they belong to the whole broker.
+    Users are called `<vhost>-shop` and `<vhost>-clerk`: they belong to the whole broker. The delivery limit is not the
+    one that a broker has by itself, so there is a policy for consumers on every version.
 
     Args:
         name: of the topology.
@@ -40,6 +41,7 @@ def orders(name: str = "orders", vhost: str = "orders", **sections: Any) -> Docu
         "vhost": vhost,
         "ownership": "exclusive",
         "security": {"tls": {"client_certificates": True}},
+        "limits": {"delivery_limit": 30},
         "retry": {"max_retries": 1, "delay": "1s"},
         "exchanges": {"orders": {}},
         "messages": {

@@ -37,4 +37,5 @@ async def main() -> None:
         await until_stopped("capital_manager")
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -54,4 +54,5 @@ async def main() -> None:
         await until_stopped("exchange_connector")
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -26,11 +26,14 @@ PUT_THERE_LATER = "_static/mermaid/"
 _OUTSIDE = re.compile(r"\]\((?!https?:|mailto:|#)([^)\s]+)\)")
 _DIAGRAM = re.compile(r"<pre\s+class=\"mermaid\"")
 _TEST = re.compile(r"`([\w/]+\.py)(?:::(\w+))?`")
+_READMES = ("README.md", "README.ko.md")
+_CODE = re.compile(r"`([^`]+)`")
+_WORDS = re.compile(r"<[^>]+>")
 _FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(slots=True)
-class Page(HTMLParser):
+class SitePage(HTMLParser):
     """What a page leads to and what in it can be led to."""
 
     anchors: set[str] = field(default_factory=set)
@@ -70,11 +73,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pages(site: Path) -> dict[str, Page]:
+def pages(site: Path) -> dict[str, SitePage]:
     """Every page by its path in the site."""
     found = {}
     for path in sorted(site.rglob("*.html")):
-        found[path.relative_to(site).as_posix()] = page = Page()
+        found[path.relative_to(site).as_posix()] = page = SitePage()
         page.feed(path.read_text(encoding="utf-8"))
     return found
 
@@ -99,7 +102,7 @@ def _normal(path: str) -> str:
     return "/".join(kept)
 
 
-def test_every_page_is_reached_from_the_start_page(pages: dict[str, Page]) -> None:
+def test_every_page_is_reached_from_the_start_page(pages: dict[str, SitePage]) -> None:
     """By links alone, without the search."""
     reached, waiting = set(), [START]
     while waiting:
@@ -111,7 +114,7 @@ def test_every_page_is_reached_from_the_start_page(pages: dict[str, Page]) -> No
     assert set(pages) - reached == {"search.html"}  # a form leads there
 
 
-def test_every_link_leads_somewhere(site: Path, pages: dict[str, Page]) -> None:
+def test_every_link_leads_somewhere(site: Path, pages: dict[str, SitePage]) -> None:
     """Pages, anchors in them, images, styles, programs."""
     dead = [
         f"{name}: {path}#{anchor}"
@@ -123,7 +126,7 @@ def test_every_link_leads_somewhere(site: Path, pages: dict[str, Page]) -> None:
     assert dead == []
 
 
-def test_a_reader_asks_nobody_else(pages: dict[str, Page]) -> None:
+def test_a_reader_asks_nobody_else(pages: dict[str, SitePage]) -> None:
     """Styles, programs, fonts and images come from the site itself: no CDN learns who reads it."""
     foreign = {each for page in pages.values() for each in page.loaded if urlsplit(each).netloc}
     assert foreign == set()
@@ -162,3 +165,11 @@ def test_links_of_pages_beside_the_site(name: str) -> None:
     targets = {unquote(each.partition("#")[0]) for each in _OUTSIDE.findall(text)}
     missing = {each for each in targets if not (ROOT / name).parent.joinpath(each).exists()}
     assert missing == set()
+
+
+def test_the_korean_readme_is_as_complete() -> None:
+    """It leads wherever the English one leads, and names the same commands, settings and figures of code."""
+    english, korean = (_FENCED.sub("", (ROOT / name).read_text(encoding="utf-8")) for name in _READMES)
+    assert set(_OUTSIDE.findall(english)) ^ set(_OUTSIDE.findall(korean)) == set(_READMES)
+    spans = [{" ".join(_WORDS.sub("<>", each).split()) for each in _CODE.findall(text)} for text in (english, korean)]
+    assert spans[0] == spans[1]

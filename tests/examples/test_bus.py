@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import RunningBroker
-from tests.bus.world import World, running_world
+from tests.bus.world import BusWorld, running_world
 from tests.topologies import SHIPPED
 
 pytestmark = pytest.mark.one_version
@@ -25,7 +25,7 @@ LIMIT_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
-def letrade(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def letrade(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusWorld]:
     """The shipped topology, applied; four agents with everything enforced."""
     folder = tmp_path_factory.mktemp("bus-examples-")
     (folder / "topology.yaml").write_bytes(SHIPPED.read_bytes())
@@ -33,7 +33,7 @@ def letrade(broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> 
         yield world
 
 
-def _start(letrade: World, program: str, service: str) -> subprocess.Popen[str]:
+def _start(letrade: BusWorld, program: str, service: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, str(FOLDER / f"{program}.py")],
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(SHIPPED.parent)} | letrade.environment(service),
@@ -52,7 +52,7 @@ def _ended(process: subprocess.Popen[str]) -> str:
 
 
 @contextmanager
-def _running(letrade: World, program: str, service: str) -> Iterator[list[str]]:
+def _running(letrade: BusWorld, program: str, service: str) -> Iterator[list[str]]:
     """A program that says when it is ready and runs until SIGTERM; its output is there afterwards."""
     process = _start(letrade, program, service)
     assert process.stdout is not None
@@ -69,7 +69,7 @@ def _running(letrade: World, program: str, service: str) -> Iterator[list[str]]:
             process.communicate()
 
 
-def test_the_trade_flow(letrade: World) -> None:
+def test_the_trade_flow(letrade: BusWorld) -> None:
     """Capital is asked for and granted, the trade ordered, executed, and heard of; nothing was refused."""
     with (
         _running(letrade, "capital_manager", "capital_manager") as manager,
@@ -84,7 +84,7 @@ def test_the_trade_flow(letrade: World) -> None:
         assert agent.metric("messages_rejected_total") == 0
 
 
-def test_publisher_and_subscriber(letrade: World) -> None:
+def test_publisher_and_subscriber(letrade: BusWorld) -> None:
     """The publisher's command is executed, and the subscriber prints the trade."""
     letrade.purge("core_engine.trade_executed")
     with (
@@ -97,7 +97,7 @@ def test_publisher_and_subscriber(letrade: World) -> None:
     assert "Trade executed: {'strategy_id': 123" in "\n".join(subscriber)
 
 
-def test_the_real_time_data_flow(letrade: World) -> None:
+def test_the_real_time_data_flow(letrade: BusWorld) -> None:
     """Every candle is published; those of one symbol are followed."""
     watch = _start(letrade, "market_watch", "strategy")
     try:
@@ -112,7 +112,7 @@ def test_the_real_time_data_flow(letrade: World) -> None:
     assert all("BTC/USDT at" in line for line in lines)
 
 
-def test_the_snippet_of_the_readmes(letrade: World, tmp_path: Path) -> None:
+def test_the_snippet_of_the_readmes(letrade: BusWorld, tmp_path: Path) -> None:
     """Both show the same program but for its comments, and it prints what it says."""
     english, korean = (
         re.findall(r"```python\n(.*?)```", (SHIPPED.parent / name).read_text(encoding="utf-8"), re.DOTALL)
@@ -127,7 +127,7 @@ def test_the_snippet_of_the_readmes(letrade: World, tmp_path: Path) -> None:
     assert printed == "BTC/USDT: filled\n"
 
 
-def _wait_for(letrade: World, queue: str) -> None:
+def _wait_for(letrade: BusWorld, queue: str) -> None:
     """Until the service has settled something from a queue."""
     agent = letrade.agents["core_engine"]
     deadline = time.monotonic() + LIMIT_SECONDS
