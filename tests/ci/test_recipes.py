@@ -21,6 +21,8 @@ from tests.helm.helm import CHARTS, ROOT, Chart
 from tests.tool import Tool
 from tests.topologies import orders, write
 
+pytestmark = pytest.mark.wide
+
 CI = ROOT / "ci"
 GITHUB = CI / "github" / "topology.yml"
 RELEASE = CI / "github" / "release.yml"

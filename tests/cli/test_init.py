@@ -52,9 +52,8 @@ def test_what_it_prints_works_as_it_stands(one_broker_version: str, tmp_path: Pa
         tool.run("broker", "stop", "--delete").check(0)
 
 
-@pytest.mark.parametrize(
-    "forge", [pytest.param(forge, marks=pytest.mark.wide if number else ()) for number, forge in enumerate(Forge)]
-)
+@pytest.mark.wide
+@pytest.mark.parametrize("forge", Forge)
 @pytest.mark.parametrize("template", Template)
 def test_every_template_is_valid_and_what_is_secret_is_not_kept(tmp_path: Path, template: str, forge: Forge) -> None:
     """Without a warning; keys are their owner's alone, below what git leaves out; the recipe checks this file."""

@@ -18,7 +18,7 @@ from tests.brokers import RunningBroker
 from tests.tool import INHERITED, LONGEST_RUN_SECONDS, Tool
 from tests.topologies import orders, write
 
-pytestmark = pytest.mark.one_version
+pytestmark = [pytest.mark.one_version, pytest.mark.wide]
 
 NOWHERE = "https://127.0.0.1:1"
 
@@ -122,7 +122,6 @@ def test_no_user_is_a_matter_of_usage(offline: Tool) -> None:
 
 
 @pytest.mark.parametrize("command", ["plan", "drift", "apply", "destroy"])
-@pytest.mark.wide
 def test_a_file_that_is_not_there_is_invalid(offline: Tool, command: str) -> None:
     """65 with its name, before the broker is asked."""
     assert "missing.yaml" in offline.run(command, "missing.yaml").check(ExitCode.INVALID_FILE).err
@@ -134,7 +133,6 @@ def test_an_unreadable_password_file_is_named(offline: Tool) -> None:
     assert "none.txt" in answer.err
 
 
-@pytest.mark.wide
 def test_flags_have_precedence_over_the_environment_and_that_over_the_file(offline: Tool) -> None:
     """Seen by where the tool tries to connect."""
     document = orders(broker={"management": "https://127.0.0.1:3", "username": "filed"})
@@ -145,7 +143,6 @@ def test_flags_have_precedence_over_the_environment_and_that_over_the_file(offli
     assert "127.0.0.1:3 " in bare.run("plan").check(ExitCode.UNREACHABLE).err
 
 
-@pytest.mark.wide
 def test_plain_http_is_for_this_machine_only(offline: Tool) -> None:
     """64 elsewhere, whatever is allowed; the password never leaves."""
     arguments = ("plan", "--insecure-loopback", "--management", "http://192.0.2.1:15672")
@@ -175,7 +172,6 @@ def test_a_reader_that_has_seen_enough(tool: Tool) -> None:
     [(">&-", ExitCode.OK), ("<&- >&- 2>&-", ExitCode.OK), ("2>&-", ExitCode.OK), (">/dev/full", ExitCode.FAILED)],
 )
 @pytest.mark.parametrize("output_format", ["text", "json"])
-@pytest.mark.wide
 def test_streams_that_take_nothing(offline: Tool, redirection: str, code: int, output_format: str) -> None:
     """Closed before the start: as if it were thrown away. A full disk: one message and 1."""
     document = orders()

@@ -13,6 +13,7 @@ from tests.tool import Tool
 pytestmark = pytest.mark.one_version
 
 
+@pytest.mark.wide
 def test_it_is_printed_or_written(tmp_path: Path) -> None:
     """The same on stdout and in a file, which everybody may read."""
     tool, path = Tool(folder=tmp_path), tmp_path / "topology.schema.json"

@@ -22,6 +22,7 @@ def _twins(classes: list[tuple[str, str]]) -> dict[str, list[str]]:
     return {name: modules for name, modules in found.items() if len(modules) > 1}
 
 
+@pytest.mark.wide
 def test_no_class_has_a_twin() -> None:
     """The name says the subject: whoever reads it knows which one is meant without looking at the imports."""
     classes = [

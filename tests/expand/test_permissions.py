@@ -204,6 +204,7 @@ def crowded(style: str, count: int) -> Document:
     )
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("style", STYLES)
 def test_no_expression_grows_with_what_a_service_has(style: str) -> None:
     """Two hundred queues and types of each service: every right is a short expression, and still nobody else's."""

@@ -137,6 +137,7 @@ def test_queues_of_the_same_limits_share_a_policy_that_is_called_as_the_first_of
     assert [edited[name].pattern for name in edited] == [found[name].pattern for name in edited]
 
 
+@pytest.mark.wide
 def test_where_one_pattern_cannot_name_the_queues_there_are_as_few_policies_as_possible() -> None:
     """Names without anything in common, among names that are like them: still every queue has its own limits."""
     digests = [hashlib.sha256(str(number).encode()).hexdigest()[:12] for number in range(1000)]

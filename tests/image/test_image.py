@@ -77,6 +77,7 @@ def test_no_time_of_a_file_is_in_the_image() -> None:
     assert f"PYTHONPYCACHEPREFIX={prefix}" in _text(last, "ENV").split()
 
 
+@pytest.mark.wide
 def test_context() -> None:
     """The build sees the two packages and what describes them, and neither tests nor keys."""
     files = in_context(ROOT)

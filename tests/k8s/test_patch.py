@@ -259,6 +259,7 @@ def test_values_that_cannot_be_read(value: str, words: str) -> None:
         setting(f"a={value}")
 
 
+@pytest.mark.wide
 def test_command(tmp_path: Path) -> None:
     """From standard input to standard output, in a pipe; refusals say where, and have their exit codes."""
     (tmp_path / "values.yaml").write_text(yaml.safe_dump({**LEAST, "service": "core_engine"}), encoding="utf-8")

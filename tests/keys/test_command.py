@@ -37,6 +37,7 @@ def test_folder_from_the_environment(tool: Tool) -> None:
     assert (tool.folder / "keys/public/jwks.json").is_file()
 
 
+@pytest.mark.wide
 def test_services_of_several_topologies(tool: Tool) -> None:
     """One folder for all of them, unless they sign by different algorithms."""
     for name in ("one", "two"):
@@ -90,6 +91,7 @@ def test_show_of_an_expired_key(tool: Tool) -> None:
     assert "has expired: rotate the keys of strategy" in shown.err
 
 
+@pytest.mark.wide
 def test_rotate(tool: Tool) -> None:
     """A rotation says what it made and from when it is used; a second one too early is refused by exit code."""
     tool.run("keys", "init", "keys", TOPOLOGY).check(0)

@@ -215,6 +215,7 @@ def test_clock_that_goes_back() -> None:
     assert len(replay) == 1
 
 
+@pytest.mark.wide
 def test_memory_of_a_token() -> None:
     """A remembered token takes about as many bytes as the documentation says."""
     count = 20_000

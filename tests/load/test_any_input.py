@@ -14,6 +14,8 @@ from letrade_topo.load.source_text import decode_source
 from letrade_topo.load.topology_file import load_sources
 from tests.examples_per_property import ordinary_examples
 
+pytestmark = pytest.mark.wide
+
 SHIPPED = (Path(__file__).parents[2] / "topology.yaml").read_bytes()
 LINES = SHIPPED.splitlines(keepends=True)
 SECTIONS = ["exchanges", "messages", "services", "queues", "users", "bindings", "policies", "ignore", "retry", "limits"]
@@ -66,7 +68,6 @@ def test_any_text_of_yaml_characters(text: str) -> None:
     assert_judged(text.encode())
 
 
-@pytest.mark.wide
 @settings(deadline=None, max_examples=3 * ordinary_examples(), suppress_health_check=[HealthCheck.too_slow])
 @given(DOCUMENTS)
 def test_any_document_under_the_right_sections(document: dict[str, object]) -> None:
@@ -74,7 +75,7 @@ def test_any_document_under_the_right_sections(document: dict[str, object]) -> N
     assert_judged(_yaml({"topology": 1, "name": "t", "vhost": "v", **document}).encode())
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.wide) for seed in range(1, 8))])
+@pytest.mark.parametrize("seed", range(8))
 def test_the_shipped_topology_with_lines_missing_or_exchanged(seed: int) -> None:
     """Somebody edits, and makes mistakes."""
     choose = random.Random(seed)  # noqa: S311  # repeatable, not secret
@@ -94,7 +95,6 @@ def test_the_shipped_topology_with_lines_missing_or_exchanged(seed: int) -> None
         assert_judged(b"".join(lines))
 
 
-@pytest.mark.wide
 def test_the_shipped_topology_cut_off_anywhere() -> None:
     """An upload that stopped half-way; also in the middle of a character."""
     for end in range(0, len(SHIPPED), 61):

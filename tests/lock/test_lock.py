@@ -18,6 +18,8 @@ from packaging.utils import canonicalize_name
 
 from tests.lock.agreement import LOCK, PROJECT, ROOT, disagreements, pins, wanted
 
+pytestmark = pytest.mark.wide
+
 LOCK_TEXT = LOCK.read_text(encoding="utf-8")
 CORE = "dependencies"
 ANY_EXTRA = frozenset({CORE, "agent", "bus", "claim-check"})

@@ -25,7 +25,7 @@ from letrade_topo.model.units import Duration
 
 MOST_PASSES = 6
 """A refusal makes its errors out of what is wrong in a body, and names it; a pass only parses and looks."""
-NOISE_SECONDS = 0.01
+NOISE_SECONDS = 0.03
 LONGEST_PROBLEM = 3000
 """A pointer of 64 names of 40 characters each, and some words."""
 

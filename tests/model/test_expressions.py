@@ -110,6 +110,7 @@ def test_no_text_breaks_the_judge(expression: str) -> None:
     assert isinstance(anchored(expression), str)
 
 
+@pytest.mark.wide
 def test_deep_nesting_is_said() -> None:
     """Not a breakdown."""
     assert why_unreadable("(" * 50_000) is not None

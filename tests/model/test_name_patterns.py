@@ -124,7 +124,7 @@ def styled(style: str, count: int, owner: str, moment: random.Random) -> list[st
     return sorted(made)
 
 
-@pytest.mark.parametrize("count", [100, 1000, pytest.param(10_000, marks=pytest.mark.wide)])
+@pytest.mark.parametrize("count", [100, *(pytest.param(count, marks=pytest.mark.wide) for count in (1_000, 10_000))])
 @pytest.mark.parametrize("style", ["owner first", "owner last", "owner with a dash"])
 def test_with_its_owner_in_the_name_any_number_of_names_has_a_pattern(style: str, count: int) -> None:
     """Short, and none of the names that others have or make later is matched, while most later own ones are."""
@@ -162,6 +162,7 @@ def test_names_without_an_owner_have_none_and_the_reason_is_said() -> None:
         assert min(own) < name < max(own)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("style", "count", "least"), [("owner first", 60, 100), ("owner last", 60, 95), ("no owner", 45, 95)]
 )

@@ -190,6 +190,7 @@ def test_a_restart_keeps_data_and_ports(start_broker: BrokerFactory, broker_vers
     assert broker.api("GET", queue).status_code == 200
 
 
+@pytest.mark.wide
 def test_no_outgoing_connection_takes_the_port_of_a_node_that_is_down() -> None:
     """Linux gives the chosen ports to no connection; a restart could not keep such a port."""
     first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -143,6 +144,7 @@ def test_a_second_plan_is_empty_once_it_is_recorded(world: PlanWorld) -> None:
     assert again.record_is_current
 
 
+@pytest.mark.wide
 @given(worlds())
 def test_without_words_nothing_of_somebody_else_changes(world: PlanWorld) -> None:
     """A plan that no guard refuses touches only what is declared or ours; foreign objects stay as they are."""

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from letrade_topo.load.rule_texts import RULE_TEXTS
 from letrade_topo.render.reference_rules import page
 
@@ -18,6 +20,7 @@ def reference(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.wide
 def test_the_pages_are_current() -> None:
     """What the code says is what the pages say."""
     done = reference("--check")

@@ -182,6 +182,7 @@ def test_examples() -> None:
     assert "5 passed" in done.stdout
 
 
+@pytest.mark.wide
 def test_the_runtime_does_not_need_pytest(tmp_path: Path) -> None:
     """Without it the plugin says what to install, and the bus and the agent are as ever."""
     program = tmp_path / "without.py"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -12,6 +13,8 @@ from letrade_agent.relay.effects import FetchObject, StoreObject
 from pamqp.commands import Basic
 
 from tests.agent.relay.kit import ReadContent, Rig, deliver, publish
+
+pytestmark = pytest.mark.wide
 
 CHANNELS = (1, 2)
 SOME = st.lists(st.tuples(st.sampled_from(CHANNELS), st.booleans()), min_size=1, max_size=6)

@@ -23,6 +23,8 @@ from letrade_topo.load.fingerprint import Fingerprint
 from letrade_topo.model.security import JwtAlgorithm
 from tests.topologies import Document, orders, write
 
+pytestmark = pytest.mark.wide
+
 
 @dataclass
 class WatchedFiles:
@@ -123,7 +125,9 @@ def test_file_that_goes_on_changing(world: WatchedFiles) -> None:
     "content",
     [
         b"topology: [",
-        *(pytest.param(other, marks=pytest.mark.wide) for other in (b"\xff\xfe\x00", b"", b"topology: 1\nname: x\n")),
+        b"\xff\xfe\x00",
+        b"",
+        b"topology: 1\nname: x\n",
     ],
 )
 def test_bad_topology_keeps_the_old_one(world: WatchedFiles, content: bytes) -> None:
