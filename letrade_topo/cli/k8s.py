@@ -80,10 +80,18 @@ def patch(
     try:
         content = sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
         text = content.decode()
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise InvalidManifest(f"{name}{_place(content, error.start)}: this is not UTF-8") from None
+    except OSError as error:
         raise InvalidManifest(f"cannot read {name}", why=_reason(error)) from None
     click.echo(patched(text, name, complete(*given), workload).encode(), nl=False)
 
 
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error)
+
+
+def _place(content: bytes, offset: int) -> str:
+    """`:LINE:COLUMN` of a byte; up to it the content is UTF-8."""
+    before = content[:offset].decode()
+    return f":{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"

@@ -45,6 +45,7 @@ class Workload:
         node: the manifest.
         template: what has the pod's `metadata` and `spec`.
         spec: the pod's.
+        shared: `id` of each node of the manifest that stands in it more than once, by aliases.
     """
 
     source: str
@@ -53,6 +54,7 @@ class Workload:
     node: yaml.MappingNode
     template: yaml.MappingNode
     spec: yaml.MappingNode
+    shared: frozenset[int]
 
     @property
     def title(self) -> str:
@@ -113,6 +115,19 @@ def changeable(entry: ManifestEntry, source: str) -> yaml.Node:
     return entry.value
 
 
+def require_alone(found: Workload, node: yaml.Node) -> None:
+    """Refuse to change what stands elsewhere by an alias, where it would change, too.
+
+    Raises:
+        InvalidManifest: it does.
+    """
+    if id(node) in found.shared:
+        raise InvalidManifest(
+            f"{place(found.source, node)}: this stands elsewhere by an alias, and would change there, too",
+            fix="write it out in both places",
+        )
+
+
 def is_nothing(node: yaml.Node) -> bool:
     """Whether it is null, or an empty mapping or list."""
     return node.tag.endswith(":null") if isinstance(node, yaml.ScalarNode) else not node.value
@@ -145,7 +160,24 @@ def _workload(node: yaml.Node, source: str) -> Iterator[Workload]:
     template = _mapping(node, _TEMPLATES[kind], source)
     metadata = _mapping(node, ("metadata",), source)
     name = _text(metadata, "name", source) or _text(metadata, "generateName", source)
-    yield Workload(source, kind, name, node, template, _mapping(template, ("spec",), source))
+    spec = _mapping(template, ("spec",), source)
+    yield Workload(source, kind, name, node, template, spec, frozenset(_shared(node)))
+
+
+def _shared(root: yaml.Node) -> Iterator[int]:
+    """`id` of each node that is met more than once; each is gone through once, so that a bomb of aliases is none."""
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            yield id(node)
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            waiting += [one for pair in node.value for one in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
 
 
 def _text(node: yaml.MappingNode, name: str, source: str) -> str:

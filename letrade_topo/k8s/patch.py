@@ -10,7 +10,16 @@ from collections.abc import Callable, Mapping
 import yaml
 
 from letrade_topo.k8s.errors import InvalidManifest, UnprotectedPod
-from letrade_topo.k8s.manifests import Workload, changeable, entry, is_nothing, place, plain, read_workloads
+from letrade_topo.k8s.manifests import (
+    Workload,
+    changeable,
+    entry,
+    is_nothing,
+    place,
+    plain,
+    read_workloads,
+    require_alone,
+)
 from letrade_topo.k8s.pod_rules import Path, problems
 from letrade_topo.k8s.sidecar import NAME, VOLUME_PREFIX, container, labels, quote, volumes
 from letrade_topo.k8s.splice import Splice
@@ -39,6 +48,7 @@ def patch(text: str, source: str, values: Values, workload: str | None = None) -
     splice = Splice(text, source)
     for node in (found.node, found.template, found.spec):
         splice.require_lines(node)
+        require_alone(found, node)
     _security_context(splice, found, values["securityContext"]["runAsUser"])
     _items(splice, found, "initContainers", container(values), lambda name: name == NAME)
     _items(splice, found, "volumes", volumes(values), lambda name: name.startswith(VOLUME_PREFIX))
@@ -94,14 +104,16 @@ def _items(splice: Splice, found: Workload, name: str, lines: list[str], is_ours
         if name == "volumes":
             splice.insert_after(splice.last_line(spec), new)
         else:
-            splice.insert_before(_containers_line(found), new)
+            splice.insert_before(spec, _containers_key(found), new)
         return
     value = changeable(present, source)
+    require_alone(found, present.value)
     splice.require_lines(value)
     dash_column = _columns(splice, found)[1]
     if is_nothing(value):
-        splice.remove_value(present.key, value)
-    elif isinstance(value, yaml.SequenceNode):
+        splice.fill(present.key, value, _indented(lines, dash_column))
+        return
+    if isinstance(value, yaml.SequenceNode):
         dash_column = splice.dash_of(value.value[0])[1]
         for item in value.value:
             if is_ours(_name_of(item, source)):
@@ -117,15 +129,15 @@ def _security_context(splice: Splice, found: Workload, group: int) -> None:
     column = _columns(splice, found)[0]
     if present is None:
         new = [f"{' ' * column}securityContext:", f"{' ' * (column + _STEP)}fsGroup: {group}"]
-        splice.insert_before(_containers_line(found), new)
+        splice.insert_before(found.spec, _containers_key(found), new)
         return
     value = changeable(present, found.source)
     if is_nothing(value):
-        splice.remove_value(present.key, value)
-        splice.insert_after(present.key.end_mark.line, [f"{' ' * (column + _STEP)}fsGroup: {group}"])
+        splice.fill(present.key, value, [f"{' ' * (column + _STEP)}fsGroup: {group}"])
     elif not isinstance(value, yaml.MappingNode):
         raise InvalidManifest(f"{place(found.source, value)}: securityContext is not a mapping")
     elif entry(value, "fsGroup", found.source) is None:
+        require_alone(found, present.value)
         if value.flow_style:
             splice.open_braces(value, f"fsGroup: {group}, ")
         else:
@@ -140,6 +152,7 @@ def _metadata(splice: Splice, found: Workload, values: Values) -> None:
     column = _column(found.template)
     if present is not None and not is_nothing(present.value):
         metadata = changeable(present, found.source)
+        require_alone(found, present.value)
         if not isinstance(metadata, yaml.MappingNode):
             raise InvalidManifest(f"{place(found.source, metadata)}: metadata is not a mapping")
         # labels first: both may be put in at the end of one line
@@ -148,12 +161,12 @@ def _metadata(splice: Splice, found: Workload, values: Values) -> None:
         return
     lines = _texts_lines("labels", labels(values)) + _texts_lines("annotations", annotations)
     if present is not None:
-        splice.remove_value(present.key, present.value)
-        splice.insert_after(present.key.end_mark.line, _indented(lines, column + _STEP))
+        splice.fill(present.key, present.value, _indented(lines, column + _STEP))
         return
     spec = entry(found.template, "spec", found.source)
     assert spec is not None, "the workload was found by it"  # noqa: S101  # not an input's fault
-    splice.insert_before(spec.key.start_mark.line, [f"{' ' * column}metadata:", *_indented(lines, column + _STEP)])
+    new = [f"{' ' * column}metadata:", *_indented(lines, column + _STEP)]
+    splice.insert_before(found.template, spec.key, new)
 
 
 def _texts(
@@ -179,9 +192,8 @@ def _texts(
         splice.replace(value, f"{{{_in_braces(wanted)}}}")
         return
     if is_nothing(value):
-        splice.remove_value(present.key, value)
         column = _column(metadata) + _STEP
-        splice.insert_after(present.key.end_mark.line, [f"{' ' * column}{key}: {text}" for key, text in wanted.items()])
+        splice.fill(present.key, value, [f"{' ' * column}{key}: {text}" for key, text in wanted.items()])
         return
     if not isinstance(value, yaml.MappingNode):
         raise InvalidManifest(f"{place(found.source, value)}: {name} is not a mapping")
@@ -189,8 +201,11 @@ def _texts(
     for key, text in wanted.items():
         old = entry(value, key, found.source)
         if old is None:
+            require_alone(found, present.value)
             missing[key] = text
         elif overwrite and plain(old.value, found.source) != yaml.safe_load(text):
+            require_alone(found, present.value)
+            require_alone(found, old.value)
             splice.replace(changeable(old, found.source), text)
     if missing and value.flow_style:
         splice.open_braces(value, f"{_in_braces(missing)}, ")
@@ -221,10 +236,10 @@ def _columns(splice: Splice, found: Workload) -> tuple[int, int]:
     return containers.key.start_mark.column, splice.dash_of(value.value[0])[1]
 
 
-def _containers_line(found: Workload) -> int:
+def _containers_key(found: Workload) -> yaml.Node:
     containers = entry(found.spec, "containers", found.source)
     assert containers is not None, "checked before"  # noqa: S101  # not an input's fault
-    return int(containers.key.start_mark.line)
+    return containers.key
 
 
 def _name_of(item: yaml.Node, source: str) -> str:

@@ -29,6 +29,8 @@ def problems(spec: Mapping[str, Any], values: Values) -> Iterator[Problem]:
     for shared in ("hostPID", "shareProcessNamespace"):
         if spec.get(shared):
             yield (shared,), f"{shared}: other containers could read the agent's keys"
+    if _inner(spec, "os").get("name") == "windows":
+        yield ("os", "name"), "os.name: windows; the agent is a program for Linux"
     yield from _grace(spec, values)
     yield from _volumes(spec, values)
     for path, container in _containers(spec):

@@ -47,9 +47,17 @@ class Splice:
         if breaks and breaks[0].group() == "\r\n":
             self._break = "\r\n"
 
-    def insert_before(self, line: int, lines: list[str]) -> None:
-        """Put lines before a line, and before the comments that stand right above it."""
-        while line > 0 and self._line(line - 1).lstrip().startswith("#"):
+    def insert_before(self, mapping: yaml.MappingNode, key: yaml.Node, lines: list[str]) -> None:
+        """Put lines before a key of a mapping, and before the comments that stand right above it.
+
+        What looks like a comment and is the end of a block text before it is none.
+        """
+        line: int = key.start_mark.line
+        before = [
+            value for other, value in mapping.value if other.start_mark.line < line and not is_elsewhere(other, value)
+        ]
+        floor = max((self.last_line(value) + 1 for value in before), default=0)
+        while line > floor and self._line(line - 1).lstrip().startswith("#"):
             line -= 1
         self._insert(line, lines, last=True)
 
@@ -65,10 +73,20 @@ class Splice:
         """Put text in a node's place."""
         self._edits.append(_Edit(self.offset(node.start_mark), self.offset(node.end_mark), text))
 
-    def remove_value(self, key: yaml.Node, value: yaml.Node) -> None:
-        """Leave `key:` alone of `key: value`."""
-        start = self.text.index(":", self.offset(key.end_mark)) + 1
-        self._edits.append(_Edit(start, max(start, self.offset(value.end_mark)), ""))
+    def fill(self, key: yaml.Node, value: yaml.Node, lines: list[str]) -> None:
+        """Put lines below `key:` in the place of a value that is nothing: null, `{}` or `[]`, there or a line below."""
+        end = self.offset(value.end_mark)
+        if value.start_mark.line == key.end_mark.line:
+            start = self.text.index(":", self.offset(key.end_mark)) + 1
+            self._edits.append(_Edit(start, max(start, end), ""))
+            self.insert_after(value.end_mark.line, lines)
+            return
+        first, last = value.start_mark.line, value.end_mark.line
+        if self.text[end : self._start(last + 1)].strip():  # a comment
+            self._edits.append(_Edit(self.offset(value.start_mark), end, ""))
+        else:
+            self.remove_lines(first, last)
+        self.insert_after(key.end_mark.line, lines)
 
     def open_braces(self, node: yaml.MappingNode, text: str) -> None:
         """Put text behind the brace that opens a mapping."""
@@ -84,8 +102,8 @@ class Splice:
         return line, before.rindex("-")
 
     def offset(self, mark: yaml.Mark) -> int:
-        """Where a mark is in the text."""
-        return self._start(mark.line) + mark.column
+        """Where a mark is in the text; not by its column, which does not count a byte order mark."""
+        return int(mark.index)
 
     def last_line(self, node: yaml.Node) -> int:
         """The last line that a node stands on, without comments and empty lines behind it."""
@@ -122,7 +140,7 @@ class Splice:
         text = "".join(one + self._break for one in lines)
         offset = self._start(line)
         if offset == len(self.text) and self.text and not _LINE_BREAK.fullmatch(self.text[-1]):
-            text = self._break + text.removesuffix(self._break)
+            text = self._break + text
         self._edits.append(_Edit(offset, offset, text, last))
 
     def _start(self, line: int) -> int:

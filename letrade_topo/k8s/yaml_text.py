@@ -10,6 +10,7 @@ from copy import deepcopy
 from typing import Any, Final
 
 import yaml
+from yaml.reader import ReaderError
 
 DEEPEST: Final = 100
 TOO_DEEP: Final = f"it has more than {DEEPEST} levels; check for a bracket that is not closed"
@@ -44,7 +45,7 @@ def compose(text: str) -> list[yaml.Node]:
         _check_depth(text)
         return [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
     except yaml.YAMLError as error:
-        raise _explained(error) from None
+        raise _explained(error, text) from None
 
 
 def value_of(text: str) -> Any:
@@ -57,7 +58,7 @@ def value_of(text: str) -> Any:
         _check_depth(text)
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise _explained(error) from None
+        raise _explained(error, text) from None
     except _UNREADABLE_VALUES as error:
         raise NotYaml(f"a value in it cannot be read: {error}") from None
 
@@ -90,7 +91,13 @@ def _check_depth(text: str) -> None:
             raise NotYaml("", _place(event.start_mark), is_too_deep=True)
 
 
-def _explained(error: yaml.YAMLError) -> NotYaml:
+def _explained(error: yaml.YAMLError, text: str = "") -> NotYaml:
+    if isinstance(error, ReaderError):
+        before = text[: error.position]
+        line, column = before.count("\n") + 1, error.position - before.rfind("\n")
+        return NotYaml(
+            f"the character U+{ord(text[error.position]):04X}, which YAML does not allow", f":{line}:{column}"
+        )
     if isinstance(error, yaml.MarkedYAMLError):
         return NotYaml(" ".join(str(error.problem).split()), _place(error.problem_mark))
     return NotYaml(" ".join(str(error).split()))

@@ -163,6 +163,7 @@ UNPROTECTED: dict[str, tuple[str, str]] = {
     "host network": ("hostNetwork: true", "hostNetwork"),
     "the node's processes": ("hostPID: true", "hostPID"),
     "shared processes": ("shareProcessNamespace: true", "shareProcessNamespace"),
+    "another system": ("os: {name: windows}", "os.name: windows"),
     "short grace": ("terminationGracePeriodSeconds: 20", "25s"),
     "keys mounted": ("volumes: [{name: k, secret: {secretName: strategy-keys}}]", "volume k: holds the Secret"),
     "keys projected": (

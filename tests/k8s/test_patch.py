@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from letrade_topo.k8s.errors import InvalidManifest, InvalidValues
+from letrade_topo.k8s.errors import InvalidManifest, InvalidValues, UnprotectedPod
 from letrade_topo.k8s.patch import patch
 from letrade_topo.k8s.values import complete, read_values, setting
 from tests.helm.sidecars import LEAST, MOST
@@ -168,9 +169,11 @@ def test_pod_without_metadata_of_its_template() -> None:
 
 
 def test_no_line_break_at_the_end() -> None:
-    """A file that does not end with a line break gets the volumes after its last line."""
+    """A file that does not end with a line break gets the volumes after its last line, and ends with one then."""
     text = deployment(CONTAINERS, "\n      labels: {app: a}").rstrip("\n")
-    assert pod(patch(text, "-", VALUES))["volumes"]
+    patched = patch(text, "-", VALUES)
+    assert pod(patched)["volumes"]
+    assert patch(patched, "-", VALUES) == patched
 
 
 REFUSED = {
@@ -197,6 +200,26 @@ REFUSED = {
         deployment(f"initContainers:\n  a: b\n{CONTAINERS}", ""),
         "in.yaml:10:9: initCont",
     ),
+    "labels that a selector has by an alias": (
+        deployment(CONTAINERS, "\n      labels: &labels\n        app: a") + "  strategy: {}\nx: *labels\n",
+        "in.yaml:8:15: this stands elsewhere by an alias",
+    ),
+    "a pod that stands elsewhere": (
+        deployment(CONTAINERS).replace("    spec:\n", "    spec: &pod\n") + "x: *pod\n",
+        "in.yaml:8:11: this stands elsewhere by an alias",
+    ),
+    "a security context of two": (
+        deployment("securityContext: &s\n  runAsUser: 1\ncontainers:\n- name: a\n  securityContext: *s"),
+        "in.yaml:9:24: this stands elsewhere by an alias",
+    ),
+    "a character that YAML does not have": (deployment(f"# a\x07bell\n{CONTAINERS}"), r"in.yaml:9:10: .*U\+0007"),
+    "a tab before a comment": (deployment(f"hostname: a \t# why\n{CONTAINERS}"), "in.yaml:9:19: found character"),
+    "a template of Helm": ("kind: Deployment\nmetadata:\n  name: {{ .Release.Name }}-a\n", "in.yaml:3:"),
+    "a Windows pod": (deployment(f"os: {{name: windows}}\n{CONTAINERS}"), "in.yaml:9:12: os.name: windows"),
+    "a key twice in braces": (
+        deployment(CONTAINERS, "{labels: {app: a}, labels: {b: c}}"),
+        "in.yaml:7:34: labels is there",
+    ),
     "an unknown tag": (deployment(f"{CONTAINERS}\nnodeName: !reference x", ""), "in.yaml:9:7: could not determine"),
 }
 
@@ -205,8 +228,9 @@ REFUSED = {
 def test_refusals_name_the_place(case: str) -> None:
     """What cannot be patched is refused with file, line and column, and never half done."""
     text, reason = REFUSED[case]
-    with pytest.raises(InvalidManifest, match=reason):
+    with pytest.raises((InvalidManifest, UnprotectedPod)) as refused:
         patch(text, "in.yaml", VALUES)
+    assert re.search(reason, f"{refused.value}\n{refused.value.why}")
 
 
 def test_which_of_several() -> None:
@@ -275,3 +299,5 @@ def test_command(tmp_path: Path) -> None:
     answer = tool.run("k8s", "patch", *given).check(77)
     assert "in.yaml:17:7: hostNetwork: every process" in answer.err
     assert answer.out == ""
+    (tmp_path / "in.yaml").write_bytes(b"kind: Pod\n# \xed\x95\x9c gr\xfc\xdfe\n")
+    assert "in.yaml:2:7: this is not UTF-8" in tool.run("k8s", "patch", *given).check(65).err

@@ -68,6 +68,9 @@ the service as default for kubectl. Rendering fails where the pod would not be p
 {{- $problems = append $problems (printf "%s: other containers could read the agent's keys" .) -}}
 {{- end -}}
 {{- end -}}
+{{- if eq (get (get $spec "os" | default dict) "name" | default "") "windows" -}}
+{{- $problems = append $problems "os.name: windows; the agent is a program for Linux" -}}
+{{- end -}}
 {{- $grace := 30 -}}
 {{- if hasKey $spec "terminationGracePeriodSeconds" -}}
 {{- $grace = int $spec.terminationGracePeriodSeconds -}}
