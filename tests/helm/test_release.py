@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from functools import cache
 from pathlib import Path
@@ -195,19 +196,43 @@ def test_hooks_come_in_order() -> None:
         assert {"name": "topology", "configMap": {"name": "bus-apply-topology"}} in volumes
         policies = {one["metadata"]["annotations"][deletes] for one in hooked}
         assert policies in ({"before-hook-creation"}, {"BeforeHookCreation"}), "none is gone before the Job has ended"
+        if kind == "helm.sh/hook":
+            moments = {one["metadata"]["annotations"][kind] for one in hooked}
+            assert moments == {"pre-install,pre-upgrade,pre-rollback"}, "the broker is as the release in force says"
     assert not any("helm.sh/hook" in str(one["metadata"]) for one in rendered("everything") if one["kind"] != "Pod")
 
 
 @pytest.mark.wide
 def test_without_hooks_another_topology_is_another_job() -> None:
-    """A Job cannot be changed: without hooks its name says which topology it applies."""
+    """A Job's pod cannot be changed: without hooks its name says which topology it applies, and how."""
     values = changed(LEAST, {"apply": {"hooks": "none"}})
-    names = []
-    for topology in ("name: one", "name: one", "name: two"):
-        (job,) = of_kind(CHART.template(changed(values, {"topology": {"content": topology}})).manifests, "Job")
+    changes: list[Values] = [
+        {},
+        {"topology": {"content": "name: two"}},
+        {"broker": {"username": "other"}},
+        {"apply": {"lockTimeout": 60}},
+        {"apply": {"allow": ["adopt"]}},
+        {"resources": {"limits": {"memory": "1Gi"}}},
+        {"podLabels": {"team": "a"}},
+    ]
+    jobs: dict[str, Manifest] = {}
+    for change in [{}, *changes]:
+        (job,) = of_kind(CHART.template(changed(values, change)).manifests, "Job")
         assert "annotations" not in job["metadata"]
-        names.append(job["metadata"]["name"])
-    assert names[0] == names[1] != names[2]
+        name = job["metadata"]["name"]
+        assert jobs.setdefault(name, job)["spec"]["template"] == job["spec"]["template"]
+    assert len(jobs) == len(changes)
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("release", ["a" * 39 + ".b", "a" * 39 + "-b", "a.b", "a" * 53])
+def test_names_are_names(release: str) -> None:
+    """Whatever a release may be called, every object's name is one for Kubernetes (RFC 1123), and its parts are."""
+    part = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+    values = changed(EVERYTHING, {"fullnameOverride": ""})
+    for manifest in CHART.template(values, release=release).manifests:
+        name = manifest["metadata"]["name"]
+        assert re.fullmatch(rf"{part}(\.{part})*", name), name
 
 
 @pytest.mark.parametrize("name", ["least", "everything"])

@@ -2,13 +2,13 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* 40 characters: a CronJob's name may have 52, and ours get suffixes. */}}
+{{/* 40 characters: a CronJob's name may have 52, and ours get suffixes. None ends with a dot: release names may have some. */}}
 {{- define "letrade-topo.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 40 | trimAll "-." -}}
 {{- else -}}
 {{- $name := include "letrade-topo.name" . -}}
-{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 40 | trimSuffix "-" -}}
+{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 40 | trimAll "-." -}}
 {{- end -}}
 {{- end -}}
 
@@ -72,7 +72,7 @@ yes
 {{- define "letrade-topo.hook" -}}
 {{- if eq .root.Values.apply.hooks "helm" }}
 annotations:
-  helm.sh/hook: pre-install,pre-upgrade
+  helm.sh/hook: pre-install,pre-upgrade,pre-rollback
   helm.sh/hook-weight: {{ .weight | quote }}
   helm.sh/hook-delete-policy: before-hook-creation
 {{- else if eq .root.Values.apply.hooks "argo" }}
