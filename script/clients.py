@@ -10,9 +10,18 @@ from typing import Final
 from letrade_agent.relay.libraries import LIBRARIES, Library
 
 from tests.client_suites.differences import DIFFERENCES, Difference
+from tests.clients.libraries import ALL, LibraryDefaults
 
 _PAGE: Final = Path(__file__).parent.parent / "docs/reference/clients.md"
 _LIBRARIES: Final = ("library", "`product`", "a refusal is", "so its program learns, with confirms", "and without")
+_DEFAULTS: Final = (
+    "library",
+    "version",
+    "what a handler gives back comes",
+    "its consumer, when the connection has ended",
+    "its publisher",
+    "the line to add",
+)
 _DIFFERENCES: Final = ("tests that pass straight alone", "what they see of an agent", "why it is meant")
 
 
@@ -20,6 +29,7 @@ def page() -> str:
     """The page, in Markdown."""
     text = _PAGE.read_text(encoding="utf-8")
     text = _with_table(text, "libraries", _LIBRARIES, map(_library, LIBRARIES))
+    text = _with_table(text, "defaults", _DEFAULTS, map(_default, ALL))
     return _with_table(text, "differences", _DIFFERENCES, map(_difference, DIFFERENCES))
 
 
@@ -35,6 +45,12 @@ def _library(library: Library) -> tuple[str, ...]:
     platform = f", `platform` {library.platform}" if library.platform else ""
     product = f"`{library.product}`{platform}"
     return library.name, product, str(library.form), library.learns, library.without_confirms
+
+
+def _default(library: LibraryDefaults) -> tuple[str, ...]:
+    publisher = library.publisher
+    line = library.line or "none: it works as it is"
+    return library.name, library.version(), library.given_back, library.consumer, publisher, line
 
 
 def _difference(difference: Difference) -> tuple[str, ...]:
