@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 from tests.brokers import RunningBroker
 from tests.clients.libraries import Again, GivenBack, LibraryDefaults
@@ -39,13 +40,13 @@ class ClientFleet:
     publishers: dict[str, ClientProgram] = field(default_factory=dict)
 
     def start_consumer(self, library: LibraryDefaults, *line: str) -> ClientProgram:
-        """Start it and wait until it consumes."""
+        """Start it."""
         where = [self.world.url("clerk"), queue_of(library.slug), *line]
         self.consumers[library.slug] = self._start(f"{library.slug}, consumer", library, "consume", where)
         return self.consumers[library.slug]
 
     def start_publisher(self, library: LibraryDefaults, line: str = "") -> ClientProgram:
-        """Start it and wait until it is connected."""
+        """Start it."""
         where = [self.world.url("shop"), EXCHANGE, f"confirms,mandatory{line}"]
         self.publishers[library.slug] = self._start(f"{library.slug}, publisher", library, "publish", where)
         return self.publishers[library.slug]
@@ -53,6 +54,19 @@ class ClientFleet:
     def _start(self, name: str, library: LibraryDefaults, role: str, where: list[str]) -> ClientProgram:
         command = [*library.command(), role, *where]
         return self.stack.enter_context(running_program(name, command, self.world.folder))
+
+    def again(self, start: Callable[[], ClientProgram]) -> ClientProgram:
+        """Start it until it is ready, as whatever starts programs does: an agent may just have lost its broker."""
+        started = start()
+
+        def is_ready() -> bool:
+            nonlocal started
+            if started.has_ended:
+                started = start()
+            return "ready" in started.said
+
+        wait_until(is_ready, "it is ready")
+        return started
 
     def publish(self, slug: str, number: int) -> ClientProgram:
         """Have an order published."""
@@ -133,13 +147,13 @@ def _come_back(fleet: ClientFleet, libraries: Sequence[LibraryDefaults]) -> None
     for library in libraries:
         if library.consumer is Again.ENDS:
             fleet.consumers[library.slug].until_it_ends()
-            fleet.start_consumer(library, "line").until_said("ready")
+            fleet.again(partial(fleet.start_consumer, library, "line"))
     _wait_for_publishers(fleet, {library.slug: library.publisher for library in libraries})
     for library in libraries:
         said = fleet.publish(library.slug, _AFTER_AGENTS)
         if library.publisher is Again.ENDS:
             assert said.until_it_ends() != 0, str(said)
-            fleet.start_publisher(library, ",line").until_said("ready")
+            fleet.again(partial(fleet.start_publisher, library, ",line"))
             fleet.publish(library.slug, _AFTER_AGENTS)
     for library in libraries:
         if library.consumer is not Again.DEAF:
@@ -148,7 +162,8 @@ def _come_back(fleet: ClientFleet, libraries: Sequence[LibraryDefaults]) -> None
         if library.consumer is Again.DEAF:
             deaf = fleet.consumers[library.slug]
             assert not deaf.has_ended, str(deaf)
-            assert fleet.world.depths()[queue_of(library.slug)] == (1, 0, 0)
+            queue = queue_of(library.slug)
+            wait_until(lambda queue=queue: fleet.world.depths()[queue] == (1, 0, 0), f"nobody consumes from {queue}")
             deaf.process.kill()
             fleet.start_consumer(library, "line").until_said(f"did {_AFTER_AGENTS}")
 
@@ -160,13 +175,13 @@ def _come_back_with_the_line(fleet: ClientFleet, libraries: Sequence[LibraryDefa
         consumer = fleet.consumers[library.slug]
         if library.consumer is Again.ENDS:
             assert consumer.until_it_ends() != 0, str(consumer)
-            fleet.start_consumer(library, "line").until_said("ready")
+            fleet.again(partial(fleet.start_consumer, library, "line"))
     _wait_for_publishers(fleet, {library.slug: library.publisher for library in libraries})
     for library in libraries:
         publisher = fleet.publish(library.slug, _AFTER_BROKER)
         if again[library.slug] is Again.ENDS:
             assert publisher.until_it_ends() != 0, str(publisher)
-            fleet.start_publisher(library, ",line").until_said("ready")
+            fleet.again(partial(fleet.start_publisher, library, ",line"))
             fleet.publish(library.slug, _AFTER_BROKER)
     for library in libraries:
         fleet.consumers[library.slug].until_said(f"did {_AFTER_BROKER}")
