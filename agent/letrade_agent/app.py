@@ -25,12 +25,14 @@ from letrade_agent.observe.pages import pages_of
 from letrade_agent.observe.rates import Rates
 from letrade_agent.observe.recent import RecentRefusals
 from letrade_agent.observe.status import NodeStatus, Observed, summary_of
+from letrade_agent.otlp.traces import Traces
 from letrade_agent.proxy.memory import release
 from letrade_agent.proxy.server import Proxy
 from letrade_agent.retry.router import Router
 from letrade_agent.retry.routing import Routing
 from letrade_agent.start import check_certificates, listening, login_of, make_room_for, stop_signals
 from letrade_agent.state import AgentState, InForce, Phase, ReloadSource
+from letrade_agent.tracing.recorder import Recorder
 from letrade_agent.upstream.nodes import NodeHealth
 from letrade_agent.upstream.queue_counts import QueueDepths
 from letrade_agent.watch.sources import load
@@ -102,6 +104,7 @@ class Agent:
         self._keeping_up = KeepingUp()
         self._sent = SentKeys()
         self._filters = self._filters_of(in_force)
+        self._traces = self._tracing(in_force)
         self._objects = Objects(self._measures, self._log, limits.object_store)
         self._objects.store = self._store_of(in_force, None)
         self._files = {
@@ -133,6 +136,7 @@ class Agent:
             objects=self._objects,
             log=self._log,
             limits=self._limits,
+            recorder=self._recorder,
         )
         self._proxy = proxy
         self._router = self._routed(proxy) if self._settings.retry is RetryMode.ON else None
@@ -141,6 +145,8 @@ class Agent:
         watcher = Watcher(self._settings, self._state, self._switch, self._log, watched, self._limits.watch)
         admin_at = await listening(admin.start, "--admin", self._settings.admin)
         tasks: list[asyncio.Task[None]] = []
+        if self._traces is not None:
+            self._traces.start()
         try:
             if self._settings.listen is not None:
                 await proxy.hear_greeting()
@@ -163,6 +169,8 @@ class Agent:
             self._counts.close()
             await proxy.close()
             await admin.close()
+            if self._traces is not None:
+                await self._traces.stop()
         self._ended(hurried=at_once.is_set())
         return ExitCode.OK
 
@@ -178,6 +186,18 @@ class Agent:
             sent=self._sent,
             keeping_up=self._keeping_up,
         )
+
+    def _tracing(self, in_force: InForce) -> Traces | None:
+        """What traces messages; without settings for it, nothing of that is even loaded."""
+        settings = self._settings.traces
+        if settings is None:
+            return None
+        about = self._settings.service, in_force.topology, self._measures, self._log, self._limits
+        return Traces(settings, *about, time.time)
+
+    @property
+    def _recorder(self) -> Recorder | None:
+        return None if self._traces is None else self._traces.recorder
 
     def _store_of(self, in_force: InForce, before: InForce | None) -> ObjectStore | None:
         """The store of a topology, for an agent that has clients; the one that is open, where nothing changed."""
@@ -214,6 +234,7 @@ class Agent:
             log=self._log,
             now=time.time,
             monotonic=time.monotonic,
+            recorder=self._recorder,
         )
 
     def _routing(self, in_force: InForce) -> Routing:
@@ -252,6 +273,7 @@ class Agent:
                 "undeclared": settings.undeclared.value,
                 "declares": settings.declares.value,
                 "retry": settings.retry.value,
+                "traces": None if settings.traces is None else settings.traces.endpoint,
                 **facts_of(in_force, ReloadSource.CONFIG),
                 **facts_of(in_force, ReloadSource.KEYS),
             },
@@ -339,6 +361,8 @@ class Agent:
         filters.outbound, filters.inbound, filters.declares = new.outbound, new.inbound, new.declares
         self._state.in_force, self._objects.store = in_force, store
         self._proxy.filters_changed()
+        if self._traces is not None:
+            self._traces.switch(in_force.topology)
         if self._router is not None:
             self._router.switch(self._routing(in_force))
 

@@ -193,6 +193,44 @@ class UpstreamNode:
         return cls(Address(parts.hostname, port or DEFAULT_PORTS[parts.scheme]), parts.scheme == "amqps")
 
 
+class SamplerKind(StrEnum):
+    """Which traces are recorded."""
+
+    ON = "always_on"
+    OFF = "always_off"
+    RATIO = "traceidratio"
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSettings:
+    """Where spans of messages go, by the standard variables of OpenTelemetry (`OTEL_…`).
+
+    Args:
+        endpoint: the URL that spans are sent to, by OTLP over HTTP.
+        headers: of these requests; secrets are among them.
+        resource: attributes of the agent itself, with `service.name`.
+        sampler: which traces are recorded.
+        ratio: of traces, for `SamplerKind.RATIO`.
+        follows_parent: where a publisher says itself whether its trace is recorded, that holds.
+        gzip: requests are compressed.
+        timeout_seconds: of one request.
+        ca_file: certificate authorities of the collector; None: the system's.
+        cert_file, key_file: client certificate.
+    """
+
+    endpoint: str
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    resource: tuple[tuple[str, str], ...] = ()
+    sampler: SamplerKind = SamplerKind.ON
+    ratio: float = 1.0
+    follows_parent: bool = True
+    gzip: bool = False
+    timeout_seconds: float = 10.0
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How the agent runs.
@@ -220,6 +258,7 @@ class Settings:
         insecure_loopback: plain-text upstream to loopback is allowed.
         overlays: files that change the topology, in this order.
         variables: values for variables that the topology declares, by name.
+        traces: where spans of messages go; None: nothing is traced.
     """
 
     service: str
@@ -245,6 +284,7 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     max_connections: int = DEFAULT_LIMITS.connections
     queue_wait_seconds: float = DEFAULT_LIMITS.away.wait_seconds
+    traces: TraceSettings | None = None
 
 
 def parse_upstream(text: str) -> tuple[UpstreamNode, ...]:

@@ -241,6 +241,7 @@ class StopLimits:
         door_seconds: for who is in the middle of the login, to be told.
         hand_over_seconds: for the confirms of dead letters.
         abort_seconds: for sockets to close.
+        traces_seconds: for the last spans, where messages are traced.
     """
 
     closing_seconds: float = 3.0
@@ -248,6 +249,7 @@ class StopLimits:
     door_seconds: float = 0.5
     hand_over_seconds: float = 0.5
     abort_seconds: float = 0.5
+    traces_seconds: float = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +300,30 @@ class RepeatLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceLimits:
+    """Of tracing messages, where that is on.
+
+    Attributes:
+        waiting_bytes: of spans that are not sent yet, with what they refer to. Beyond that they are thrown away and
+            counted; no message waits for them.
+        request_spans: of one request to the collector.
+        every_seconds: spans are sent so often, and no sooner: a thread that works takes the event loop's turn.
+        first_retry_seconds: until a request that failed is made again; doubled with every failure.
+        longest_retry_seconds: likewise, at most.
+        attempts: at one request, after which its spans are thrown away and counted.
+        answer_bytes: of a collector's answer that are read.
+    """
+
+    waiting_bytes: int = 16 * _MEBIBYTE
+    request_spans: int = 512
+    every_seconds: float = 1.0
+    first_retry_seconds: float = 1.0
+    longest_retry_seconds: float = 16.0
+    attempts: int = 5
+    answer_bytes: int = 64 * _KIBIBYTE
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """The limits of one agent. Those that are not in a group say what clients may take: everybody has to be served.
 
@@ -339,6 +365,7 @@ class Limits:
     stop: StopLimits = StopLimits()
     admin: AdminLimits = AdminLimits()
     watch: WatchLimits = WatchLimits()
+    traces: TraceLimits = TraceLimits()
 
 
 DEFAULT_LIMITS: Final = Limits()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from letrade_agent.rehearsal import Rehearsal
 
@@ -19,6 +19,21 @@ WAITING_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 
 """Seconds; what brokers and services take."""
 SIZE_BOUNDS: Final = tuple(float(4**n) for n in range(4, 13))
 """Bytes: 256 to 16 MiB."""
+SPAN_OUTCOMES: Final = ("sent", "dropped", "failed")
+
+
+class Exemplar(NamedTuple):
+    """An observation that can be looked at: the trace of one of the messages that it was made of.
+
+    Attributes:
+        trace: its id, in hexadecimal digits.
+        value: that was observed.
+        moment: seconds since the epoch.
+    """
+
+    trace: str
+    value: float
+    moment: float
 
 
 class Histogram:
@@ -28,19 +43,25 @@ class Histogram:
         bounds: upper bounds, ascending; one more bucket is above the last.
         counts: observations in each bucket, not cumulated.
         total: sum of all observations.
+        exemplars: the last one of each bucket that has any.
     """
 
-    __slots__ = ("bounds", "counts", "total")
+    __slots__ = ("bounds", "counts", "exemplars", "total")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds: Final = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
+        self.exemplars: dict[int, Exemplar] = {}
 
     def observe(self, value: float, times: int = 1) -> None:
         """Count a value, or `times` equal ones."""
         self.counts[bisect_left(self.bounds, value)] += times
         self.total += value * times
+
+    def exemplify(self, exemplar: Exemplar) -> None:
+        """Keep the trace of what was observed."""
+        self.exemplars[bisect_left(self.bounds, exemplar.value)] = exemplar
 
     def observe_all(self, values: Sequence[float]) -> None:
         """Count some values."""
@@ -108,6 +129,8 @@ class Measures:
         claim_bytes: `claim_bytes_total` by operation.
         claim_seconds: `claim_duration_seconds` by operation: of calls that the store answered.
         claims_expired: `claims_expired_total`: objects that were deleted.
+        spans: `trace_spans_total` by outcome: sent; dropped: there was no room for them; failed: the collector did not
+            take them. Each is counted by one thread alone.
     """
 
     def __init__(self) -> None:
@@ -154,3 +177,4 @@ class Measures:
         self.claim_bytes: Counter[str] = Counter()
         self.claim_seconds: defaultdict[str, Histogram] = defaultdict(_waiting)
         self.claims_expired = 0
+        self.spans = dict.fromkeys(SPAN_OUTCOMES, 0)

@@ -23,6 +23,7 @@ from letrade_agent.cli.options import (
     service_option,
     topology_option,
 )
+from letrade_agent.cli.otel_variables import trace_settings
 from letrade_agent.config import (
     DeclareMode,
     InvalidSetting,
@@ -123,7 +124,8 @@ def run(**given: Any) -> int:
     comes back after the delays of its queue, and lies among the dead letters in the end. The topology file and the
     keys are read again when they change.
 
-    Variables of the topology are set by LETRADE_TOPO_VAR_NAME, as for letrade-topo.
+    Variables of the topology are set by LETRADE_TOPO_VAR_NAME, as for letrade-topo. With OTEL_EXPORTER_OTLP_ENDPOINT
+    set to the URL of a collector, messages are traced; the standard variables of OpenTelemetry say how.
     """
     settings = read_settings(given, dict(os.environ))
     from letrade_agent.app import run_agent
@@ -210,5 +212,6 @@ def read_settings(given: dict[str, Any], environment: dict[str, str]) -> Setting
             insecure_loopback=given["insecure_loopback"],
             overlays=overlays,
             variables=topology_variables(environment),
+            traces=trace_settings(environment, given["service"]),
         )
     )

@@ -22,6 +22,8 @@ from letrade_agent.hand_over.publisher import ConfirmedPublisher, HeaderTooLong
 from letrade_agent.limits import DEFAULT_LIMITS, HandOverLimits
 from letrade_agent.log import Log
 from letrade_agent.measures import Measures
+from letrade_agent.tracing.contexts import DEAD_LETTER, RETRY
+from letrade_agent.tracing.recorder import Recorder
 from letrade_agent.transport.leg import LegLost
 from letrade_agent.upstream.broken import UpstreamBroken, from_error
 from letrade_agent.upstream.upstream import Upstream
@@ -79,6 +81,7 @@ class HandOvers:
         monotonic: seconds.
         jitter: a number between its two arguments.
         limits: of handing over.
+        recorder: traces what the broker has confirmed; None: nothing is traced.
     """
 
     def __init__(
@@ -92,7 +95,9 @@ class HandOvers:
         monotonic: Callable[[], float],
         jitter: Callable[[float, float], float] = random.uniform,
         limits: HandOverLimits = DEFAULT_LIMITS.hand_over,
+        recorder: Recorder | None = None,
     ) -> None:
+        self._recorder = recorder
         self._upstream = upstream
         self._name = f"{what} via letrade-agent/{service}"
         self._what = what
@@ -266,8 +271,12 @@ class HandOvers:
         self._later.append(entry)
 
     def _confirmed(self, entry: HandingOver) -> None:
-        self._measures.hand_over_seconds.observe(self._monotonic() - entry.since)
-        copy = entry.copy
+        seconds, copy = self._monotonic() - entry.since, entry.copy
+        self._measures.hand_over_seconds.observe(seconds)
+        if self._recorder is not None and self._publisher is not None:
+            role = DEAD_LETTER if isinstance(copy, DeadLetter) else RETRY
+            about = (copy.exchange, copy.routing_key), copy.header, len(copy.body), copy.queue, copy.reason
+            self._recorder.handed_over(role, *about, seconds=seconds, server=self._publisher.server)
         if isinstance(copy, DeadLetter):
             self._measures.dead_letters[copy.queue, copy.reason] += 1
         else:

@@ -92,6 +92,11 @@ class ConfirmedPublisher:
         return await self._connection.until_lost()
 
     @property
+    def server(self) -> tuple[str, int]:
+        """Host and port of the broker's node."""
+        return self._connection.server
+
+    @property
     def can_publish(self) -> bool:
         """Whether the channel is open and the socket takes more."""
         return self.is_open and not self._connection.full

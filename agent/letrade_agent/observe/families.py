@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, Exemplar, GaugeMetricFamily, HistogramMetricFamily
 
 from letrade_agent.measures import Histogram
 
@@ -73,9 +73,16 @@ def _by_labels(values: Mapping[Key, float] | float) -> dict[Labels, float]:
     return dict(values.items()) if isinstance(values, Mapping) else {(): values}
 
 
-def _cumulated(found: Histogram) -> list[tuple[str, float]]:
-    total, buckets = 0, []
-    for bound, count in zip((*found.bounds, float("inf")), found.counts, strict=True):
+def _cumulated(found: Histogram) -> list[tuple[str, float] | tuple[str, float, Exemplar]]:
+    """Each bucket's bound and count, and its exemplar where there is one, which only OpenMetrics shows."""
+    total = 0
+    buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
+    for place, (bound, count) in enumerate(zip((*found.bounds, float("inf")), found.counts, strict=True)):
         total += count
-        buckets.append(("+Inf" if bound == float("inf") else str(bound), float(total)))
+        text, kept = "+Inf" if bound == float("inf") else str(bound), found.exemplars.get(place)
+        if kept is None:
+            buckets.append((text, float(total)))
+        else:
+            exemplar = Exemplar({"trace_id": kept.trace}, kept.value, kept.moment)
+            buckets.append((text, float(total), exemplar))
     return buckets

@@ -17,7 +17,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from letrade_agent.measures import LATENCY_BOUNDS, WAITING_BOUNDS, Measures
+from letrade_agent.measures import LATENCY_BOUNDS, SPAN_OUTCOMES, WAITING_BOUNDS, Measures
 from letrade_agent.observe.families import PREFIX, by_one, counter, gauge, histogram
 from letrade_agent.observe.message_metrics import MessageMetrics
 from letrade_agent.state import AgentState, InForce, Phase, ReloadSource
@@ -101,6 +101,8 @@ class AgentCollector(Collector):
         text = "Errors that are the agent's own fault, by where they were caught; the log has each."
         bugs = by_one(self._measures.internal_errors, BUGS_IN)
         yield counter("internal_errors", text, ("where",), bugs)
+        text = "Spans of traced messages: sent, dropped because too many waited, failed because no collector took them."
+        yield counter("trace_spans", text, ("outcome",), by_one(self._measures.spans, SPAN_OUTCOMES))
 
     def _clients(self) -> Iterator[Metric]:
         counts = self._measures

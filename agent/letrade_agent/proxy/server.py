@@ -24,6 +24,7 @@ from letrade_agent.proxy.memory import Spare
 from letrade_agent.proxy.pace import Pace
 from letrade_agent.proxy.shell import Shell, Snapshot, Unsent
 from letrade_agent.relay.relay import Relay
+from letrade_agent.tracing.recorder import Recorder
 from letrade_agent.transport.leg import Leg
 from letrade_agent.upstream.away_queues import AwayQueues
 from letrade_agent.upstream.broken import UpstreamBroken
@@ -53,6 +54,7 @@ class Proxy:
         now: seconds since the epoch.
         monotonic: seconds.
         limits: of the agent.
+        recorder: traces messages; None: nothing is traced.
     """
 
     def __init__(
@@ -68,7 +70,9 @@ class Proxy:
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         limits: Limits = DEFAULT_LIMITS,
+        recorder: Recorder | None = None,
     ) -> None:
+        self._recorder = recorder
         self._filters = filters
         self._measures = measures
         self._log = log
@@ -89,6 +93,7 @@ class Proxy:
             log=log,
             monotonic=monotonic,
             limits=limits.hand_over,
+            recorder=recorder,
         )
         declares = PassiveDeclares(self.upstream, f"queues that are away via letrade-agent/{settings.service}")
         self.away: Final = AwayQueues(declares, log, monotonic, limits.away)
@@ -215,6 +220,7 @@ class Proxy:
             self._timer = None
 
     def _welcome(self, client: Leg, logged_in: LoggedIn) -> None:
+        address = logged_in.dialled.state.node.address
         relay = Relay(
             self._filters,
             self._measures,
@@ -228,6 +234,7 @@ class Proxy:
             log=self._log,
             away=self.away,
             limits=self._limits,
+            tracer=None if self._recorder is None else self._recorder.of_connection((address.host, address.port)),
         )
         connection = ProxiedConnection(client, logged_in, relay, self._shell, self._closed)
         self._connections.add(connection)

@@ -129,6 +129,8 @@ class RelayedConnection:
         if ending.cause and ending.finish():
             self.forget_channels()
             session.forget_hand_overs()
+        if session.tracer is not None:
+            session.tracer.end(session.epoch)
 
     def _drain_further(self, text: str, until: float) -> None:
         unconfirmed = any(channel.publishes.confirms.unanswered for channel in self.channels.values())

@@ -77,14 +77,18 @@ class Deliveries:
             return False
         tag_at = 5 + method[4]
         tag = int.from_bytes(method[tag_at : tag_at + 8], "big")
+        body = body if shown[5] is None else shown[5]
+        tracer = session.tracer
+        opened = None if tracer is None else tracer.open_plain(session.epoch, method, shown[0], len(body), shown[1])
         if consumer.no_ack:
             client_tag = self._ledger.forward_settled(tag)
             session.filters.inbound.settled(shown[1], session.epoch)
+            if opened is not None and tracer is not None:
+                tracer.settle(opened, "ack")
         else:
-            client_tag = self._ledger.forward(tag, (shown[1], session.started))
+            client_tag = self._ledger.forward(tag, (shown[1], session.started, opened))
             session.measures.unsettled += 1
         method = deliver_with_tag(method, client_tag)
-        body = body if shown[5] is None else shown[5]
         session.to_client.append(encode_content(self._number, method, shown[0], body, session.client_frame_max))
         return True
 
@@ -100,7 +104,7 @@ class Deliveries:
             return
         verdict = outcomes.examine(delivery)
         if isinstance(verdict, Shown) and outcomes.fits(verdict):
-            client_tag = outcomes.tag(tag, verdict, no_ack=consumer.no_ack)
+            client_tag = outcomes.tag(tag, delivery, verdict, no_ack=consumer.no_ack)
             outcomes.show(method, deliver, delivery, verdict, client_tag)
         elif isinstance(verdict, ToFetch):
             self._park(tag, consumer, method, deliver, delivery)
@@ -145,7 +149,7 @@ class Deliveries:
         elif consumer is None or kept.deliver is None or not isinstance(verdict, Shown):
             outcomes.give_back(tag, kept.delivery)
         else:
-            client_tag = outcomes.late_tag(tag, verdict, no_ack=no_ack)
+            client_tag = outcomes.late_tag(tag, kept.delivery, verdict, no_ack=no_ack)
             outcomes.show(kept.method, kept.deliver, kept.delivery, verdict, client_tag)
 
     # What waits for the object store

@@ -144,7 +144,7 @@ class Gets:
         get, delivery, tag, outcomes = message.get, message.delivery, message.got.delivery_tag, self._outcomes
         verdict = outcomes.examine(delivery)
         if isinstance(verdict, Shown) and outcomes.fits(verdict):
-            self._show(message, verdict, outcomes.tag(tag, verdict, no_ack=get.no_ack))
+            self._show(message, verdict, outcomes.tag(tag, delivery, verdict, no_ack=get.no_ack))
             return Got.SHOWN
         outcomes.ledger.hold(tag)
         if isinstance(verdict, ToFetch):
@@ -162,7 +162,7 @@ class Gets:
             return Got.GIVEN_BACK
         verdict = outcomes.examine(delivery, fetched)
         if isinstance(verdict, Shown) and outcomes.fits(verdict):
-            self._show(message, verdict, outcomes.late_tag(tag, verdict, no_ack=get.no_ack))
+            self._show(message, verdict, outcomes.late_tag(tag, delivery, verdict, no_ack=get.no_ack))
             return Got.SHOWN
         return self._withhold(message, verdict)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from letrade_agent.amqp.deliveries import DeliveryLedger
 from letrade_agent.filters.verdicts import Delivery, Examined, Failed, Fetched, Held, Repeated, Shown, ToFetch
 from letrade_agent.filters.words import Undelivered
+from letrade_agent.tracing.recorder import Opened, Tracer
 from letrade_topo.amqp.basic import Deliver, ack_frame, deliver_with_tag, encode_deliver, nack_frame, reject_frame
 from letrade_topo.amqp.faults import AmqpFault, readable
 from letrade_topo.amqp.frames import encode_content
@@ -50,31 +51,39 @@ class Outcomes:
 
     # Shown
 
-    def tag(self, upstream_tag: int, shown: Shown, *, no_ack: bool) -> int:
+    def tag(self, upstream_tag: int, delivery: Delivery, shown: Shown, *, no_ack: bool) -> int:
         """The client's tag of a delivery that has just come.
 
         Raises:
             BrokerFault: its tag does not rise.
         """
         session = self._session
+        opened = None if session.tracer is None else _opened(session.tracer, session.epoch, delivery, shown)
         if no_ack:
             client_tag = self.ledger.forward_settled(upstream_tag)
-            session.filters.inbound.settled(shown[1], session.epoch)
+            self._settled_at_once(shown, opened)
         else:
-            client_tag = self.ledger.forward(upstream_tag, (shown[1], session.started))
+            client_tag = self.ledger.forward(upstream_tag, (shown[1], session.started, opened))
             session.measures.unsettled += 1
         return client_tag
 
-    def late_tag(self, upstream_tag: int, shown: Shown, *, no_ack: bool) -> int:
+    def late_tag(self, upstream_tag: int, delivery: Delivery, shown: Shown, *, no_ack: bool) -> int:
         """The client's tag of a withheld delivery that it sees now."""
         session = self._session
+        opened = None if session.tracer is None else _opened(session.tracer, session.epoch, delivery, shown)
         if no_ack:
             client_tag = self.ledger.show(upstream_tag, None)
-            session.filters.inbound.settled(shown[1], session.epoch)
+            self._settled_at_once(shown, opened)
         else:
-            client_tag = self.ledger.show(upstream_tag, (shown[1], session.started))
+            client_tag = self.ledger.show(upstream_tag, (shown[1], session.started, opened))
             session.measures.unsettled += 1
         return client_tag
+
+    def _settled_at_once(self, shown: Shown, opened: Opened | None) -> None:
+        session = self._session
+        session.filters.inbound.settled(shown[1], session.epoch)
+        if opened is not None and session.tracer is not None:
+            session.tracer.settle(opened, "ack")
 
     def show(self, method: bytes, deliver: Deliver, delivery: Delivery, shown: Shown, client_tag: int) -> None:
         """A delivery goes to its consumer."""
@@ -186,7 +195,9 @@ class Outcomes:
         session = self._session
         inbound = session.filters.inbound
         session.measures.unsettled -= self.ledger.visible
-        for remembered, _ in self.ledger.clear():
+        for remembered, _, opened in self.ledger.clear():
+            if opened is not None and session.tracer is not None:
+                session.tracer.settle(opened, "lost")
             inbound.given_back(remembered, session.epoch)
         for number in self.handing.values():
             inbound.let_go(number, session.epoch)
@@ -196,3 +207,12 @@ class Outcomes:
 def size_of(delivery: Delivery) -> int:
     """How many bytes it takes while it is withheld."""
     return len(delivery.body) + len(delivery.header.payload) + WITHHELD_OVERHEAD
+
+
+def _opened(tracer: Tracer, began: float, delivery: Delivery, shown: Shown) -> Opened | None:
+    """What is traced of a delivery that goes to the client."""
+    exchange = delivery.exchange if shown.exchange is None else shown.exchange
+    routing_key = delivery.routing_key if shown.routing_key is None else shown.routing_key
+    body = delivery.body if shown.body is None else shown.body
+    about = (shown.remembered.queue, exchange, routing_key, shown.header, len(body), shown.remembered.identity)
+    return tracer.open(began, *about, delivery.redelivered)

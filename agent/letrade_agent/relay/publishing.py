@@ -118,7 +118,7 @@ def _publish(connection: RelayedConnection, rows: list[Row]) -> None:
     sealable = [row[2] for row in settled if isinstance(row[2], SEALABLE)]
     sealed = iter(session.filters.outbound.seal(sealable, session.epoch) if sealable else ())
     room, frame_max, started = session.upstream_room, session.upstream_frame_max, session.started
-    write = session.to_upstream.append
+    write, tracer = session.to_upstream.append, session.tracer
     forwarded: defaultdict[str, int] = defaultdict(int)
     try:
         for channel, whole, decision in settled:
@@ -130,12 +130,16 @@ def _publish(connection: RelayedConnection, rows: list[Row]) -> None:
                             channel.publishes.sent(started)
                             write(encode_content(channel.number, whole[0], header, decision.body, frame_max))
                             forwarded[decision.destination] += 1
+                            if tracer is not None:
+                                tracer.publish(whole[0], header, len(decision.body))
                         continue
                     header = _too_large(len(header), frame_max)
                 refusal = header._replace(destination=decision.destination)
             else:
                 refusal = decision
             if channel.accepting:  # else an earlier refusal of this very read has closed the channel
+                if tracer is not None:
+                    tracer.publish(whole[0], whole[1], len(whole[2]), refusal.reason)
                 _refuse(channel, whole, refusal)
     except AmqpFault as found:  # one that is refused and malformed; what came before it has been carried out
         fault = found

@@ -23,6 +23,7 @@ from letrade_agent.filters.words import Word
 from letrade_agent.limits import DEFAULT_LIMITS, Limits
 from letrade_agent.log import Log
 from letrade_agent.measures import Measures
+from letrade_agent.tracing.recorder import Tracer
 from letrade_topo.amqp.faults import ClientFault, ReplyCode, readable
 from letrade_topo.amqp.frames import Frame
 
@@ -50,6 +51,7 @@ class Relay:
         log: takes level, event and details.
         away: names of queues that are away, and come back as far as is known; changes by itself.
         limits: of the agent.
+        tracer: records what passes; None: nothing is traced.
     """
 
     __slots__ = ("_channels", "_connection", "_ending", "_session")
@@ -69,6 +71,7 @@ class Relay:
         log: Log,
         away: Container[str] = frozenset(),
         limits: Limits = DEFAULT_LIMITS,
+        tracer: Tracer | None = None,
     ) -> None:
         self._session = Session(
             filters,
@@ -83,6 +86,7 @@ class Relay:
             now=now,
             monotonic=monotonic,
             log=log,
+            tracer=tracer,
         )
         self._connection = RelayedConnection(self._session)
         self._ending = self._connection.ending

@@ -15,7 +15,8 @@ from letrade_agent.filters.decisions import Refusal
 from letrade_agent.filters.in_force import Filters
 from letrade_agent.limits import Limits
 from letrade_agent.log import Log
-from letrade_agent.measures import Measures
+from letrade_agent.measures import Exemplar, Measures
+from letrade_agent.tracing.recorder import Tracer, exemplar_of
 from letrade_topo.amqp.content import Unfinished
 from letrade_topo.amqp.faults import BrokerFault, ClientFault, ReplyCode
 from letrade_topo.amqp.frames import FRAME_OVERHEAD, Frame, encode_method
@@ -47,6 +48,7 @@ class Session:
         storing: how many are being stored, or wait so.
         from_client, from_upstream: frames that waited and are to be taken in now.
         away: names of queues that are away, and come back as far as is known.
+        tracer: records what passes; None: nothing is traced.
         refusing: why every publish is refused, once the connection is to end; None before.
     """
 
@@ -80,6 +82,7 @@ class Session:
         "storing_bytes",
         "to_client",
         "to_upstream",
+        "tracer",
         "unfinished",
         "upstream_frame_max",
         "upstream_room",
@@ -100,7 +103,9 @@ class Session:
         now: Callable[[], float],
         monotonic: Callable[[], float],
         log: Log,
+        tracer: Tracer | None,
     ) -> None:
+        self.tracer = tracer
         self.filters = filters
         self.measures = measures
         self.client_frame_max = client_frame_max or _NO_LIMIT
@@ -141,12 +146,21 @@ class Session:
 
     def end(self) -> None:
         """It ends: what the agent itself added to each message of it."""
+        tracer = self.tracer
         if self.published:
-            self.measures.added_latency["publish"].observe(self._monotonic() - self.started, self.published)
+            self._took("publish", self.published, None if tracer is None else tracer.published)
             self.published = 0
         if self.shown:
-            self.measures.added_latency["deliver"].observe(self._monotonic() - self.started, self.shown)
+            self._took("deliver", self.shown, None if tracer is None else tracer.shown)
             self.shown = 0
+
+    def _took(self, direction: str, messages: int, traced: tuple[bytes, bytes] | None) -> None:
+        seconds = self._monotonic() - self.started
+        latency = self.measures.added_latency[direction]
+        latency.observe(seconds, messages)
+        trace = None if traced is None else exemplar_of(traced)
+        if trace is not None:
+            latency.exemplify(Exemplar(trace, seconds, self.epoch))
 
     def tell_client(self, number: int, payload: bytes) -> None:
         """A method frame to the client.

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from letrade_agent.amqp.deliveries import DeliveryLedger, Settlement
 from letrade_agent.filters.verdicts import Remembered
+from letrade_agent.tracing.recorder import Opened
 from letrade_topo.amqp.basic import NACK, ack_frame, nack_frame, parse_settle, reject_frame
 from letrade_topo.amqp.faults import ClientFault
 
 from .session import Session
 
-Note = tuple[Remembered, float]
-"""What is remembered of a delivery that the client sees, and when (monotonic seconds) it was shown."""
+Note = tuple[Remembered, float, Opened | None]
+"""What is remembered of a delivery that the client sees, when (monotonic seconds) it was shown, and what is traced."""
 
 
 class Settlements:
@@ -53,7 +54,9 @@ class Settlements:
         session.measures.unsettled -= len(notes)
         settled, started, epoch = session.filters.inbound.settled, session.started, session.epoch
         since, count = started, 0  # of those that were shown at once
-        for remembered, shown in notes:
+        for remembered, shown, opened in notes:
+            if opened is not None and session.tracer is not None:
+                session.tracer.settle(opened, "ack")
             if shown != since and count:
                 self._ack_times.observe(started - since, count)
                 count = 0
@@ -110,6 +113,8 @@ class Settlements:
         session.measures.unsettled -= len(settlement.notes)
         inbound = session.filters.inbound
         note = inbound.given_back if requeue else inbound.rejected
-        for remembered, shown in settlement.notes:
+        for remembered, shown, opened in settlement.notes:
+            if opened is not None and session.tracer is not None:
+                session.tracer.settle(opened, "requeue" if requeue else outcome)
             session.measures.settle_seconds[outcome].observe(session.started - shown)
             note(remembered, session.epoch)

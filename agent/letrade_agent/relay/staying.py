@@ -205,7 +205,7 @@ class Staying:
     def _unsettled(self, consumer: Consumer) -> int:
         """Deliveries of its queue that the client has and has not settled."""
         queue = consumer.queue.text
-        return sum(remembered.queue == queue for remembered, _ in self._outcomes.ledger.notes)
+        return sum(remembered.queue == queue for remembered, _, _ in self._outcomes.ledger.notes)
 
 
 def _is_set(asked: Consume) -> bool:

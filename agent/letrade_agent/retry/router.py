@@ -23,6 +23,7 @@ from letrade_agent.log import Log
 from letrade_agent.measures import Measures
 from letrade_agent.retry.intake import DeliveryPlace, Intake
 from letrade_agent.retry.routing import Routing
+from letrade_agent.tracing.recorder import Recorder
 from letrade_agent.transport.leg import LegLost
 from letrade_agent.upstream.broken import UpstreamBroken, from_error
 from letrade_agent.upstream.upstream import Upstream
@@ -56,6 +57,7 @@ class Router:
         now: seconds since the epoch.
         monotonic: seconds.
         jitter: a number between its two arguments.
+        recorder: traces what is retried; None: nothing is traced.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Router:
         now: Callable[[], float],
         monotonic: Callable[[], float],
         jitter: Callable[[float, float], float] = random.uniform,
+        recorder: Recorder | None = None,
     ) -> None:
         self._upstream = upstream
         self._limits = upstream.limits.retry
@@ -83,6 +86,7 @@ class Router:
             log=log,
             monotonic=monotonic,
             limits=upstream.limits.hand_over,
+            recorder=recorder,
         )
         self._service = service
         self._measures = measures

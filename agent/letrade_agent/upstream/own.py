@@ -84,6 +84,12 @@ class OwnConnection:
         return self._problem
 
     @property
+    def server(self) -> tuple[str, int]:
+        """Host and port of the broker's node."""
+        address = self._dialled.state.node.address
+        return address.host, address.port
+
+    @property
     def full(self) -> bool:
         """Whether the socket takes no more for now."""
         return self._leg.full
