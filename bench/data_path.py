@@ -4,7 +4,10 @@ Publish: a client's publishes go through decoder and relay with the real filters
 Deliver: what that wrote comes back as deliveries of a broker, and the client acknowledges. Beside the time, how many
 calls of Python and of C a message takes, which does not depend on the machine.
 
-    python bench/data_path.py [--batch N] [--rounds N] [--kind tick|trade]
+    python bench/data_path.py [--batch N] [--rounds N] [--kind tick|trade] [--traced]
+
+With --traced, rounds with and without tracing take turns, every message being sampled, and the difference is what
+tracing costs the event loop; what the thread that sends takes beside it, a message, is measured by itself.
 """
 
 from __future__ import annotations
@@ -23,11 +26,16 @@ from types import FrameType
 from typing import Any, Final
 
 import yaml
-from letrade_agent.config import DeclareMode, Undeclared
+from letrade_agent.config import DeclareMode, TraceSettings, Undeclared
 from letrade_agent.filters.build import build_filters
+from letrade_agent.limits import DEFAULT_LIMITS
 from letrade_agent.measures import Measures
+from letrade_agent.otlp.wire import Wire
 from letrade_agent.relay.libraries import RefusalForm
 from letrade_agent.relay.relay import Relay
+from letrade_agent.tracing.contexts import Sampler
+from letrade_agent.tracing.recorder import Recorder
+from letrade_agent.tracing.spans import Described, Spans
 
 from bench.agents.messages import CONSUMER, PUBLISHER, MessageKind, topology
 from letrade_topo.amqp.frames import FrameDecoder
@@ -70,15 +78,18 @@ class RelayLeg:
     Args:
         model: the topology.
         service: beside which it stands.
+        traced: every message that a publisher samples is recorded.
     """
 
-    def __init__(self, model: Topology, service: str) -> None:
+    def __init__(self, model: Topology, service: str, *, traced: bool = False) -> None:
         signing = [public_key(signing_key(name), Role.SERVICE) for name in model.services]
         encryption = [public_half(encryption_key(name, "2")) for name in model.services]
         public = {key.kid: key for key in (*signing, *encryption)}
         own = encryption_key(service, "2")
         keys = KeySet(service, public, (signing_key(service),), {own.kid: own})
         self.measures = Measures()
+        sampler = Sampler(TraceSettings("http://127.0.0.1:4318/v1/traces"))
+        self.recorder = Recorder(sampler, self.measures, time.time, DEFAULT_LIMITS.traces) if traced else None
         filters = build_filters(model, keys, GivenSettings(service), Replay(), self.measures)
         self.relay = Relay(
             filters,
@@ -91,6 +102,7 @@ class RelayLeg:
             now=time.time,
             monotonic=time.monotonic,
             log=self._log,
+            tracer=None if self.recorder is None else self.recorder.of_connection(("broker.example", 5671)),
         )
         self.client, self.upstream = FrameDecoder(FRAME_MAX), FrameDecoder(FRAME_MAX)
         self.from_client(frame(1, struct.pack(">HH", 20, 10) + b"\0"))
@@ -139,16 +151,19 @@ class BothLegs:
     Args:
         kind: of the messages.
         batch: messages of one read.
+        traced: both relays are.
     """
 
-    def __init__(self, kind: MessageKind, batch: int) -> None:
+    def __init__(self, kind: MessageKind, batch: int, *, traced: bool = False) -> None:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "topology.yaml")
             file.write_text(yaml.safe_dump(topology()), encoding="utf-8")
             model = load_topology(file).topology
         self.kind = kind
         self.batch = batch
-        self.publisher, self.consumer = RelayLeg(model, PUBLISHER), RelayLeg(model, CONSUMER)
+        self.publisher = RelayLeg(model, PUBLISHER, traced=traced)
+        self.consumer = RelayLeg(model, CONSUMER, traced=traced)
+        self.model = model
         self.publisher.from_client(frame(1, struct.pack(">HHB", 85, 10, 0)))
         self.publisher.from_upstream(frame(1, struct.pack(">HH", 85, 11)))
         self.consumer.from_client(frame(1, struct.pack(">HHIHB", 60, 10, 0, 1000, 0)))
@@ -163,6 +178,16 @@ class BothLegs:
             leg.relay.take_to_client()
             leg.relay.take_to_upstream()
         self._confirmed = self._delivered = 0
+
+    def forget_spans(self) -> int:
+        """Take what waits to be sent; how many spans."""
+        count = 0
+        for recorder in (self.publisher.recorder, self.consumer.recorder):
+            while recorder is not None and recorder.waiting:
+                batch = recorder.waiting.popleft()
+                recorder.taken += batch.weight
+                count += len(batch.rows)
+        return count
 
     def prepare_publish(self) -> Callable[[], bytes]:
         """One read of publishes and the broker's confirm of it."""
@@ -232,15 +257,16 @@ class InProcess:
     c_calls: float
 
 
-def measure(kind: MessageKind, batch: int, rounds: int) -> dict[str, InProcess]:
+def measure(kind: MessageKind, batch: int, rounds: int, *, traced: bool = False) -> dict[str, InProcess]:
     """Both legs, by name.
 
     Args:
         kind: of the messages.
         batch: messages of one read.
         rounds: how often.
+        traced: every message is recorded.
     """
-    legs = BothLegs(kind, batch)
+    legs = BothLegs(kind, batch, traced=traced)
     publishing, delivering = [], []
     gc.collect()
     gc.freeze()
@@ -249,6 +275,7 @@ def measure(kind: MessageKind, batch: int, rounds: int) -> dict[str, InProcess]:
         publishing.append(seconds)
         seconds, shown = timed(legs.prepare_deliver(written))
         delivering.append(seconds)
+        legs.forget_spans()
     assert shown.count(kind.exchange.encode()) == batch, "everything was shown"
     run = legs.prepare_publish()
     published: list[bytes] = []
@@ -266,13 +293,46 @@ def measure(kind: MessageKind, batch: int, rounds: int) -> dict[str, InProcess]:
     }
 
 
+def compare_tracing(kind: MessageKind, batch: int, rounds: int) -> None:
+    """Print what tracing costs a message: of the event loop on each leg, and of the thread that sends."""
+    off, on = BothLegs(kind, batch), BothLegs(kind, batch, traced=True)
+    taken: dict[tuple[str, bool], list[float]] = {}
+    wire = Wire((("service.name", "bench-agent"),), ("bench", "0"))
+    spans = Spans(lambda _, __: Described(kind.name.lower(), kind.key), frozenset((kind.queue,)))
+    sending: list[float] = []
+    gc.collect()
+    gc.freeze()
+    for _ in range(rounds):
+        for legs, is_on in ((off, False), (on, True)):
+            seconds, written = timed(legs.prepare_publish())
+            taken.setdefault(("publish", is_on), []).append(seconds)
+            seconds, _shown = timed(legs.prepare_deliver(written))
+            taken.setdefault(("deliver", is_on), []).append(seconds)
+        start, count = time.process_time(), 0
+        for leg in (on.publisher, on.consumer):
+            assert leg.recorder is not None
+            found = [span for one in leg.recorder.waiting for span in spans.of(one)]
+            wire.request(found)
+            count += len(found)
+        sending.append((time.process_time() - start) / count)
+        assert on.forget_spans() == count == 2 * batch
+    for name in ("publish", "deliver"):
+        without, with_spans = (sorted(taken[name, is_on])[rounds // 2] / batch * 1e6 for is_on in (False, True))
+        print(f"{name:8} {without:6.1f} µs without spans, {with_spans:6.1f} µs with: {with_spans - without:+.1f} µs")
+    print(f"a span   {sorted(sending)[rounds // 2] * 1e6:6.1f} µs in the thread that sends")
+
+
 def main() -> int:
     """Measure; the exit code says nothing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=100, help="messages of one read")
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--kind", choices=[kind.name.lower() for kind in MessageKind], default="tick")
+    parser.add_argument("--traced", action="store_true", help="what tracing costs")
     options = parser.parse_args()
+    if options.traced:
+        compare_tracing(MessageKind[options.kind.upper()], options.batch, options.rounds)
+        return 0
     for name, one in measure(MessageKind[options.kind.upper()], options.batch, options.rounds).items():
         figures = f"{one.microseconds:6.1f} µs at best, {one.median:6.1f} µs median"
         print(f"{name:8} {figures}; {one.python_calls:.1f} Python and {one.c_calls:.1f} C calls")

@@ -27,4 +27,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--messages", type=int, default=5_000, help="published while every tenth is refused")
     group.addoption("--seconds", type=float, default=20, help="of the soak of agents on a cluster")
     group.addoption("--rate", type=int, default=300, help="messages a second through agents, where a rate is kept")
+    group.addoption("--keep-trace", metavar="FILE", help="where the picture of a trade's trace goes")
     group.addoption("--topologies", type=int, default=60, help="made at random, to publish in")

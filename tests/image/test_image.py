@@ -113,7 +113,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         " && ".join(steps).replace("/tmp/", f"{folder}/").replace(PREFIX, str(prefix)).replace("--no-cache-dir ", "")
     )
     # The dependencies are those of this environment, but for one: installing them once more takes minutes.
-    wanted = "python3 script/requirements agent claim-check"
+    wanted = "python3 script/requirements agent claim-check otel"
     assert wanted in script
     script = script.replace(wanted, f"{wanted} | grep h11")
     settings = {"HOME": os.environ["HOME"], "PIP_NO_COMPILE": "1"}

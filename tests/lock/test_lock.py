@@ -22,7 +22,7 @@ pytestmark = pytest.mark.wide
 
 LOCK_TEXT = LOCK.read_text(encoding="utf-8")
 CORE = "dependencies"
-ANY_EXTRA = frozenset({CORE, "agent", "bus", "claim-check"})
+ANY_EXTRA = frozenset({CORE, "agent", "bus", "claim-check", "otel"})
 ALLOWED = {
     "letrade_topo": frozenset({CORE}),
     "letrade_topo/bus": frozenset({CORE, "bus"}),
@@ -30,6 +30,7 @@ ALLOWED = {
     "letrade_topo/messages": frozenset({CORE, "agent"}),
     "letrade_topo/testing": frozenset({CORE, "agent", "bus", "testing"}),
     "agent/letrade_agent": frozenset({CORE, "agent"}),
+    "agent/letrade_agent/otlp": frozenset({CORE, "agent", "otel"}),
     "examples": ANY_EXTRA | {"examples", "testing"},
     "docs": ANY_EXTRA | {"dev", "docs"},
     "bench": ANY_EXTRA | {"dev", "pictures"},

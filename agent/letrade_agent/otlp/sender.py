@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -60,7 +60,8 @@ class Sender:
         wire: writes requests.
         settings: where to.
         measures: what became of spans.
-        tell: takes level, event and particulars; called in this thread.
+        tell: takes level, event and particulars; called in the thread that sends.
+        ended: called there when it has sent the last.
         limits: how many at once, and how often.
         user_agent: of the requests.
     """
@@ -73,6 +74,7 @@ class Sender:
         settings: TraceSettings,
         measures: Measures,
         tell: Log,
+        ended: Callable[[], None],
         limits: TraceLimits,
         user_agent: str,
     ) -> None:
@@ -82,6 +84,7 @@ class Sender:
         self._settings = settings
         self._counts = measures.spans
         self._tell = tell
+        self._ended = ended
         self._limits = limits
         self._headers = {
             "Content-Type": "application/x-protobuf",
@@ -114,11 +117,6 @@ class Sender:
         """Send what is there, once, and end."""
         self._stopping.set()
 
-    @property
-    def is_over(self) -> bool:
-        """Whether everything is sent, or given up."""
-        return not self._thread.is_alive()
-
     def _run(self) -> None:
         is_last = False
         while not is_last:
@@ -127,12 +125,17 @@ class Sender:
                 self._send_all()
             except Exception as error:  # noqa: BLE001  # a bug here must end neither the thread nor the agent
                 self._tell("error", "this_is_a_bug", {"job": "traces", "problem": repr(error)})
+        self._ended()
 
     def _send_all(self) -> None:
         """What waits now; with what comes meanwhile it would go on for ever."""
         spans: list[MessageSpan] = []
         for batch in self._batches():
-            spans.extend(self._spans.of(batch))
+            try:
+                spans.extend(self._spans.of(batch))
+            except Exception as error:  # noqa: BLE001  # one message must not cost the spans of all others
+                self._counts["failed"] += len(batch.rows)
+                self._tell("error", "this_is_a_bug", {"job": "spans", "problem": repr(error)})
             while len(spans) >= self._limits.request_spans:
                 self._send(spans[: self._limits.request_spans])
                 del spans[: self._limits.request_spans]

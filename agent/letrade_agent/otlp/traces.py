@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from letrade_agent.config import InvalidSetting, TraceSettings
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from letrade_agent.tracing.spans import Described, Spans
 
 _SCOPE: Final = "letrade-agent"
-_POLL_SECONDS: Final = 0.01
 
 
 class Traces:
@@ -61,6 +62,7 @@ class Traces:
         self._log = log
         self._limits = limits
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_over = asyncio.Event()
         self._sender: Final = self._new_sender()
 
     def _new_sender(self) -> Sender:
@@ -81,6 +83,7 @@ class Traces:
             self._settings,
             self._measures,
             self._tell,
+            self._ended,
             self._limits.traces,
             f"{_SCOPE}/{VERSION}",
         )
@@ -97,10 +100,9 @@ class Traces:
     async def stop(self) -> None:
         """Send what is there, for a moment."""
         self._sender.stop()
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._limits.stop.traces_seconds
-        while not self._sender.is_over and loop.time() < deadline:
-            await asyncio.sleep(_POLL_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.stop.traces_seconds):
+                await self._is_over.wait()
 
     def _spans(self, topology: Topology) -> Spans:
         from letrade_agent.tracing.spans import Described, Spans
@@ -116,8 +118,15 @@ class Traces:
         own = frozenset(queue.name for queue in topology.queues.values() if queue.service == self._service)
         return Spans(describe, own)
 
+    # Called by the thread that sends: the log is the event loop's, which may have ended meanwhile.
+
     def _tell(self, level: str, event: str, particulars: Mapping[str, object]) -> None:
-        """From the thread that sends: the log is the event loop's."""
-        loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._log, level, event, particulars)
+        self._in_loop(partial(self._log, level, event, particulars))
+
+    def _ended(self) -> None:
+        self._in_loop(self._is_over.set)
+
+    def _in_loop(self, call: Callable[[], None]) -> None:
+        if self._loop is not None:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(call)

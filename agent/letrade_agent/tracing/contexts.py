@@ -28,8 +28,8 @@ _VALUE: Final = re.compile(
 """The value behind it: a string of 55 (`7`) bytes. Groups: trace and span; the last digit of the flags."""
 _SAMPLED: Final = frozenset((b"1", b"3", b"5", b"7", b"9", b"b", b"d", b"f"))
 """The last digit of flags with the bit `sampled`."""
-_SPAN_BYTES: Final = 8
-_WHOLE: Final = 1 << 8 * _SPAN_BYTES
+_SPAN_ID_SIZE: Final = 8
+_WHOLE: Final = 1 << 8 * _SPAN_ID_SIZE
 
 PUBLISH: Final = b"publish"
 DELIVER: Final = b"deliver"
@@ -78,7 +78,7 @@ class Sampler:
         """Every agent decides the same. Hashed, because the digits of a trace may be a message id, and not random."""
         if self._kind is not SamplerKind.RATIO:
             return self._kind is SamplerKind.ON
-        return int.from_bytes(blake2b(trace, digest_size=_SPAN_BYTES).digest(), "big") < self._below
+        return int.from_bytes(blake2b(trace, digest_size=_SPAN_ID_SIZE).digest(), "big") < self._below
 
 
 def trace_of(context: bytes, header: bytes) -> bytes | None:
@@ -128,4 +128,4 @@ def span_id(key: bytes, role: bytes, queue: str = "", attempt: int = 0) -> bytes
         attempt: how often the message has come back.
     """
     about = b"\0".join((role, queue.encode(), b"%d" % attempt, key))
-    return blake2b(about, digest_size=_SPAN_BYTES, person=b"letrade").digest()
+    return blake2b(about, digest_size=_SPAN_ID_SIZE, person=b"letrade").digest()

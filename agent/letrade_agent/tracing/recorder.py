@@ -20,8 +20,8 @@ from letrade_topo.keys.replay import Identity
 Server: TypeAlias = tuple[str, int]
 """Host and port of the broker's node."""
 
-_ROW_BYTES: Final = 512
-"""That a row takes beside the header that it refers to."""
+_ROW_SIZE: Final = 512
+"""In bytes, beside the header that it refers to."""
 
 _new: Final = tuple.__new__
 
@@ -189,7 +189,7 @@ class Recorder:
         if context is not None:
             began = self._now() - seconds
             row = HandedOver(context, role, began, *destination, header, size, queue, reason)
-            self.add(began, server, [row], len(header) + _ROW_BYTES)
+            self.add(began, server, [row], len(header) + _ROW_SIZE)
 
 
 class Tracer:
@@ -215,7 +215,7 @@ class Tracer:
         context = self._context(header)
         if context is not None:
             self._rows.append(_new(Published, (context, method, header, size, error)))
-            self._weight += len(header) + _ROW_BYTES
+            self._weight += len(header) + _ROW_SIZE
             if not error:
                 self.published = (context, header)
 
@@ -260,7 +260,7 @@ class Tracer:
     def settle(self, opened: Opened, outcome: str) -> None:
         """The service has settled a delivery, or cannot any more."""
         self._rows.append(_new(Settled, (opened, outcome)))
-        self._weight += len(opened.header) + _ROW_BYTES
+        self._weight += len(opened.header) + _ROW_SIZE
 
     def end(self, began: float) -> None:
         """A call ends, which began at a moment in seconds since the epoch."""

@@ -269,7 +269,7 @@ def _read(context: bytes, payload: bytes, identity: Identity | None) -> _Message
         found = dict(take_entries(header.encoded_headers, _OURS)[0]) if header.encoded_headers else {}
         values = {name: entry[len(name) + 1 :] for name, entry in found.items()}
         key = _key(values) or key_of_unsigned(context, message_id)
-        attempt = integer_value(values.get(ATTEMPT_HEADER, b"")) or 0
+        attempt = (integer_value(values[ATTEMPT_HEADER]) or 0) if ATTEMPT_HEADER in values else 0
     parent = bytes.fromhex(context[33:].decode()) if context else span_id(key, PUBLISH)
     attributes: list[Attribute] = []
     if message_id:
