@@ -1,4 +1,4 @@
-"""What pytest gives a contract test: `topology`, `contract`, `bus`.
+"""What pytest gives a contract test: `topology`, `contract`, `bus`; and a real broker to who wants one, `broker`.
 
 The topology is the file of the ini option `letrade_topology`, else LETRADE_TOPOLOGY, else the nearest `topology.yaml`
 at or above pytest's root folder; the service is `letrade_service` or LETRADE_SERVICE, or what a test's own fixture
@@ -8,7 +8,7 @@ at or above pytest's root folder; the service is `letrade_service` or LETRADE_SE
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,8 +19,11 @@ from letrade_topo.load.environment import topology_variables
 from letrade_topo.load.source_text import read_source
 from letrade_topo.load.topology_file import load_sources
 from letrade_topo.model.topology import Topology
+from letrade_topo.node.errors import RabbitMQMissing
+from letrade_topo.node.installation import find_installation
 from letrade_topo.testing.contract import Contract
 from letrade_topo.testing.memory_bus import MemoryBus
+from letrade_topo.testing.started_broker import StartedBroker, started_broker
 
 _FILE = "topology.yaml"
 
@@ -76,3 +79,19 @@ def contract(topology: Topology) -> Callable[[str], Contract]:
 def bus(topology: Topology, letrade_service: str) -> MemoryBus:
     """The message bus of the service, in memory."""
     return MemoryBus(topology, letrade_service)
+
+
+@pytest.fixture(scope="session")
+def broker(letrade_topology: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartedBroker]:
+    """A private RabbitMQ with the topology applied, for all tests of the session; skips them where none is installed.
+
+    It is this machine's, or that of the root folder LETRADE_TOPO_BROKER_ROOT, as for `letrade-topo broker start`.
+    """
+    root = os.environ.get("LETRADE_TOPO_BROKER_ROOT")
+    try:
+        installation = find_installation(Path(root) if root else None)
+    except RabbitMQMissing as missing:
+        pytest.skip(str(missing))
+    with started_broker(tmp_path_factory.mktemp("broker-"), installation) as started:
+        started.apply(letrade_topology)
+        yield started
