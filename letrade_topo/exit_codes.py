@@ -102,6 +102,7 @@ BY_ERROR = {
     "Usage": ExitCode.USAGE,
     "BrokerUnreachable": ExitCode.UNREACHABLE,
     "AgentUnreachable": ExitCode.UNREACHABLE,
+    "CannotRehearse": ExitCode.UNREACHABLE,
     "TlsRefused": ExitCode.UNREACHABLE,
     "LoginRefused": ExitCode.UNREACHABLE,
     "NoManagementApi": ExitCode.UNREACHABLE,

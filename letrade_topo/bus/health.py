@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final, Literal, TypedDict
 
-import requests
 from aio_pika.abc import AbstractRobustChannel
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelInvalidStateError
 
+from letrade_topo.agent_status import AgentUnreachable, InvalidAgentUrl, agent_status
 from letrade_topo.bus.errors import NotConnected
 from letrade_topo.bus.link import Link
 
@@ -145,9 +145,7 @@ def _problems_of(agent: dict[str, Any]) -> list[str]:
 def _ask_agent(admin: str) -> dict[str, Any] | None:
     """What /status says, as far as it is of interest here; None when nobody answers."""
     try:
-        with requests.Session() as session:
-            session.trust_env = False  # the agent is next door: a proxy of the environment cannot reach it
-            document = session.get(f"http://{admin}/status", timeout=ADMIN_SECONDS).json()
+        document = agent_status(admin, seconds=ADMIN_SECONDS)
         return {
             "service": document["service"],
             "version": document["version"],
@@ -157,7 +155,7 @@ def _ask_agent(admin: str) -> dict[str, Any] | None:
             "blocked": document["broker"]["blocked"],
             "broker_up": document["broker"]["up"],
         }
-    except (requests.RequestException, ValueError, KeyError, TypeError):
+    except (AgentUnreachable, InvalidAgentUrl, KeyError, TypeError):
         return None
 
 

@@ -61,16 +61,16 @@ def rehearse(agents: tuple[str, ...], period: float | None, output_format: str) 
 
     Names the service, the type of message, the reason, an example without its body, and what to do.
     """
-    from letrade_topo.rehearsal.agents import status_of
-    from letrade_topo.rehearsal.report import report_of
+    from letrade_topo.agent_status import agent_status
+    from letrade_topo.rehearsal.report import counted_of, report_of
     from letrade_topo.render.rehearsal import render, summary
 
     urls = tuple(dict.fromkeys(agents))
     before, seconds = None, None
     if period is not None:
-        before = [status_of(url) for url in urls]
+        before = [counted_of(agent_status(url), url) for url in urls]
         seconds = _watch(period)
-    report = report_of(before, [status_of(url) for url in urls], seconds)
+    report = report_of(before, [counted_of(agent_status(url), url) for url in urls], seconds)
     print_document(render(report, output_format))
     if output_format != "text":
         say(summary(report))

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from letrade_topo.broker_errors import BrokerUnreachable, InvalidEndpoint
+from letrade_topo.agent_status import agent_status
 from letrade_topo.doctor.checkup import Checkup, Seen, Verdict
 from letrade_topo.doctor.probe import SignedProbe
 from letrade_topo.doctor.through_agent import ServiceView
 from letrade_topo.doctor.way import SOON_DAYS
 from letrade_topo.model.topology import Topology
-
-ANSWER_SECONDS = 10.0
-LARGEST_ANSWER_BYTES = 16 * 2**20
-
-
-class NoAgent(BrokerUnreachable):
-    """No agent answers there."""
 
 
 @dataclass(slots=True)
@@ -63,33 +53,8 @@ class AgentChecks:
             checkup.check("agent probe", "what it signs is accepted", self._probe, needs=("file", "agent"))
 
     def _answers(self) -> Seen:
-        parts = urlsplit(self.url if "://" in self.url else f"http://{self.url}")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InvalidEndpoint(
-                f"{self.url!r} is no URL of an agent's admin port", fix="give for example http://127.0.0.1:9464"
-            )
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(parts.hostname, parts.port, timeout=ANSWER_SECONDS)
-        try:
-            connection.request("GET", f"{parts.path.rstrip('/')}/status")
-            answer = connection.getresponse()
-            found = json.loads(answer.read(LARGEST_ANSWER_BYTES))
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise NoAgent(
-                f"no agent answers at {self.url}",
-                why=str(error) or type(error).__name__,
-                fix="check that it runs, and its --admin; `letrade-agent wait --admin HOST:PORT` waits for it",
-            ) from None
-        finally:
-            connection.close()
-        if not isinstance(found, dict) or "service" not in found:
-            raise NoAgent(
-                f"what answers at {self.url} is no agent",
-                why="its /status does not name a service",
-                fix="give the admin port of an agent, for example http://127.0.0.1:9464",
-            )
-        self._status = found
-        return Seen(f"letrade-agent {found.get('version')} of {found['service']!r}, {found.get('state')}")
+        self._status = found = agent_status(self.url)
+        return Seen(f"letrade-agent {found['version']} of {found['service']!r}, {found['state']}")
 
     def _ready(self) -> Seen:
         if self._status.get("ready"):

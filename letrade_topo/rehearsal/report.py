@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from letrade_topo.errors import TopoError
+
 PUBLISH, DELIVER = "publish", "deliver"
 _WARN, _OFF, _ENFORCE = "warn", "off", "enforce"
 
@@ -15,6 +17,10 @@ _UNSIGNED_BY = frozenset({"undeclared", "not_allowed", "no_key"})
 
 _MET_AGAIN_AS = {"copies": "not_allowed", "encrypt": "decrypt"}
 """The consumer's agent calls it otherwise."""
+
+
+class CannotRehearse(TopoError):
+    """An agent does not count what a rehearsal needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,22 @@ class RehearsalReport:
     def judged(self) -> int:
         """How many messages were looked at."""
         return sum(one.judged for one in self.services)
+
+
+def counted_of(status: dict[str, Any], url: str) -> dict[str, Any]:
+    """The status of an agent that counts for a rehearsal.
+
+    Args:
+        status: as its page has it.
+        url: of the agent.
+
+    Raises:
+        CannotRehearse: it is of a version that does not.
+    """
+    if not {"rehearsal", "messages", "started_at"} <= status.keys():
+        why = f"it is letrade-agent {status.get('version')}, which counts by reason alone"
+        raise CannotRehearse(f"the agent at {url} cannot say what would be refused", why=why, fix="update it")
+    return status
 
 
 def report_of(
