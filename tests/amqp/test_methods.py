@@ -106,6 +106,7 @@ def test_contents_follow_where_pika_says_so(method: Method) -> None:
     assert method.has_content == has_content
 
 
+@pytest.mark.wide
 @pytest.mark.filterwarnings("ignore:This command is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("method", _READ_BY_PAMQP, ids=_ids)
 @settings(max_examples=ordinary_examples() // 2)  # of each method
@@ -125,6 +126,7 @@ def test_pamqp_reads_what_we_write_and_writes_what_we_read(method: Method, data:
     assert [_foreign(value) for value in read] == [_foreign(value) for value in values]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("method", _READ_BY_PIKA, ids=_ids)
 @settings(max_examples=ordinary_examples() // 2)  # of each method
 @given(data=st.data())
@@ -140,6 +142,7 @@ def test_pika_reads_what_we_write(method: Method, data: st.DataObject) -> None:
         assert _plain(getattr(foreign, spelled)) == _foreign(value)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("method", TABLE, ids=_ids)
 @settings(max_examples=ordinary_examples() // 2)  # of each method
 @given(data=st.data())

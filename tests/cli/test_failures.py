@@ -22,6 +22,8 @@ from tests.management.endpoints import endpoint_of
 from tests.tool import Tool, ToolAnswer, ended
 from tests.topologies import orders, write
 
+pytestmark = pytest.mark.wide
+
 NOWHERE = "https://127.0.0.1:1"
 WITH_BROKER = ("plan", "apply", "drift", "destroy")
 ALL_JSON = (
@@ -116,7 +118,6 @@ def test_files_and_brokers_are_told_as_json(offline: Tool, command: tuple[str, .
     failure(unset, ExitCode.INVALID_FILE, "MissingSecret")
 
 
-@pytest.mark.wide
 def test_the_format_may_come_from_the_environment(offline: Tool) -> None:
     """As for the command itself; a command without formats says nothing on stdout."""
     by_environment = offline.having(LETRADE_TOPO_FORMAT="json")
@@ -126,7 +127,6 @@ def test_the_format_may_come_from_the_environment(offline: Tool) -> None:
     assert by_environment.run("k8s", "patch", "nowhere.yaml").out == ""
 
 
-@pytest.mark.wide
 def test_text_has_no_document(offline: Tool) -> None:
     """What is for people stays on stderr."""
     assert offline.run("plan").check(ExitCode.UNREACHABLE).out == ""

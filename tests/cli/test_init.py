@@ -77,6 +77,7 @@ def test_every_template_is_valid_and_what_is_secret_is_not_kept(tmp_path: Path, 
     assert (folder / "topology.yaml").read_text().startswith("# yaml-language-server: $schema=topology.schema.json\n")
 
 
+@pytest.mark.wide
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     """Not even half of it is written, and every file in the way is named."""
     tool = Tool(folder=tmp_path)

@@ -21,6 +21,8 @@ from tests.helm.releases import EVERYTHING, FOLDER, LEAST, MISSHAPEN, REFUSED, U
 from tests.helm.rules import breaches, restricted
 from tests.helm.sidecars import changed
 
+pytestmark = pytest.mark.wide
+
 CHART = Chart(FOLDER)
 WITHOUT_ADMISSION = {"admissionPolicy": {"enabled": False}}
 MONITORING = [
@@ -46,9 +48,7 @@ def of_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
     return [one for one in manifests if one["kind"] == kind]
 
 
-@pytest.mark.parametrize(
-    "version", [OLDEST, *(pytest.param(one, marks=pytest.mark.wide) for one in VERSIONS[1:-1]), LATEST]
-)
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", some_of(USED))
 def test_every_version_takes_it(name: str, version: str) -> None:
     """Everything, the least, and nothing at all are valid for Kubernetes 1.29 to 1.37."""
@@ -108,7 +108,6 @@ def test_long_names() -> None:
     assert len(cron_job["metadata"]["name"]) <= 52
 
 
-@pytest.mark.wide
 def test_names_that_yaml_would_not_read_as_text() -> None:
     """A release, a namespace, a Secret may be called `1234`, `on` or `null`: all of them are legal names."""
     values = changed(
@@ -202,7 +201,6 @@ def test_hooks_come_in_order() -> None:
     assert not any("helm.sh/hook" in str(one["metadata"]) for one in rendered("everything") if one["kind"] != "Pod")
 
 
-@pytest.mark.wide
 def test_without_hooks_another_topology_is_another_job() -> None:
     """A Job's pod cannot be changed: without hooks its name says which topology it applies, and how."""
     values = changed(LEAST, {"apply": {"hooks": "none"}})
@@ -224,7 +222,6 @@ def test_without_hooks_another_topology_is_another_job() -> None:
     assert len(jobs) == len(changes)
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("release", ["a" * 39 + ".b", "a" * 39 + "-b", "a.b", "a" * 53])
 def test_names_are_names(release: str) -> None:
     """Whatever a release may be called, every object's name is one for Kubernetes (RFC 1123), and its parts are."""
@@ -315,7 +312,6 @@ def test_versions_of_kubernetes() -> None:
     CHART.template(EVERYTHING, version=_RESTRICTED_VERSION).check()
 
 
-@pytest.mark.wide
 def test_lint() -> None:
     """`helm lint --strict` passes with each of the values, and fails where the schema does."""
     for values in USED.values():
@@ -452,7 +448,6 @@ def test_admission_policy(case: str) -> None:
     assert policy["spec"]["failurePolicy"] == "Fail"
 
 
-@pytest.mark.wide
 def test_certificates_and_secrets() -> None:
     """A client certificate for each service, with its broker user; no key is ever rendered."""
     made = {

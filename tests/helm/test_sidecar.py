@@ -30,6 +30,8 @@ from tests.helm.helm import (
 from tests.helm.rules import breaches, restricted
 from tests.helm.sidecars import LEAST, MISSHAPEN, MOST, REFUSED, USED, Values, changed
 
+pytestmark = pytest.mark.wide
+
 Charts = dict[str, Chart]
 KINDS = ("Deployment", "StatefulSet", "Job")
 
@@ -240,7 +242,6 @@ def test_other_kinds(tmp_path: Path) -> None:
     assert [one for one in yaml.safe_load_all(patched) if one] == injected
 
 
-@pytest.mark.wide
 def test_lint(plain_charts: Charts) -> None:
     """`helm lint --strict` passes for the library and for the charts that use it."""
     run_helm(["lint", "--strict", str(CHARTS / "letrade-agent"), "--kube-version", OLDEST]).check()
@@ -257,7 +258,6 @@ def test_dependency_by_path(tmp_path: Path) -> None:
     assert "letrade-agent" in chart.template({"letrade-agent": LEAST}).check().out
 
 
-@pytest.mark.wide
 def test_as_a_pipeline_validates(plain_charts: Charts) -> None:
     """The command `kubernetes-validate --strict` says what these tests' own validation says."""
     out = plain_charts["StatefulSet"].template({"letrade-agent": MOST}).check().out

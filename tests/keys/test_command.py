@@ -20,6 +20,7 @@ def tool(tmp_path: Path) -> Tool:
     return Tool(folder=tmp_path)
 
 
+@pytest.mark.wide
 def test_init(tool: Tool) -> None:
     """Made keys are data, the rest is talk; a second run makes nothing."""
     first = tool.run("keys", "init", "keys", TOPOLOGY).check(0)

@@ -68,6 +68,7 @@ def arrival_of(delivery: dict[str, Any]) -> Arrival:
     )
 
 
+@pytest.mark.wide
 def test_vectors_are_current() -> None:
     """The file is what the script writes, which has its verdicts from the program."""
     script = [sys.executable, str(ROOT / "script/token-vectors"), "--check"]

@@ -8,6 +8,8 @@ import pytest
 
 from tests.load.marked import diagnostics
 
+pytestmark = pytest.mark.wide
+
 BASE = """\
 topology: 1
 name: shop

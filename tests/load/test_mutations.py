@@ -15,6 +15,8 @@ from tests.load.mutations import NAMES, Mutation, mutate
 from tests.tool import Tool
 from tests.topologies import SHIPPED
 
+pytestmark = pytest.mark.wide
+
 FOLDER = Path(__file__).parent / "mutated"
 TEXTS = {path.name: path.read_text(encoding="utf-8") for path in (SHIPPED, *sorted(FOLDER.glob("*.yaml")))}
 SEEDS = 5
@@ -66,7 +68,6 @@ def test_a_slip_is_told_where_it_is(kind: str) -> None:
         assert_told(name, mutation)
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("kind", NAMES)
 def test_more_slips(kind: str) -> None:
     """The same at other places."""

@@ -32,6 +32,7 @@ def test_a_broken_rule_is_reported_where_it_is_broken(rule: str, text: str) -> N
         assert item.fix.endswith((".", "?"))
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(("rule", "text"), NEAR_CASES)
 def test_a_near_miss_is_silent(rule: str, text: str) -> None:
     """What is just right does not break the rule."""

@@ -70,6 +70,7 @@ def everything_said(*texts: str, variables: dict[str, str] | None = None) -> str
     return said + "".join(render(found, form, subject="file0.yaml") for form in Format)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("form", VALUES | BELOW)
 @pytest.mark.parametrize("key", KEYS)
 def test_a_literal_secret_is_shown_nowhere(key: str, form: str) -> None:
@@ -79,6 +80,7 @@ def test_a_literal_secret_is_shown_nowhere(key: str, form: str) -> None:
     assert SECRET not in everything_said(text)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("form", VALUES)
 @pytest.mark.parametrize(
     "place",

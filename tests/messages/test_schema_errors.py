@@ -141,6 +141,7 @@ print(len(checked.check(payload)))
 """
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("case", ["propertyNames", "items", "anyOf", "a tree of anyOf"])
 def test_memory_of_a_refusal(case: str) -> None:
     """Bodies of up to 120 KB are refused within 32 MiB; it took up to four gigabytes."""

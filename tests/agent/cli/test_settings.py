@@ -281,6 +281,8 @@ ROOM = """
 import resource
 from letrade_agent.start import make_room_for
 
+pytestmark = pytest.mark.wide
+
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 1256))
 print([make_room_for(10), make_room_for(500), make_room_for(5000)], resource.getrlimit(resource.RLIMIT_NOFILE))
 """

@@ -13,6 +13,8 @@ from letrade_agent.cli.main import main
 
 from tests.topologies import SHIPPED
 
+pytestmark = pytest.mark.wide
+
 VECTORS = json.loads((SHIPPED.parent / "docs" / "reference" / "token-vectors.json").read_text())
 DELIVERIES = {delivery["name"]: delivery for delivery in VECTORS["deliveries"] if "kept_up_until" not in delivery}
 """Offline nobody knows how long a queue was kept up with."""

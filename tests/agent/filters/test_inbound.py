@@ -559,6 +559,7 @@ def test_an_idle_consumer_of_a_queue_with_one_active_one_may_be_another_than_tha
     assert isinstance(verdict, Failed if is_active else Shown)
 
 
+@pytest.mark.wide
 def test_a_busy_queue_is_kept_up_with_while_what_comes_was_just_signed() -> None:
     """Ordinary or not; an old message shows that there is a backlog, and a message of high priority shows nothing."""
     model = loaded(

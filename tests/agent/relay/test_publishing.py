@@ -335,6 +335,7 @@ def test_transactions_are_refused(name: str) -> None:
     assert rig.broker_names() == ["Channel.Close"]
 
 
+@pytest.mark.wide
 def test_every_tenth_refused_of_ten_thousand() -> None:
     """Every confirm is right: acks for what the broker confirmed, nacks for what was refused, each once."""
     rig = Rig().open(confirms=True)
