@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hmac import compare_digest
 from math import inf
 from typing import NamedTuple, TypeAlias, assert_never
@@ -60,9 +59,8 @@ class Arrival(NamedTuple):
     body: bytes | bytearray | memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token whose signature, claims, issuer and audience are right."""
+class Token(NamedTuple):
+    """A token whose signature, claims, issuer and audience are right. A named tuple, as one is made for each batch."""
 
     kid: str
     claims: MessageClaims

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ class Chance:
         clock: seconds, for measuring alone.
     """
 
-    random_bytes: Callable[[int], bytes] = secrets.token_bytes
+    random_bytes: Callable[[int], bytes] = os.urandom
     clock: Callable[[], float] = time.perf_counter
 
 

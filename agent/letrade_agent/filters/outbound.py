@@ -114,6 +114,8 @@ class OutboundFilter:
         self._encryption = encryption
         self._sent = sent
         self._signer: Signer | None = None
+        self._signer_of = -1
+        """The second since the epoch of which it is the signer."""
         self._algorithm = ""
         self._measures = measures
         self._claims = claims
@@ -316,12 +318,15 @@ class OutboundFilter:
         return restored(header) if own is body else with_body_size(restored(header), len(own)), own
 
     def _signer_at(self, now: float) -> Signer | None:
-        key = self._signing.key_at(now)
-        if key is None:
-            return None
-        if self._signer is None or self._signer.kid != key.kid:
-            self._signer = Signer(key, self._signing.audience)
-            self._algorithm = key.algorithm.value
+        second = int(now)
+        if second != self._signer_of:  # keys begin and end with a second
+            self._signer_of = second
+            key = self._signing.key_at(now)
+            if key is None:
+                self._signer = None
+            elif self._signer is None or self._signer.kid != key.kid:
+                self._signer = Signer(key, self._signing.audience)
+                self._algorithm = key.algorithm.value
         return self._signer
 
     def _sign(self, signer: Signer, batch: Sequence[Sealable], now: float) -> list[bytes]:

@@ -58,6 +58,8 @@ class Valve:
     def set(self, reason: PressureReason, holds: bool) -> None:
         """A reason holds, or does not hold any more."""
         reasons = self._reasons
+        if not reasons and not holds:
+            return  # as after nearly every read
         if holds is (reason in reasons):
             return
         if holds:
@@ -131,6 +133,9 @@ class BackPressure:
 
     def look(self, held: int, storing: int) -> None:
         """After every call of the relay: bytes that are withheld, and on their way to the object store."""
+        is_over = self._unread.is_over or self._held.is_over or self._storing.is_over
+        if not (is_over or held or storing or self._client.unsent_bytes):
+            return  # as nearly always
         self.look_unread()
         if self._held.crossed(held):
             self.from_upstream.set(PressureReason.HELD, self._held.is_over)

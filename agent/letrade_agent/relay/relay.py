@@ -96,11 +96,13 @@ class Relay:
 
     def take_to_client(self) -> bytes:
         """What is to be written to the client; empty if nothing."""
-        return _take(self._session.to_client)
+        pieces = self._session.to_client
+        return _take(pieces) if pieces else b""
 
     def take_to_upstream(self) -> bytes:
         """What is to be written to the broker; empty if nothing."""
-        return _take(self._session.to_upstream)
+        pieces = self._session.to_upstream
+        return _take(pieces) if pieces else b""
 
     def take_effects(self) -> list[Effect]:
         """What is to be done, in order."""
@@ -295,8 +297,6 @@ class Relay:
 
 
 def _take(pieces: list[bytes]) -> bytes:
-    if not pieces:
-        return b""
     data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     pieces.clear()
     return data
