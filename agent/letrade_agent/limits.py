@@ -340,6 +340,8 @@ class Limits:
         spare_bytes: freed since the last time, at which memory goes back to the system; less is soon used again.
         frames_a_turn: of one client, or of the broker for it, that are worked through before others have their turn:
             half a millisecond. A read has hundreds of frames of ordinary messages, and thousands of tiny ones.
+        frames_a_turn_alone: likewise, while there is no other connection: fewer and larger batches cost less for a
+            message, and who may wait a millisecond more is a login, or a probe.
         ticks_a_turn: connections whose timers are looked at before others have their turn.
     """
 
@@ -352,6 +354,7 @@ class Limits:
     write_stall_seconds: float = 300.0
     spare_bytes: int = 16 * _MEBIBYTE
     frames_a_turn: int = 96
+    frames_a_turn_alone: int = 192
     ticks_a_turn: int = 10
     door: DoorLimits = DoorLimits()
     relay: RelayLimits = RelayLimits()

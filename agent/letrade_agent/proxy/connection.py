@@ -133,7 +133,7 @@ class ProxiedConnection:
         if decoder.fault is not None or self._ended is not None:
             return  # nothing behind it can be read; what comes is taken in so that the close reaches the client
         try:
-            frames = decoder.feed(data, self._shell.limits.frames_a_turn)
+            frames = decoder.feed(data, self._shell.frames_a_turn())
             if frames:
                 self._relay.from_client(frames)
                 self._pump()
@@ -160,7 +160,7 @@ class ProxiedConnection:
         if decoder.fault is not None or self._ended is not None:
             return
         try:
-            frames = decoder.feed(data, self._shell.limits.frames_a_turn)
+            frames = decoder.feed(data, self._shell.frames_a_turn())
             if frames:
                 self._relay.from_upstream(frames)
                 self._pump()

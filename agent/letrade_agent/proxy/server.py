@@ -105,6 +105,7 @@ class Proxy:
             log,
             monotonic,
             self._crowded,
+            self._frames_a_turn,
             limits,
         )
         door = Door(
@@ -245,6 +246,10 @@ class Proxy:
         """Open ones, and those that are being made at the broker for who has logged in."""
         at_the_door = 0 if self._listener is None else self._listener.logged_in
         return len(self._connections) + at_the_door
+
+    def _frames_a_turn(self) -> int:
+        limits = self._limits
+        return limits.frames_a_turn if len(self._connections) > 1 else limits.frames_a_turn_alone
 
     def _closed(self, connection: ProxiedConnection) -> None:
         self._connections.discard(connection)

@@ -61,6 +61,7 @@ class Shell:
         log: told when a connection opens and ends.
         monotonic: seconds.
         crowded: called when all connections together hold more of unfinished messages than they may.
+        frames_a_turn: how many frames of one read are worked through now, before others have their turn.
         limits: of the agent.
     """
 
@@ -71,4 +72,5 @@ class Shell:
     log: Log
     monotonic: Callable[[], float]
     crowded: Callable[[], None]
+    frames_a_turn: Callable[[], int]
     limits: Limits

@@ -19,6 +19,7 @@ from tests.brokers import RunningBroker
 pytestmark = pytest.mark.one_version
 
 FRAMES_A_TURN = 7
+SHORT_TURNS = replace(PATIENT, frames_a_turn=FRAMES_A_TURN, frames_a_turn_alone=FRAMES_A_TURN)
 MESSAGES = 400
 
 
@@ -53,7 +54,7 @@ def _left(proxy: RunningProxy, queue: str) -> int:
 
 def test_a_large_read_is_worked_through_in_turns(broker: RunningBroker, turns: list[int]) -> None:
     """Far more frames than a turn has, in one write, and the client leaves at once: all arrives, in order."""
-    settings, limits = broker_settings(broker), replace(PATIENT, frames_a_turn=FRAMES_A_TURN)
+    settings, limits = broker_settings(broker), SHORT_TURNS
     with running(settings, username=broker.username, limits=limits) as proxy:
         with proxy.pika() as connection:
             queue = connection.channel().queue_declare("proxy-turns", durable=True).method.queue
@@ -74,7 +75,7 @@ def test_a_large_read_is_worked_through_in_turns(broker: RunningBroker, turns: l
 
 def test_others_have_their_turn_in_between(broker: RunningBroker, turns: list[int]) -> None:
     """What is scheduled while a client's read is worked through does not wait for all of it."""
-    settings, limits = broker_settings(broker), replace(PATIENT, frames_a_turn=FRAMES_A_TURN)
+    settings, limits = broker_settings(broker), SHORT_TURNS
     seen: list[int] = []
 
     async def look_on() -> None:
@@ -98,7 +99,7 @@ def test_what_the_broker_delivers_is_worked_through_in_turns(
     broker: RunningBroker, turns_of_the_broker: list[int]
 ) -> None:
     """A queue full of messages, all of them on offer: they arrive in order, and no turn has more than it may."""
-    settings, limits = broker_settings(broker), replace(PATIENT, frames_a_turn=FRAMES_A_TURN)
+    settings, limits = broker_settings(broker), SHORT_TURNS
     with running(settings, username=broker.username, limits=limits) as proxy, proxy.pika() as connection:
         channel = connection.channel()
         queue = channel.queue_declare("", exclusive=True).method.queue
@@ -113,3 +114,26 @@ def test_what_the_broker_delivers_is_worked_through_in_turns(
 
     assert bodies == [b"%d" % number for number in range(MESSAGES // 4)]
     assert max(turns_of_the_broker) == FRAMES_A_TURN
+
+
+def test_who_is_alone_has_a_longer_turn(broker: RunningBroker, turns: list[int]) -> None:
+    """A turn is as long as `frames_a_turn_alone` says until there is a second connection."""
+    longer = 5 * FRAMES_A_TURN
+    limits = replace(SHORT_TURNS, frames_a_turn_alone=longer)
+    publishes = b"".join(content("nowhere", b"") for _ in range(MESSAGES))
+    with (
+        running(broker_settings(broker), username=broker.username, limits=limits) as proxy,
+        logged_in(proxy.port) as client,
+    ):
+        client.say(ChannelOpen(), 1)
+        client.hear(ChannelOpenOk)
+        client.send(publishes)
+        wait_until("all were worked through", lambda: sum(turns) > 2 * MESSAGES)
+        longest_alone = max(turns)
+        turns.clear()
+        with logged_in(proxy.port):
+            client.send(publishes)
+            wait_until("all were worked through again", lambda: sum(turns) >= 2 * MESSAGES)
+            longest_of_two = max(turns)
+
+    assert (longest_alone, longest_of_two) == (longer, FRAMES_A_TURN)
