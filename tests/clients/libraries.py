@@ -7,12 +7,14 @@ it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from tests.clients.built import go_program, java_program
 from tests.clients.program import node, python
 from tests.lock.agreement import LOCK, pins
 
@@ -48,7 +50,8 @@ class LibraryDefaults:
         consumer, publisher: after the agent or the broker was restarted.
         hides_when_plain: whether it says nothing of a refusal on a channel without confirms.
         line: what to add, and why; empty: it works as it is.
-        with_line: whether consumer and publisher come back by themselves with that line.
+        consumer_with_line, publisher_with_line: with that line, if that is otherwise.
+        connects_on_demand: whether its publisher comes back when there is something to publish, not before.
     """
 
     name: str
@@ -60,7 +63,9 @@ class LibraryDefaults:
     publisher: Again
     hides_when_plain: bool = False
     line: str = ""
-    with_line: bool = False
+    consumer_with_line: Again | None = None
+    publisher_with_line: Again | None = None
+    connects_on_demand: bool = False
 
 
 def _python(package: str) -> Callable[[], str]:
@@ -77,6 +82,12 @@ def _node(package: str) -> Callable[[], str]:
         return str(lock["packages"][f"node_modules/{package}"]["version"])
 
     return version
+
+
+def _found(file: Path, pattern: str) -> str:
+    found = re.search(pattern, file.read_text(encoding="utf-8"))
+    assert found is not None, file
+    return found[1]
 
 
 _NOT_AT_ONCE: Final = "asks for it not to come again at once"
@@ -115,7 +126,8 @@ INSTALLED: Final = (
         Again.ENDS,
         line="`connect_robust` in place of `connect`: without it a consumer that waits for ever is not told that its"
         " connection has ended, by an agent or by a broker",
-        with_line=True,
+        consumer_with_line=Again.BY_ITSELF,
+        publisher_with_line=Again.BY_ITSELF,
     ),
     LibraryDefaults(
         "aio-pika, `connect_robust`",
@@ -138,7 +150,7 @@ INSTALLED: Final = (
         Again.ENDS,
         line='`Connection(…, transport_options={"confirm_publish": True})`, to learn of a refusal where it is'
         " published; `publish(…, retry=True)`, to stay when the connection has ended",
-        with_line=True,
+        publisher_with_line=Again.BY_ITSELF,
     ),
     LibraryDefaults(
         "FastStream",
@@ -188,4 +200,45 @@ INSTALLED: Final = (
 )
 """Those that script/setup installs: asked in every run of the tests."""
 
-ALL: Final = INSTALLED
+BUILT: Final = (
+    LibraryDefaults(
+        "amqp091-go",
+        "amqp091-go",
+        lambda: _found(_HERE / "go" / "go.mod", r"amqp091-go v(\S+)"),
+        go_program,
+        GivenBack.AT_ONCE,
+        Again.DEAF,
+        Again.ENDS,
+        line="`log.Fatal` behind the loop over deliveries in place of `<-forever`: the loop ends with the connection,"
+        f" and the program waits; `d.Nack(false, false)` {_NOT_AT_ONCE}",
+        consumer_with_line=Again.ENDS,
+    ),
+    LibraryDefaults(
+        "RabbitMQ Java client",
+        "java",
+        lambda: _found(_HERE / "java" / "pom.xml", r"<rabbit-amqp-client.version>([^<]+)"),
+        lambda: java_program("JavaClient"),
+        GivenBack.AT_ONCE,
+        Again.BY_ITSELF,
+        Again.BY_ITSELF,
+        line="`channel.confirmSelect()` and `waitForConfirmsOrDie`, to learn of a refusal where it is published;"
+        f" `basicNack(tag, false, false)` {_NOT_AT_ONCE}",
+    ),
+    LibraryDefaults(
+        "Spring AMQP, with Spring Boot",
+        "spring",
+        lambda: _found(_HERE / "java" / "pom.xml", r"starter-parent</artifactId>\s*<version>([^<]+)"),
+        lambda: java_program("SpringClient"),
+        GivenBack.AT_ONCE,
+        Again.BY_ITSELF,
+        Again.BY_ITSELF,
+        hides_when_plain=True,
+        line="`spring.rabbitmq.publisher-confirm-type=correlated`, and the future of `CorrelationData` looked at: else"
+        " a refusal is an error in its log alone; `spring.rabbitmq.listener.simple.default-requeue-rejected=false`"
+        f" {_NOT_AT_ONCE}",
+        connects_on_demand=True,
+    ),
+)
+"""Those that are built first: asked by script/soak."""
+
+ALL: Final = (*INSTALLED, *BUILT)

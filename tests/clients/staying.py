@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -148,7 +148,7 @@ def _come_back(fleet: ClientFleet, libraries: Sequence[LibraryDefaults]) -> None
         if library.consumer is Again.ENDS:
             fleet.consumers[library.slug].until_it_ends()
             fleet.again(partial(fleet.start_consumer, library, "line"))
-    _wait_for_publishers(fleet, {library.slug: library.publisher for library in libraries})
+    _wait_for_publishers(fleet, libraries)
     for library in libraries:
         said = fleet.publish(library.slug, _AFTER_AGENTS)
         if library.publisher is Again.ENDS:
@@ -170,16 +170,15 @@ def _come_back(fleet: ClientFleet, libraries: Sequence[LibraryDefaults]) -> None
 
 def _come_back_with_the_line(fleet: ClientFleet, libraries: Sequence[LibraryDefaults]) -> None:
     """After the broker was restarted; with the line, where there is one."""
-    again = {library.slug: Again.BY_ITSELF if library.with_line else library.publisher for library in libraries}
     for library in libraries:
         consumer = fleet.consumers[library.slug]
-        if library.consumer is Again.ENDS:
+        if (library.consumer_with_line or library.consumer) is Again.ENDS:
             assert consumer.until_it_ends() != 0, str(consumer)
             fleet.again(partial(fleet.start_consumer, library, "line"))
-    _wait_for_publishers(fleet, {library.slug: library.publisher for library in libraries})
+    _wait_for_publishers(fleet, libraries)
     for library in libraries:
         publisher = fleet.publish(library.slug, _AFTER_BROKER)
-        if again[library.slug] is Again.ENDS:
+        if (library.publisher_with_line or library.publisher) is Again.ENDS:
             assert publisher.until_it_ends() != 0, str(publisher)
             fleet.again(partial(fleet.start_publisher, library, ",line"))
             fleet.publish(library.slug, _AFTER_BROKER)
@@ -187,10 +186,13 @@ def _come_back_with_the_line(fleet: ClientFleet, libraries: Sequence[LibraryDefa
         fleet.consumers[library.slug].until_said(f"did {_AFTER_BROKER}")
 
 
-def _wait_for_publishers(fleet: ClientFleet, again: Mapping[str, Again]) -> None:
+def _wait_for_publishers(fleet: ClientFleet, libraries: Sequence[LibraryDefaults]) -> None:
     """Until those are connected that come back while nothing is to be published."""
-    wanted = sum(one is Again.BY_ITSELF for one in again.values())
-    wait_until(lambda: fleet.world.agents["shop"].metric("client_connections") >= wanted, "the publishers are back")
+    wanted = sum(one.publisher is Again.BY_ITSELF and not one.connects_on_demand for one in libraries)
+    agent = fleet.world.agents["shop"]
+    wait_until(
+        lambda: min(agent.metric("client_connections"), agent.metric("channels")) >= wanted, "the publishers are back"
+    )
 
 
 def _are_empty(world: ClientWorld, libraries: Sequence[LibraryDefaults]) -> bool:
