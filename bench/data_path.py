@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import secrets
 import struct
 import sys
 import tempfile
@@ -121,16 +122,25 @@ class RelayLeg:
         self.relay.from_upstream(self.upstream.feed(data))
 
 
-def publishes(kind: MessageKind, count: int) -> bytes:
-    """What a client writes."""
+def publishes(kind: MessageKind, count: int, *, contexts: bool = False) -> bytes:
+    """What a client writes; with `contexts`, each message is in a trace of its own, which is sampled."""
     method = struct.pack(">HHH", 60, 40, 0) + short(kind.exchange.encode()) + short(kind.key.encode()) + b"\0"
-    properties = struct.pack(">H", 1 << 15 | 1 << 12) + short(_CONTENT_TYPE) + b"\x02"
+    plain = struct.pack(">H", 1 << 15 | 1 << 12) + short(_CONTENT_TYPE) + b"\x02"
     written = []
     for _ in range(count):
+        properties = _in_a_trace() if contexts else plain
         body = kind.body(1.0)
         header = struct.pack(">HHQ", 60, 0, len(body)) + properties
         written.append(frame(1, method) + frame(2, header) + frame(3, body))
     return b"".join(written)
+
+
+def _in_a_trace() -> bytes:
+    """Properties of a message, with a `traceparent`."""
+    context = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01".encode()
+    table = short(b"traceparent") + b"S" + struct.pack(">I", len(context)) + context
+    flags = struct.pack(">H", 1 << 15 | 1 << 13 | 1 << 12)
+    return flags + short(_CONTENT_TYPE) + struct.pack(">I", len(table)) + table + b"\x02"
 
 
 def deliveries(kind: MessageKind, published: bytes, tag: int) -> bytes:
@@ -152,9 +162,11 @@ class BothLegs:
         kind: of the messages.
         batch: messages of one read.
         traced: both relays are.
+        contexts: messages have a `traceparent`.
     """
 
-    def __init__(self, kind: MessageKind, batch: int, *, traced: bool = False) -> None:
+    def __init__(self, kind: MessageKind, batch: int, *, traced: bool = False, contexts: bool = False) -> None:
+        self.contexts = contexts
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "topology.yaml")
             file.write_text(yaml.safe_dump(topology()), encoding="utf-8")
@@ -191,7 +203,7 @@ class BothLegs:
 
     def prepare_publish(self) -> Callable[[], bytes]:
         """One read of publishes and the broker's confirm of it."""
-        data = publishes(self.kind, self.batch)
+        data = publishes(self.kind, self.batch, contexts=self.contexts)
         self._confirmed += self.batch
         confirm = frame(1, struct.pack(">HHQB", 60, 80, self._confirmed, 1))
         leg = self.publisher
@@ -293,9 +305,9 @@ def measure(kind: MessageKind, batch: int, rounds: int, *, traced: bool = False)
     }
 
 
-def compare_tracing(kind: MessageKind, batch: int, rounds: int) -> None:
+def compare_tracing(kind: MessageKind, batch: int, rounds: int, *, contexts: bool) -> None:
     """Print what tracing costs a message: of the event loop on each leg, and of the thread that sends."""
-    off, on = BothLegs(kind, batch), BothLegs(kind, batch, traced=True)
+    off, on = BothLegs(kind, batch, contexts=contexts), BothLegs(kind, batch, traced=True, contexts=contexts)
     taken: dict[tuple[str, bool], list[float]] = {}
     wire = Wire((("service.name", "bench-agent"),), ("bench", "0"))
     spans = Spans(lambda _, __: Described(kind.name.lower(), kind.key), frozenset((kind.queue,)))
@@ -316,6 +328,7 @@ def compare_tracing(kind: MessageKind, batch: int, rounds: int) -> None:
             count += len(found)
         sending.append((time.process_time() - start) / count)
         assert on.forget_spans() == count == 2 * batch
+    gc.unfreeze()
     for name in ("publish", "deliver"):
         without, with_spans = (sorted(taken[name, is_on])[rounds // 2] / batch * 1e6 for is_on in (False, True))
         print(f"{name:8} {without:6.1f} µs without spans, {with_spans:6.1f} µs with: {with_spans - without:+.1f} µs")
@@ -331,7 +344,9 @@ def main() -> int:
     parser.add_argument("--traced", action="store_true", help="what tracing costs")
     options = parser.parse_args()
     if options.traced:
-        compare_tracing(MessageKind[options.kind.upper()], options.batch, options.rounds)
+        for contexts in (False, True):
+            print(f"messages {'with' if contexts else 'without'} a traceparent, {options.batch} a read:")
+            compare_tracing(MessageKind[options.kind.upper()], options.batch, options.rounds, contexts=contexts)
         return 0
     for name, one in measure(MessageKind[options.kind.upper()], options.batch, options.rounds).items():
         figures = f"{one.microseconds:6.1f} µs at best, {one.median:6.1f} µs median"

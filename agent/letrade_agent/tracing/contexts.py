@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from hashlib import blake2b, sha256
 from typing import Final
-from uuid import UUID
 
 from letrade_agent.config import SamplerKind, TraceSettings
 from letrade_topo.amqp.faults import AmqpFault
@@ -29,6 +28,8 @@ _VALUE: Final = re.compile(
 _SAMPLED: Final = frozenset((b"1", b"3", b"5", b"7", b"9", b"b", b"d", b"f"))
 """The last digit of flags with the bit `sampled`."""
 _SPAN_ID_SIZE: Final = 8
+_DIGITS: Final = 32
+_HEXADECIMAL: Final = b"0123456789abcdefABCDEF"
 _WHOLE: Final = 1 << 8 * _SPAN_ID_SIZE
 
 PUBLISH: Final = b"publish"
@@ -100,12 +101,13 @@ def trace_of(context: bytes, header: bytes) -> bytes | None:
 
 
 def trace_of_message(message_id: bytes) -> bytes:
-    """The id of the trace that begins with a message."""
-    try:
-        found = UUID(message_id.decode()).bytes
-    except ValueError:
-        found = b""
-    return found if any(found) else sha256(message_id).digest()[:16]
+    """The id of the trace that begins with a message: its own where that is a UUID, else the hash of it."""
+    digits = message_id.replace(b"-", b"")
+    if len(digits) == _DIGITS and not digits.translate(None, _HEXADECIMAL):
+        found = bytes.fromhex(digits.decode())
+        if any(found):
+            return found
+    return sha256(message_id).digest()[:16]
 
 
 def key_of(identity: Identity) -> bytes:

@@ -24,7 +24,7 @@ from letrade_agent.tracing.contexts import (
     key_of,
     key_of_unsigned,
     span_id,
-    trace_of,
+    trace_of_message,
 )
 from letrade_agent.tracing.recorder import Batch, HandedOver, Published, Row, Server, Settled
 from letrade_topo.amqp.basic import parse_publish
@@ -258,11 +258,14 @@ def _read(context: bytes, payload: bytes, identity: Identity | None) -> _Message
     Raises:
         AmqpFault: it is malformed.
     """
-    trace = trace_of(context, payload)
-    if trace is None:
-        return None
     header = ContentHeader.parse(payload)
     message_id, attempt = header.message_id or b"", 0
+    if context:
+        trace = bytes.fromhex(context[:32].decode())
+    elif message_id:
+        trace = trace_of_message(message_id)
+    else:
+        return None
     if identity is not None:
         key, attempt = key_of(identity), identity.attempt
     else:
