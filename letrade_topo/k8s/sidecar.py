@@ -95,6 +95,7 @@ def private_secrets(values: Values) -> frozenset[str]:
         login["certificateSecret"],
         login["passwordSecret"],
         values["claimCheck"]["secret"],
+        values["traces"]["secret"],
     )
     return frozenset(filter(None, named))
 
@@ -135,17 +136,35 @@ def _environment(values: Values) -> list[str]:
         )
     variables += [(f"LETRADE_TOPO_VAR_{name.upper()}", text) for name, text in sorted(topology["variables"].items())]
     variables += sorted(values["env"].items())
-    lines = [line for name, text in variables for line in (f"    - name: {quote(name)}", f"      value: {quote(text)}")]
-    claim_check = values["claimCheck"]
+    lines = _given(variables)
+    claim_check, traces = values["claimCheck"], values["traces"]
     for name in claim_check["variables"] if claim_check["secret"] else ():
-        lines += [
-            f"    - name: {quote(name)}",
-            "      valueFrom:",
-            "        secretKeyRef:",
-            f"          name: {quote(claim_check['secret'])}",
-            f"          key: {quote(name)}",
-        ]
+        lines += _from_secret(name, claim_check["secret"])
+    if traces["endpoint"]:
+        lines += _given(
+            [
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", traces["endpoint"]),
+                ("OTEL_TRACES_SAMPLER", traces["sampler"]),
+                ("OTEL_TRACES_SAMPLER_ARG", traces["ratio"]),
+            ]
+        )
+        lines += _from_secret("OTEL_EXPORTER_OTLP_HEADERS", traces["secret"]) if traces["secret"] else []
     return ["  env:", *lines] if lines else []
+
+
+def _given(variables: list[tuple[str, str]]) -> list[str]:
+    return [line for name, text in variables for line in (f"    - name: {quote(name)}", f"      value: {quote(text)}")]
+
+
+def _from_secret(name: str, secret: str) -> list[str]:
+    """A variable that is an entry of a Secret, of the same name."""
+    return [
+        f"    - name: {quote(name)}",
+        "      valueFrom:",
+        "        secretKeyRef:",
+        f"          name: {quote(secret)}",
+        f"          key: {quote(name)}",
+    ]
 
 
 def _probe(name: str, path: str, values: Values) -> list[str]:

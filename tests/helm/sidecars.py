@@ -41,6 +41,12 @@ MOST: Values = {
     "ca": {"secret": "rabbit-ca", "key": "authority.pem"},
     "clientPassword": {"secret": "local", "key": "local-password"},
     "claimCheck": {"secret": "claims", "variables": ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "NO"]},
+    "traces": {
+        "endpoint": "http://collector.observability:4318",
+        "sampler": "parentbased_traceidratio",
+        "ratio": "0.1",
+        "secret": "collector-login",
+    },
     "env": {"PYTHONASYNCIODEBUG": "1", "A": "b: c # d", "Y": "n"},
     "startupProbe": {"periodSeconds": 2, "failureThreshold": 30},
     "livenessProbe": {"periodSeconds": 20, "failureThreshold": 5},
@@ -89,6 +95,10 @@ MISSHAPEN: dict[str, tuple[Values, str]] = {
     "a name that is none": ({"keys": {"secret": "Keys_1"}}, "secret"),
     "a setting by the back door": ({"env": {"LETRADE_AGENT_UNDECLARED": "pass"}}, "env"),
     "a credential in the open": ({"env": {"AWS_SECRET_ACCESS_KEY": "x"}}, "env"),
+    "a collector's login in the open": ({"env": {"OTEL_EXPORTER_OTLP_HEADERS": "x=y"}}, "env"),
+    "a collector without a protocol": ({"traces": {"endpoint": "collector:4318"}}, "endpoint"),
+    "a login in the collector's URL": ({"traces": {"endpoint": "https://me:x@collector:4318"}}, "endpoint"),
+    "a ratio of more than all": ({"traces": {"ratio": "1.5"}}, "ratio"),
     "a setting by a Secret": ({"claimCheck": {"variables": ["LETRADE_AGENT_UNDECLARED"]}}, "variables"),
     "a line break": ({"login": {"username": "a\nb"}}, "username"),
 }

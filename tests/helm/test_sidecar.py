@@ -92,7 +92,7 @@ def test_secrets_are_the_agents_alone(plain_charts: Charts, kind: str) -> None:
     others = [one for one in [*spec["initContainers"], *spec["containers"]] if one["name"] != "letrade-agent"]
     assert not [mount for one in others for mount in one.get("volumeMounts", []) if "letrade-agent" in mount["name"]]
     from_secrets = [one["valueFrom"]["secretKeyRef"]["name"] for one in agent_of(manifest)["env"] if "valueFrom" in one]
-    assert set(from_secrets) == {"claims"}, "only what programs on botocore read from nowhere else"
+    assert set(from_secrets) == {"claims", "collector-login"}, "only what has its variable by a standard of others"
 
 
 def test_own_group_stays(plain_charts: Charts) -> None:

@@ -79,7 +79,7 @@ the service as default for kubectl. Rendering fails where the pod would not be p
 {{- $problems = append $problems (printf "terminationGracePeriodSeconds: %d s are not more than the agent's drainTimeout of %s" $grace $agent.drainTimeout) -}}
 {{- end -}}
 {{- $secrets := list -}}
-{{- range list $agent.keys.secret $agent.login.certificateSecret $agent.login.passwordSecret $agent.claimCheck.secret -}}
+{{- range list $agent.keys.secret $agent.login.certificateSecret $agent.login.passwordSecret $agent.claimCheck.secret $agent.traces.secret -}}
 {{- if . -}}{{- $secrets = append $secrets . -}}{{- end -}}
 {{- end -}}
 {{- range ($spec.volumes | default list) -}}

@@ -39,7 +39,7 @@ needs the agent. The same bytes come from `letrade-topo k8s patch` (letrade_topo
     - {{ printf "--retry=%s" $agent.retry | quote }}
     - {{ printf "--drain-timeout=%s" $agent.drainTimeout | quote }}
     - {{ printf "--log-format=%s" $agent.logFormat | quote }}
-  {{- if or $agent.topology.overlays $agent.topology.variables $agent.env $agent.claimCheck.secret }}
+  {{- if or $agent.topology.overlays $agent.topology.variables $agent.env $agent.claimCheck.secret $agent.traces.endpoint }}
   env:
     {{- if $agent.topology.overlays }}
     {{- $files := list }}
@@ -64,6 +64,21 @@ needs the agent. The same bytes come from `letrade-topo k8s patch` (letrade_topo
         secretKeyRef:
           name: {{ $agent.claimCheck.secret | quote }}
           key: {{ . | quote }}
+    {{- end }}
+    {{- end }}
+    {{- if $agent.traces.endpoint }}
+    - name: "OTEL_EXPORTER_OTLP_ENDPOINT"
+      value: {{ $agent.traces.endpoint | quote }}
+    - name: "OTEL_TRACES_SAMPLER"
+      value: {{ $agent.traces.sampler | quote }}
+    - name: "OTEL_TRACES_SAMPLER_ARG"
+      value: {{ $agent.traces.ratio | quote }}
+    {{- if $agent.traces.secret }}
+    - name: "OTEL_EXPORTER_OTLP_HEADERS"
+      valueFrom:
+        secretKeyRef:
+          name: {{ $agent.traces.secret | quote }}
+          key: "OTEL_EXPORTER_OTLP_HEADERS"
     {{- end }}
     {{- end }}
   {{- end }}
