@@ -117,9 +117,11 @@ def test_a_refused_publish(world: TracedWorld, receiver: Receiver) -> None:
     """It has a span that says why."""
     header, trace, _ = traceparent()
     with pytest.raises(Exception, match=r"(?i)nack"):
-        world.publish(STRATEGY, COMMANDS, "cancel_trade", {"traceparent": header})
+        world.publish(STRATEGY, COMMANDS, "cancel_trade", {"traceparent": header, "x-note": "hush"}, note="hush")
     (span,) = spans(receiver, trace, 1)
     assert span.is_error
+    assert "hush" not in str(receiver.spans), "neither bodies nor headers"
+    assert "eyJ" not in str(receiver.spans), "nor tokens"
     assert span.attributes["error.type"] == "undeclared"
 
 
