@@ -1,66 +1,41 @@
 """One connection to the broker with one channel, for reading a queue and publishing with confirms.
 
-On pika's asyncio adapter. One thing is done otherwise than pika does: the properties of a message are handed out
-and taken as bytes (`letrade_topo.queues.content`), because decoding and encoding them changes them.
+On pika's asyncio adapter, but for what comes with every message (`letrade_topo.queues.connection`).
 
 Reading and publishing share the channel. The broker works a channel's commands off in order, so a confirm also
-says that every acknowledgement written before that publish has been worked off.
+says that every acknowledgement written before that publish has been worked off. Acknowledgements of one turn of the
+loop are gathered: one frame for all that follow each other.
 """
 
 from __future__ import annotations
 
 import asyncio
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import pika
-from pika import frame, spec
-from pika.adapters.asyncio_connection import AsyncioConnection
 
+from letrade_topo.amqp.basic import Deliver, ack_frame, encode_publish
+from letrade_topo.amqp.frames import encode_content, fits
 from letrade_topo.errors import TopoError
-from letrade_topo.queues.content import Properties
+from letrade_topo.queues.connection import BatchingConnection, RawProperties
+from letrade_topo.queues.content import Properties, content_header
 from letrade_topo.queues.endpoint import AmqpEndpoint
 from letrade_topo.queues.faults import explain_closed, explain_refused, explain_unreachable
 
 CONNECT_SECONDS: Final = 15.0
 ANSWER_SECONDS: Final = 60.0
+UNLIMITED_FRAME_BYTES: Final = 131_072
+"""Where the broker names no limit (RabbitMQ's default)."""
+
 LARGEST_PUBLISH_HEADER: Final = 4096
 """What a frame header, an announcement and a margin take of `frame_max`, at most."""
 
-_CONTENT = struct.Struct(">HHQ")
-_FRAME = struct.Struct(">BHL")
-
+Answered: TypeAlias = Callable[[str], None]
 
 _Mark: TypeAlias = tuple[bytes, bytes, bytes | None, tuple[bytes | None, ...]]
-
-
-class _RawProperties:
-    """What pika takes for the properties of a message: it asks them for their bytes alone."""
-
-    INDEX = spec.BasicProperties.INDEX
-
-    def __init__(self, raw: bytes) -> None:
-        self.raw = raw
-
-    def encode(self) -> list[bytes]:
-        return [self.raw]
-
-
-class _Connection(AsyncioConnection):  # type: ignore[misc]  # pika has no type information
-    def _read_frame(self) -> tuple[int, Any]:
-        data = self._frame_buffer
-        if data[:1] != bytes((spec.FRAME_HEADER,)) or len(data) < _FRAME.size:
-            return super()._read_frame()  # type: ignore[no-any-return]  # pika has no type information
-        _, channel, size = _FRAME.unpack_from(data)
-        end = _FRAME.size + size + 1
-        if len(data) < end or data[end - 1] != spec.FRAME_END or size < _CONTENT.size:
-            # not all of it is there, or it is broken
-            return super()._read_frame()  # type: ignore[no-any-return]  # pika has no type information
-        _, _, body_size = _CONTENT.unpack_from(data, _FRAME.size)
-        raw = bytes(data[_FRAME.size + _CONTENT.size : end - 1])
-        return end, frame.Header(channel, body_size, _RawProperties(raw))
 
 
 class DeliveredLetter(NamedTuple):
@@ -120,7 +95,10 @@ class QueueLink:
         self._channel = channel
         self._lost = lost
         self._published = 0
-        self._unconfirmed: dict[int, tuple[LetterCopy, asyncio.Future[str]]] = {}
+        self._unconfirmed: dict[int, tuple[LetterCopy, Answered]] = {}
+        self._on_delivery: dict[bytes, Callable[[DeliveredLetter], None]] = {}
+        self._unsettled: dict[int, None] = {}
+        self._settled: set[int] = set()
         self._returned: dict[_Mark, str] = {}
         self.is_lost = False
         self.cancelled = asyncio.Event()
@@ -129,11 +107,14 @@ class QueueLink:
         channel.add_on_close_callback(self._channel_closed)
         channel.add_on_return_callback(self._on_return)
         connection.add_on_close_callback(lambda _, error: self._lose(explain_closed(endpoint, error)))
+        self._frame_max = int(connection.params.frame_max or UNLIMITED_FRAME_BYTES)
+        connection.reader_channel, connection.reader = channel.channel_number, self
+        connection.before_write = self._write_acknowledgements
 
     @property
     def largest_properties(self) -> int:
         """How many bytes the properties of a message may have: a content header is one frame."""
-        return int(self._connection.params.frame_max or 131_072) - LARGEST_PUBLISH_HEADER
+        return self._frame_max - LARGEST_PUBLISH_HEADER
 
     async def depth(self, queue: str) -> Depth:
         """What the broker says of a queue.
@@ -164,7 +145,7 @@ class QueueLink:
 
     async def confirms(self) -> None:
         """From now on the broker confirms what is published."""
-        await self._ask(lambda done: self._channel.confirm_delivery(self._on_confirm, done))
+        await self._ask(lambda done: self._channel.confirm_delivery(_never, done))
 
     async def consume(
         self, queue: str, prefetch: int, on_delivery: Callable[[DeliveredLetter], None], *, priority: int = 0
@@ -182,15 +163,14 @@ class QueueLink:
             QueueRefused: it may not be read.
         """
 
-        def on_message(_channel: Any, method: Any, properties: _RawProperties, body: bytes) -> None:
-            delivery = DeliveredLetter(
-                method.delivery_tag, _bytes(method.exchange), _bytes(method.routing_key), properties.raw, body
-            )
-            on_delivery(delivery)
-
         await self._ask(lambda done: self._channel.basic_qos(prefetch_count=prefetch, callback=done))
         arguments = {"x-priority": priority} if priority else None
-        await self._ask(lambda done: self._channel.basic_consume(queue, on_message, arguments=arguments, callback=done))
+
+        def begin(done: Callable[[Any], None]) -> None:
+            tag = self._channel.basic_consume(queue, _never, arguments=arguments, callback=done)
+            self._on_delivery[tag.encode()] = on_delivery
+
+        await self._ask(begin)
 
     async def bind(self, queue: str, exchange: str) -> None:
         """Bind a queue to a fanout exchange.
@@ -203,20 +183,68 @@ class QueueLink:
     def publish(self, publish: LetterCopy) -> asyncio.Future[str]:
         """Publish; the future's result is empty when the broker has it, else why it has not."""
         future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        if self.is_lost or not self._channel.is_open:
-            future.set_result("the connection is lost")
-            return future
-        self._published += 1
-        self._unconfirmed[self._published] = publish, future
-        self._channel.basic_publish(
-            publish.exchange, publish.routing_key, publish.body, _RawProperties(publish.raw), mandatory=True
-        )
+        self.send(publish, lambda problem: _resolve(future, problem))
         return future
+
+    def send(self, publish: LetterCopy, answered: Answered) -> None:
+        """Publish.
+
+        Args:
+            publish: what.
+            answered: called with nothing when the broker has it, else with why it has not; from here, where it cannot
+                be sent.
+        """
+        if self.is_lost or not self._channel.is_open:
+            answered("the connection is lost")
+            return
+        self._write_acknowledgements()
+        method = encode_publish(publish.exchange.encode(), publish.routing_key.encode(), mandatory=True)
+        header = content_header(publish.raw, len(publish.body))
+        if not fits(header, self._frame_max):
+            answered("its properties are longer than the broker takes")
+            return
+        number = self._channel.channel_number
+        self._connection.send(encode_content(number, method, header, publish.body, self._frame_max))
+        self._published += 1
+        self._unconfirmed[self._published] = publish, answered
 
     def acknowledge(self, tag: int) -> None:
         """The message is done with: the broker forgets it."""
         if not self.is_lost:
-            self._channel.basic_ack(tag)
+            self._settled.add(tag)
+            self._connection.schedule()
+
+    def on_message(self, deliver: Deliver, raw: bytes, body: bytes) -> None:
+        """A message has come (`ReadsMessages`)."""
+        self._unsettled[deliver.delivery_tag] = None
+        on_delivery = self._on_delivery.get(deliver.consumer_tag)
+        if on_delivery is not None:
+            on_delivery(DeliveredLetter(deliver.delivery_tag, deliver.exchange, deliver.routing_key, raw, body))
+
+    def on_confirm(self, tag: int, *, multiple: bool, is_refused: bool) -> None:
+        """The broker has confirmed or refused what was published (`ReadsMessages`)."""
+        tags = list(takewhile(lambda each: each <= tag, self._unconfirmed)) if multiple else [tag]
+        for each in tags:
+            found = self._unconfirmed.pop(each, None)
+            if found is not None:
+                publish, answered = found
+                problem = self._returned.pop(_mark_of(publish), "") if self._returned else ""
+                answered("a queue refused it: it is full, or cannot be reached" if is_refused else problem)
+
+    def _write_acknowledgements(self) -> None:
+        settled = self._settled
+        if not settled or self.is_lost or not self._channel.is_open:
+            return
+        number = self._channel.channel_number
+        followed = list(takewhile(settled.__contains__, self._unsettled))
+        if followed:
+            self._connection.send(ack_frame(number, followed[-1], multiple=True))
+        settled.difference_update(followed)
+        for tag in sorted(settled):
+            self._connection.send(ack_frame(number, tag))
+        for tag in (*followed, *settled):
+            self._unsettled.pop(tag, None)
+        settled.clear()
 
     async def lost(self) -> TopoError:
         """Wait until the connection or the channel has ended by itself, and say why."""
@@ -250,23 +278,7 @@ class QueueLink:
             raise self._lost.result()
         raise explain_closed(self._endpoint, TimeoutError(f"no answer for {ANSWER_SECONDS:g} s"))
 
-    def _on_confirm(self, method_frame: Any) -> None:
-        method = method_frame.method
-        tags = [method.delivery_tag]
-        if method.multiple:
-            tags = [tag for tag in self._unconfirmed if tag <= method.delivery_tag]
-        for tag in tags:
-            found = self._unconfirmed.pop(tag, None)
-            if found is None:
-                continue
-            publish, future = found
-            problem = self._returned.pop(_mark_of(publish), "") if self._returned else ""
-            if isinstance(method, spec.Basic.Nack):
-                problem = "a queue refused it: it is full"
-            if not future.done():
-                future.set_result(problem)
-
-    def _on_return(self, _channel: Any, method: Any, properties: _RawProperties, _body: bytes) -> None:
+    def _on_return(self, _channel: Any, method: Any, properties: RawProperties, _body: bytes) -> None:
         mark = _mark(_bytes(method.exchange), _bytes(method.routing_key), properties.raw)
         self._returned[mark] = f"it reached no queue ({method.reply_text})"
 
@@ -277,10 +289,9 @@ class QueueLink:
         self.is_lost = True
         if not self._lost.done():
             self._lost.set_result(error)
-        for _, future in self._unconfirmed.values():
-            if not future.done():
-                future.set_result("the connection was lost before the broker confirmed it")
-        self._unconfirmed.clear()
+        unconfirmed, self._unconfirmed = self._unconfirmed, {}
+        for _, answered in unconfirmed.values():
+            answered("the connection was lost before the broker confirmed it")
 
 
 async def open_link(endpoint: AmqpEndpoint, name: str) -> QueueLink:
@@ -300,7 +311,7 @@ async def open_link(endpoint: AmqpEndpoint, name: str) -> QueueLink:
     def failed(_connection: Any, error: BaseException) -> None:
         _resolve(opened, explain_unreachable(endpoint, error))
 
-    connection = _Connection(
+    connection = BatchingConnection(
         _parameters(endpoint, name),
         on_open_callback=lambda made: _resolve(opened, made),
         on_open_error_callback=failed,
@@ -321,6 +332,10 @@ async def open_link(endpoint: AmqpEndpoint, name: str) -> QueueLink:
     if isinstance(found, TopoError):
         raise found
     return QueueLink(endpoint, connection, found, loop.create_future())
+
+
+def _never(*_: object) -> None:
+    """What pika would call, if messages and confirms went through it."""
 
 
 def _resolve(future: asyncio.Future[Any], value: object) -> None:

@@ -119,10 +119,9 @@ class Mover:
             self._publish(delivery, copy)
 
     def _publish(self, delivery: DeliveredLetter, copy: LetterCopy) -> None:
-        self._link.publish(copy).add_done_callback(partial(self._answered, delivery, copy))
+        self._link.send(copy, partial(self._answered, delivery, copy))
 
-    def _answered(self, delivery: DeliveredLetter, copy: LetterCopy, answer: asyncio.Future[str]) -> None:
-        problem = answer.result()
+    def _answered(self, delivery: DeliveredLetter, copy: LetterCopy, problem: str) -> None:
         if not problem:
             self.moved += 1
             self._link.acknowledge(delivery.tag)
