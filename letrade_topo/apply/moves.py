@@ -50,7 +50,7 @@ OTHERS_SECONDS: Final = 0.25
 NO_BETTER_SECONDS: Final = 120.0
 """So long the mover tries to get ahead of those who publish; then it switches all the same."""
 
-WRITTEN_SECONDS: Final = 0.3
+MARKED_SECONDS: Final = 0.3
 """So long a broker may take to write its metadata down (Mnesia's log, seen on 3.10.8: some milliseconds)."""
 
 HELD_SECONDS: Final = 120.0
@@ -131,12 +131,14 @@ class AmqpMoves:
         switched_at = time.monotonic()
         hops = self._means.hops_for(migration.name)
         async with self._linked() as link:
-            if not migration.is_there(layout.kept.name):
+            if not migration.has_exchange(layout.kept_exchange.name):
                 await _consumed(link, migration)
-            migration.make_waiting(layout.kept)
+            if not migration.is_there(layout.kept.name):
+                migration.make_waiting(layout.kept, may_hold_messages=True)
+                await asyncio.to_thread(migration.until_written, layout.kept)
             migration.create(layout.kept_exchange)
             migration.create(layout.to_kept)
-            await _on_disk()
+            await _marked()
             mover = Mover(link, migration.name, layout.kept_exchange.name, hops.kept)
             await mover.begin()
             migration.empty_since = migration.empty_since or time.monotonic()
@@ -152,10 +154,7 @@ class AmqpMoves:
 
     async def _bring_back(self, migration: Migration) -> None:
         layout = migration.layout
-        migration.create(layout.return_exchange)
-        migration.create(layout.to_queue)
         hops = self._means.hops_for(migration.name)
-        await _on_disk()
         async with self._linked() as link:
             came_back = 0
             if migration.is_there(layout.kept.name):
@@ -248,10 +247,10 @@ async def _consumed(link: QueueLink, migration: Migration) -> None:
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _on_disk() -> None:
-    """Until a queue that was just made outlives a broker that is killed: before 4.3 it answers before it has written
-    that down, and would lose what it had confirmed together with the queue."""
-    await asyncio.sleep(WRITTEN_SECONDS)
+async def _marked() -> None:
+    """Until it outlives a broker that is killed that consumers have had their turn; before 4.3 it answers before it has
+    written that down."""
+    await asyncio.sleep(MARKED_SECONDS)
 
 
 async def _cancelled(link: QueueLink) -> None:

@@ -149,6 +149,12 @@ class ManagementClient:
         query = path("queues", vhost, name, disable_stats="true")
         return self._object(Call("GET", query, f"read queue {name!r}", vhost=vhost))
 
+    def queue_messages(self, vhost: str, name: str) -> int | None:
+        """How many messages a queue holds by the statistics; None where they do not say, as of one without a leader."""
+        query = path("queues", vhost, name, columns="name,messages")
+        found = self._object(Call("GET", query, f"read queue {name!r}", vhost=vhost)).get("messages")
+        return found if isinstance(found, int) else None
+
     def exchange(self, vhost: str, name: str) -> JsonObject:
         """`GET /exchanges/{vhost}/{name}`: one exchange, without statistics."""
         query = path("exchanges", vhost, name, disable_stats="true")

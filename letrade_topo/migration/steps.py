@@ -38,7 +38,7 @@ class MigrationStep(StrEnum):
         """What it does, in words."""
         side, kept = names.side_queue(queue), names.kept_queue(queue)
         return {
-            "prepare": f"make {side}, which holds what arrives meanwhile",
+            "prepare": f"make {side}, which holds what arrives meanwhile, and {kept}",
             "reroute": "lead its bindings over an exchange that can switch; messages still reach the queue",
             "divert": f"switch: what arrives waits in {side}",
             "empty": f"let consumers take what the queue holds, without consumers move it to {kept}; delete the queue "
@@ -62,6 +62,7 @@ class Situation:
         direct: bindings of the queue to other exchanges.
         detoured: bindings of the junction to other exchanges.
         rests: names of all queues and exchanges of the migration that are there.
+        leads_back: what was kept may be brought back: the queue is bound to the exchange for that.
     """
 
     queue: Queue | None
@@ -70,6 +71,7 @@ class Situation:
     direct: tuple[Binding, ...]
     detoured: tuple[Binding, ...]
     rests: frozenset[str]
+    leads_back: bool = False
 
     @classmethod
     def of(cls, queue: str, things: Iterable[BrokerObject]) -> Situation:
@@ -79,7 +81,7 @@ class Situation:
         rests: set[str] = set()
         direct: list[Binding] = []
         detoured: list[Binding] = []
-        has_junction = is_open = False
+        has_junction = is_open = leads_back = False
         for thing in things:
             match thing:
                 case Queue(name=name) if name == queue:
@@ -92,11 +94,12 @@ class Situation:
                         is_open = True
                     elif source not in made:
                         direct.append(thing)
+                    leads_back = leads_back or source == names.return_exchange(queue)
                 case Binding(destination_type="exchange", destination=name) if name == junction:
                     detoured.append(thing)
                 case _:
                     pass
-        return cls(found, has_junction, is_open, tuple(direct), tuple(detoured), frozenset(rests))
+        return cls(found, has_junction, is_open, tuple(direct), tuple(detoured), frozenset(rests), leads_back)
 
     @property
     def unbound(self) -> tuple[Binding, ...]:

@@ -1,0 +1,87 @@
+"""A broker that is killed right after a migration has made a queue: the next apply finishes all the same."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.brokers import BrokerFactory, RunningBroker
+from tests.migration.queues_in_use import CLASSIC, apply, objects, topology
+from tests.migration.traffic import Publisher, connected, drained
+from tests.tool import Tool
+from tests.topologies import write
+
+pytestmark = [pytest.mark.broker, pytest.mark.wide]
+
+QUORUM = {"type": "quorum", "overflow": "none"}
+UNWRITTEN_SECONDS = 0.4
+"""Mnesia has written that there is a queue; Ra has not yet written who its member is."""
+
+
+def put(broker: RunningBroker, path: str, **body: object) -> None:
+    """Make something."""
+    answer = broker.api("POST" if path.startswith("bindings") else "PUT", f"/api/{path}", json=body)
+    assert answer.ok, answer.text
+
+
+def test_a_queue_without_a_leader_is_made_once_more(
+    start_broker: BrokerFactory, broker_version: str, tmp_path: Path
+) -> None:
+    """Killed so early, RabbitMQ before 4.3 starts with a queue that elects nobody, ever. The side queue of `first` is
+    one, and `second` itself, which had been made anew."""
+    broker = start_broker(broker_version)
+    tool = Tool.at(broker, tmp_path).having(LETRADE_TOPO_AMQP=f"amqps://localhost:{broker.amqps_port}")
+    names = ("first", "second")
+    apply(tool, topology("shop", dict.fromkeys(names, CLASSIC)))
+    for name in names:
+        Publisher(broker, "shop", "events", f"{name}.placed").publish(20)
+    write(tool.folder / "topology.yaml", topology("shop", dict.fromkeys(names, QUORUM)))
+    _stand_at_empty(tool, broker, names)
+    _as_before_the_switch(broker, "first")
+    _as_after_the_deletion(broker, "second")
+    for made in ("first.migrating", "second"):
+        put(broker, f"queues/shop/{made}", durable=True, arguments={"x-queue-type": "quorum"})
+    time.sleep(UNWRITTEN_SECONDS)  # the moment that the test is about
+    broker.node.crash()
+    broker.node.start()
+
+    tool.run("apply", "--yes", "--allow", "migrate", "--lock-timeout", "60").check(0)
+
+    assert set(objects(broker, "shop")["queues"]) == {*names, "dead.letters"}
+    tool.run("drift").check(0)
+    assert drained(broker, "shop", "first") == list(range(20))
+    Publisher(broker, "shop", "events", "second.placed").publish(20)
+    assert drained(broker, "shop", "second") == list(range(20))
+
+
+def _stand_at_empty(tool: Tool, broker: RunningBroker, names: tuple[str, ...]) -> None:
+    """Begin migrations that consumers hold up, and kill the run."""
+    holding = connected(broker, "shop")
+    channel = holding.channel()
+    for name in names:
+        channel.basic_consume(name, lambda *_: None)
+    process = tool.start("apply", "--yes", "--allow", "migrate")
+    assert process.stderr is not None
+    emptied = 0
+    for line in process.stderr:
+        emptied += "without consumers move" in line
+        if emptied == len(names):
+            break
+    process.kill()
+    process.communicate()
+    holding.close()
+
+
+def _as_before_the_switch(broker: RunningBroker, name: str) -> None:
+    """No junction, and no side queue yet."""
+    for path in (f"exchanges/shop/{name}.migrating", f"queues/shop/{name}.migrating"):
+        assert broker.api("DELETE", f"/api/{path}").ok
+    for key in (f"{name}.#", f"*.{name}"):
+        put(broker, f"bindings/shop/e/events/q/{name}", routing_key=key)
+
+
+def _as_after_the_deletion(broker: RunningBroker, name: str) -> None:
+    """The queue is gone, and was not made again."""
+    assert broker.api("DELETE", f"/api/queues/shop/{name}").ok  # with what it held: here it is not about that
