@@ -79,7 +79,8 @@ class AwayLimits:
 
     Attributes:
         wait_seconds: for a queue that is being migrated. Set with `--queue-wait`.
-        moment_seconds: for a queue of which the broker does not say whether it is being migrated.
+        moment_seconds: for a queue of which the broker does not say whether it is being migrated; `apply` lets services
+            see it, unless its login may not write permissions.
         settled_seconds: that a queue has to be there which was not seen to be gone: one that is being deleted is there
             for a moment more.
         first_look_seconds: until the broker is asked again; doubled with every look.
@@ -88,7 +89,7 @@ class AwayLimits:
     """
 
     wait_seconds: float = 600.0
-    moment_seconds: float = 15.0
+    moment_seconds: float = 5.0
     settled_seconds: float = 0.5
     first_look_seconds: float = 0.05
     longest_look_seconds: float = 1.0

@@ -26,10 +26,11 @@ from letrade_topo.apply.applying import (
     stale,
 )
 from letrade_topo.apply.lock import CALL_SECONDS, BrokerLock
-from letrade_topo.apply.migrator import Migrator
+from letrade_topo.apply.migrator import MigrationRights, Migrator
 from letrade_topo.apply.moves import Means
 from letrade_topo.apply.outcome import Outcome
 from letrade_topo.apply.record import RecordKeeper
+from letrade_topo.broker.capabilities import for_version
 from letrade_topo.errors import TopoError
 from letrade_topo.management.client import ManagementClient
 from letrade_topo.plan.fleet import beside_each_other, prepare_all
@@ -196,7 +197,11 @@ class _Locked:
             except KeyboardInterrupt:
                 raise Interrupted(Result(plan, made)) from None
             if means:
-                migrator = Migrator(self.client, plan, intent, means, check, self.run.progress.say, keeper.write)
+                declared = request.expand(for_version(plan.broker.version))
+                rights = MigrationRights(self.client, plan, declared)
+                migrator = Migrator(
+                    self.client, plan, intent, means, check, self.run.progress.say, keeper.write, rights
+                )
         return perform(self.client, request, self.run, plan, check, made, migrator)
 
 

@@ -305,7 +305,7 @@ class Migration:
 
         One whose broker was killed before the name of its member was written: at the start a new member is made, which
         knows nothing and elects nobody, as nobody tells it to (rabbitmq-server#15725; 3.10.8 and 4.0.5, not 4.3.6).
-        It never says how much it holds.
+        It never says how much it holds. Where the broker keeps no statistics, nothing is known, and nothing done.
         """
         if queue.arguments.get(ARGUMENT_QUEUE_TYPE) != QueueType.QUORUM:
             return False
@@ -313,7 +313,10 @@ class Migration:
         until = time.monotonic() + FIRST_COUNT_SECONDS
         while time.monotonic() < until:
             self.tools.check_lock()
-            if client.queue_messages(vhost, queue.name) is not None:
+            try:
+                if client.queue_messages(vhost, queue.name) is not None:
+                    return False
+            except BrokerRefused:
                 return False
             time.sleep(POLL_SECONDS * 10)
         found = client.queue(vhost, queue.name)

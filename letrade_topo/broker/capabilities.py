@@ -45,6 +45,8 @@ class Capabilities:
         definitions_etag: `GET /api/definitions` carries an ETag (4.3.5), which `watch` asks for in place of all
             listings while nothing has changed.
         header_numbers_typed: to a headers exchange 1 and 1.0 are two values (3.13: rabbit_exchange_type_headers).
+        hides_queues: who has no right on a queue's name is not told whether it is there (4.2.7, 4.3.1: a passive declare
+            is refused).
     """
 
     series: str
@@ -61,6 +63,7 @@ class Capabilities:
     max_multi_wildcards: int | None = None
     definitions_etag: bool = False
     header_numbers_typed: bool = False
+    hides_queues: bool = False
 
 
 _3_10 = Capabilities("3.10")
@@ -79,9 +82,10 @@ _4_0_4 = replace(_4_0, max_binding_body_bytes=5_000)
 _4_0_6 = replace(_4_0_4, vhost_deletion_protection=True)
 _4_1 = replace(_4_0_6, series="4.1", leaders_checked=True)
 _4_2 = replace(_4_1, series="4.2")
-_4_2_8 = replace(_4_2, max_pattern_bytes=1_024)
+_4_2_7 = replace(_4_2, hides_queues=True)
+_4_2_8 = replace(_4_2_7, max_pattern_bytes=1_024)
 _4_3 = replace(_4_2, series="4.3", quorum_priority_levels=32)
-_4_3_1 = replace(_4_3, delayed_retry=True)
+_4_3_1 = replace(_4_3, delayed_retry=True, hides_queues=True)
 _4_3_2 = replace(_4_3_1, max_pattern_bytes=1_024)
 _4_3_5 = replace(_4_3_2, max_multi_wildcards=2, definitions_etag=True)
 _4_4 = replace(_4_3_5, series="4.4")
@@ -96,6 +100,7 @@ TABLE: tuple[tuple[Version, Capabilities], ...] = (
     ((4, 0, 6), _4_0_6),
     ((4, 1, 0), _4_1),
     ((4, 2, 0), _4_2),
+    ((4, 2, 7), _4_2_7),
     ((4, 2, 8), _4_2_8),
     ((4, 3, 0), _4_3),
     ((4, 3, 1), _4_3_1),

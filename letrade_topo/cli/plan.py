@@ -64,6 +64,7 @@ def plan(
     from letrade_topo.cli.fleet import fleet_of_topologies
     from letrade_topo.model.topology import BrokerAccess
     from letrade_topo.plan import saved
+    from letrade_topo.plan.change import Action
     from letrade_topo.plan.fleet import beside_each_other, prepare_all
     from letrade_topo.render import fleet as render
     from letrade_topo.render import plan_json
@@ -81,7 +82,10 @@ def plan(
             for planned, request in zip(plans, requests, strict=True)
         ]
         saved.save(output, stored, report)
-        say(f"saved to {output}; `letrade-topo apply {output}` does this, or nothing")
+        if any(planned.counts[Action.MIGRATE] for planned in plans):
+            say(f"saved to {output} to be read: queues are migrated by applying the topology, with --allow migrate")
+        else:
+            say(f"saved to {output}; `letrade-topo apply {output}` does this, or nothing")
     match output_format:
         case "json":
             print_document(plan_json.dumps(report))

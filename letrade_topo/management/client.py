@@ -178,6 +178,20 @@ class ManagementClient:
         rates = {item["name"]: (item.get("message_stats") or {}).get("deliver_get_details") or {} for item in items}
         return {name: float(found.get("rate") or 0.0) for name, found in rates.items()}
 
+    def queue_sizes(self, vhost: str) -> Mapping[str, int]:
+        """How many bytes of bodies queues hold, by name; nothing where the broker keeps no statistics."""
+        call = Call("GET", path("queues", vhost, columns="name,message_bytes"), "read sizes", vhost=vhost)
+        try:
+            items = self._array(call)
+        except BrokerRefused:
+            return {}
+        return {item["name"]: int(item.get("message_bytes") or 0) for item in items}
+
+    def node_disks(self) -> Sequence[JsonObject]:
+        """`name`, `running` and (where statistics are known) `disk_free` and `disk_free_limit` of all nodes."""
+        query = path("nodes", columns="name,running,disk_free,disk_free_limit")
+        return self._array(Call("GET", query, "read the nodes' disks", Right.ADMINISTRATOR))
+
     def queue_totals(self, vhost: str) -> Sequence[JsonObject]:
         """`name`, `state`, `messages`, `messages_ready` and `messages_unacknowledged` of all queues."""
         columns = "name,state,messages,messages_ready,messages_unacknowledged"

@@ -37,11 +37,13 @@ from letrade_topo.plan.blocked import BlockedChange, separate
 from letrade_topo.plan.change import Action, Change, ChangeReason
 from letrade_topo.plan.closing import closing_of
 from letrade_topo.plan.compare import compare, ordered
+from letrade_topo.plan.disk_room import NodeDisk, without_disk_room
 from letrade_topo.plan.findings import find, lock_hazards
 from letrade_topo.plan.guards import Allowance, Allowances, GuardRefusal, assess, protected_vhost, without_leaders
 from letrade_topo.plan.holders import holders_of, taken_along
 from letrade_topo.plan.migrating import found_queue, going_back, is_as_wanted, migrated, step_of
 from letrade_topo.plan.migration_notices import migration_notices, waiting_notices
+from letrade_topo.plan.migration_rights import with_seeing
 from letrade_topo.plan.out_of_reach import Unseen, divided, open_exchanges, record_refusals, remarks, within
 from letrade_topo.plan.out_of_reach import findings as out_of_reach
 from letrade_topo.plan.own_login import own_login_notices, without_own_login
@@ -127,6 +129,8 @@ def completed(client: ManagementClient, request: PlanRequest, plan: Plan, before
         plan = replace(plan, refusals=(*plan.refusals, *beyond_permissions(client, plan)))
     if plan.vhost_exists and not request.destroys:
         plan = replace(plan, refusals=(*plan.refusals, *_leaderless(client, plan)))
+    if plan.counts[Action.MIGRATE]:
+        plan = replace(plan, refusals=(*plan.refusals, *_without_disk_room(client, plan)))
     if any(isinstance(one.after, Queue) and not one.after.durable for one in plan.changes):
         denied = denied_queues(plan.changes, client.deprecated_features())
         plan = replace(plan, refusals=(*plan.refusals, *denied))
@@ -163,6 +167,14 @@ def _leaderless(client: ManagementClient, plan: Plan) -> tuple[GuardRefusal, ...
     return without_leaders(ours, plan.allowances)
 
 
+def _without_disk_room(client: ManagementClient, plan: Plan) -> Iterator[GuardRefusal]:
+    if not plan.reach.sees_monitoring:
+        return
+    disks = [disk for disk in map(NodeDisk.parse, client.node_disks()) if disk is not None]
+    for address, why in without_disk_room(plan.changes, client.queue_sizes(plan.scope.vhost), disks):
+        yield GuardRefusal(address, why, "")
+
+
 def plan_for(
     found: LiveState,
     request: PlanRequest,
@@ -191,6 +203,7 @@ def plan_for(
         desired = with_standby(desired, live, record, lambda address: _is_to_go(address, request))
         desired = settle_passwords(desired, live, request.secrets, lambda: os.urandom(SALT_BYTES))
         desired = settle_parameters(desired, request.secrets)
+        desired = with_seeing(desired, live, record.migrations)
     comparison = compare(desired, live, record, scope, request.locate)
     unmanaged = tuple(change for change in comparison.unmanaged if change.address not in kept)
     comparison = replace(comparison, unmanaged=unmanaged)

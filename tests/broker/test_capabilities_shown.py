@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import ChannelClosedByBroker
 
 from letrade_topo.broker.capabilities import Capabilities, for_version
 from tests.brokers import RunningBroker
@@ -41,18 +42,22 @@ class Probe:
         body = {"pattern": "^x$", "definition": definition, "apply-to": apply_to}
         return self.takes("PUT", "policies/V/p", body)
 
-    @contextmanager
-    def channel(self) -> Iterator[BlockingChannel]:
-        """With confirms, and a quorum queue `q`."""
+    def connected(self, username: str, password: str) -> pika.BlockingConnection:
+        """A connection."""
         context = ssl.create_default_context(cafile=str(self.broker.ca_file))
         parameters = pika.ConnectionParameters(
             "127.0.0.1",
             self.broker.amqps_port,
             self.vhost,
-            pika.PlainCredentials(self.broker.username, self.broker.password),
+            pika.PlainCredentials(username, password),
             ssl_options=pika.SSLOptions(context, "127.0.0.1"),
         )
-        with pika.BlockingConnection(parameters) as connection:
+        return pika.BlockingConnection(parameters)
+
+    @contextmanager
+    def channel(self) -> Iterator[BlockingChannel]:
+        """With confirms, and a quorum queue `q`."""
+        with self.connected(self.broker.username, self.broker.password) as connection:
             channel = connection.channel()
             channel.confirm_delivery()
             channel.queue_declare("q", durable=True, arguments={"x-queue-type": "quorum"})
@@ -170,6 +175,19 @@ def tells_numbers_apart(probe: Probe) -> bool:
     return published.json()["routed"] is False
 
 
+def hides_queues(probe: Probe) -> bool:
+    """From a user who may do nothing: a queue that is not there."""
+    user = f"{probe.vhost}-nobody"
+    assert probe.broker.api("PUT", f"/api/users/{user}", json={"password": "nothing", "tags": ""}).ok
+    assert probe.takes("PUT", f"permissions/V/{user}", {"configure": "", "write": "", "read": ""})
+    try:
+        with probe.connected(user, "nothing") as connection, pytest.raises(ChannelClosedByBroker) as closed:
+            connection.channel().queue_declare("absent", passive=True)
+    finally:
+        probe.broker.api("DELETE", f"/api/users/{user}")
+    return closed.value.reply_code == 403
+
+
 SHOWN: dict[str, Callable[[Probe], object]] = {
     "unlimited_delivery_limit": lambda probe: probe.takes_policy({"delivery-limit": -1}),
     "default_delivery_limit": delivery_limit,
@@ -184,6 +202,7 @@ SHOWN: dict[str, Callable[[Probe], object]] = {
     "max_multi_wildcards": wildcards,
     "definitions_etag": has_etag,
     "header_numbers_typed": tells_numbers_apart,
+    "hides_queues": hides_queues,
 }
 
 

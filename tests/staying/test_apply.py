@@ -61,6 +61,8 @@ def test_a_migration_is_a_pause(world: StayingWorld) -> None:
     for program in programs:
         assert [one.tag for one in program.seen] == list(range(1, len(program.seen) + 1))
     assert world.clerk.metric("consumer_returns_total", queue="clerk.real", outcome="back") == 2
+    log = [(line.get("event"), line.get("queue")) for line in world.clerk.log()]
+    assert ("queue_is_migrated", "clerk.real") in log, "the agent has seen why it is away"
     stock = PikaConsumer(world.clerk.parameters, "clerk.stock", Way())
     until(lambda: len(stock.seen) >= 200, "what was moved has come")
     stock.finish()

@@ -1,7 +1,8 @@
 """Whether a queue is there, and how much is ready in it: asked of the broker over a connection of the agent's own.
 
 By passive declare, which any consumer of a queue may do. Where a broker refuses to say (403), nothing is known: from
-4.2.7 and 4.3.1 on RabbitMQ wants some permission on that name before it says whether there is such a queue.
+4.2.7 and 4.3.1 on RabbitMQ wants some permission on that name before it says whether there is such a queue. While a
+queue is migrated, `apply` gives its services one on the queue beside it (`letrade_topo.plan.migration_rights`).
 """
 
 from __future__ import annotations
