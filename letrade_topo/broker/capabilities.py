@@ -45,8 +45,8 @@ class Capabilities:
         definitions_etag: `GET /api/definitions` carries an ETag (4.3.5), which `watch` asks for in place of all
             listings while nothing has changed.
         header_numbers_typed: to a headers exchange 1 and 1.0 are two values (3.13: rabbit_exchange_type_headers).
-        hides_queues: who has no right on a queue's name is not told whether it is there (4.2.7, 4.3.1: a passive declare
-            is refused).
+        hides_queues: who has no right on a queue's name is not told whether it is there (4.2.7, 4.3.1: a passive
+            declare is refused).
     """
 
     series: str

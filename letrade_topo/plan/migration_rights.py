@@ -1,8 +1,8 @@
 """Who may see that a queue is migrated: while it is, its services may read the queue beside it. Pure.
 
-An agent knows a migration by that queue (`letrade_topo.model.names.side_queue`): a queue that is gone comes back if there
-is one. From 4.2.7 and 4.3.1 on RabbitMQ says to nobody without a right on a name whether there is such a queue. What a
-service sees there is what it may read in its queue anyway.
+An agent knows a migration by that queue (`letrade_topo.model.names.side_queue`): a queue that is gone comes back if
+there is one. From 4.2.7 and 4.3.1 on RabbitMQ says to nobody without a right on a name whether there is such a queue.
+What a service sees there is what it may read in its queue anyway.
 """
 
 from __future__ import annotations

@@ -185,7 +185,7 @@ def hides_queues(probe: Probe) -> bool:
             connection.channel().queue_declare("absent", passive=True)
     finally:
         probe.broker.api("DELETE", f"/api/users/{user}")
-    return closed.value.reply_code == 403
+    return bool(closed.value.reply_code == 403)
 
 
 SHOWN: dict[str, Callable[[Probe], object]] = {
