@@ -25,15 +25,36 @@ from tests.topologies import orders, write
 pytestmark = pytest.mark.wide
 
 NOWHERE = "https://127.0.0.1:1"
-WITH_BROKER = ("plan", "apply", "drift", "destroy")
-ALL_JSON = (
-    *((command,) for command in ("validate", *WITH_BROKER)),
-    ("dlq", "ls"),
-    ("dlq", "show", "id"),
-    ("dlq", "replay"),
-    ("keys", "show", "keys"),
-    ("broker", "status"),
-)
+
+
+def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from _commands(found, (*path, name))
+
+
+COMMANDS = [
+    *_commands(letrade_topo, ("letrade-topo",)),
+    *_commands(letrade_agent, ("letrade-agent",)),
+]
+
+
+def _prints_json(parameter: click.Parameter) -> bool:
+    return "--format" in parameter.opts and "json" in getattr(parameter.type, "choices", ())
+
+
+ALL_JSON = [
+    (
+        *path[1:],
+        *(one.human_readable_name for one in command.params if isinstance(one, click.Argument) and one.required),
+    )
+    for path, command in COMMANDS
+    if path[0] == "letrade-topo" and any(map(_prints_json, command.params))
+]
 
 
 @pytest.fixture
@@ -70,6 +91,20 @@ def failure(answer: ToolAnswer, code: int, kind: str) -> dict[str, Any]:
     return error
 
 
+def test_every_command_with_a_format_is_asked() -> None:
+    """None of those that are known is missing here."""
+    assert {command[0] for command in ALL_JSON} >= {
+        "plan",
+        "doctor",
+        "graph",
+        "route",
+        "rehearse",
+        "dlq",
+        "keys",
+        "broker",
+    }
+
+
 @pytest.mark.parametrize("command", ALL_JSON, ids=" ".join)
 def test_a_wrong_option_is_told_as_json(offline: Tool, command: tuple[str, ...]) -> None:
     """Although nobody could parse the arguments; before and behind the format."""
@@ -99,7 +134,7 @@ def test_a_wrong_usage_is_told_as_json(offline: Tool, arguments: tuple[str, ...]
 @pytest.mark.parametrize(
     "command",
     [
-        pytest.param(command, id=" ".join(command), marks=() if command == ("plan",) else pytest.mark.wide)
+        pytest.param(command, id=" ".join(command))
         for command in (("plan",), ("apply", "--yes"), ("drift",), ("destroy", "--yes"), ("dlq", "ls"))
     ],
 )
@@ -116,6 +151,39 @@ def test_files_and_brokers_are_told_as_json(offline: Tool, command: tuple[str, .
     assert (found["rule"], found["line"]) == ("unknown-key", 4)
     unset = offline.having(LETRADE_TOPO_PASSWORD="").run(*command, "--format", "json")
     failure(unset, ExitCode.INVALID_FILE, "MissingSecret")
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "kind"),
+    [
+        (("graph", "nowhere.yaml"), ExitCode.INVALID_FILE, "InvalidTopology"),
+        (("graph", "--service", "nobody"), ExitCode.USAGE, "Usage"),
+        (("graph", "--live"), ExitCode.UNREACHABLE, "BrokerUnreachable"),
+        (("graph", "-o", "nowhere/graph.json"), ExitCode.FAILED, "CannotWrite"),
+        (("route", "nowhere.yaml", "orders", "order.placed"), ExitCode.INVALID_FILE, "InvalidTopology"),
+        (("route", "orders", "order.placed", "--live"), ExitCode.UNREACHABLE, "BrokerUnreachable"),
+        (("rehearse",), ExitCode.USAGE, "MissingParameter"),
+        (("rehearse", "--agent", "127.0.0.1:1"), ExitCode.UNREACHABLE, "AgentUnreachable"),
+        (("rehearse", "--agent", "http://h:x"), ExitCode.USAGE, "InvalidAgentUrl"),
+        (("rehearse", "--agent", "127.0.0.1:1", "--period", "soon"), ExitCode.USAGE, "BadParameter"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_what_looks_at_a_topology_or_an_agent_tells_as_json(
+    offline: Tool, command: tuple[str, ...], code: int, kind: str
+) -> None:
+    """Whatever it was that failed."""
+    failure(offline.run(*command, "--format", "json"), code, kind)
+
+
+def test_doctor_tells_what_failed_as_json(offline: Tool) -> None:
+    """Its document is the same as ever: each check, and the first that failed decides about the code."""
+    for arguments, code, failed in (
+        ((), ExitCode.UNREACHABLE, "port"),
+        (("nowhere.yaml",), ExitCode.INVALID_FILE, "file"),
+    ):
+        document = json.loads(offline.run("doctor", *arguments, "--format", "json").check(code).out)
+        assert next(one["name"] for one in document["checks"] if one["verdict"] == "failed") == failed
 
 
 def test_the_format_may_come_from_the_environment(offline: Tool) -> None:
@@ -191,22 +259,6 @@ def test_verbose_tells_each_call_and_no_secret(tool: Tool, broker: RunningBroker
     assert broker.password not in answer.err + answer.out
     assert json.loads(answer.out)["results"]
     assert "/api/" not in tool.having(SHOP="hunter2-geheim").run("plan").check(ExitCode.OK).err
-
-
-def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    yield path, command
-    if isinstance(command, click.Group):
-        context = click.Context(command)
-        for name in command.list_commands(context):
-            found = command.get_command(context, name)
-            assert found is not None
-            yield from _commands(found, (*path, name))
-
-
-COMMANDS = [
-    *_commands(letrade_topo, ("letrade-topo",)),
-    *_commands(letrade_agent, ("letrade-agent",)),
-]
 
 
 @pytest.mark.parametrize("program", ["letrade-topo", "letrade-agent"])

@@ -30,6 +30,8 @@ from letrade_topo.model.security import JwtAlgorithm
 from letrade_topo.node.certificates import CertificateFolder
 from tests.topologies import orders, write
 
+pytestmark = pytest.mark.wide
+
 FLAGS = {
     "--service": "shop",
     "--topology": "some.yaml",
@@ -280,8 +282,6 @@ def _cpu_seconds(arguments: list[str]) -> float:
 ROOM = """
 import resource
 from letrade_agent.start import make_room_for
-
-pytestmark = pytest.mark.wide
 
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 1256))
 print([make_room_for(10), make_room_for(500), make_room_for(5000)], resource.getrlimit(resource.RLIMIT_NOFILE))
