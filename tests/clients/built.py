@@ -18,15 +18,22 @@ _BUILD_SECONDS: Final = 1_800
 
 
 @cache
-def go_program() -> list[str]:
-    """The command of the program for Go, without the role; the test is skipped where there is no Go."""
-    folder = _built("go", "go", ["go", "build", "-o", "program", "."])
-    return [str(folder / "program")]
+def go_program(folder: str = "go") -> list[str]:
+    """The command of a program for Go, without the role; the test is skipped where there is no Go.
+
+    Args:
+        folder: beside this file.
+    """
+    return [str(_built(folder, "go", ["go", "build", "-o", "program", "."]) / "program")]
 
 
 def java_program(name: str) -> list[str]:
-    """The command of one of the programs for the JVM, without the role; skipped where there is no Maven."""
-    return [*_java(), f"letrade.{name}"]
+    """The command of one of the programs for the JVM, without the role; skipped where there is no Maven.
+
+    Args:
+        name: of its class, with its package.
+    """
+    return [*_java(), name]
 
 
 @cache

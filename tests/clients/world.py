@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from tests.agents import RunningAgent, login_of, make_key_folder, running_agent
@@ -41,7 +42,7 @@ def queue_of(library: str) -> str:
     return f"clerk.{library}"
 
 
-def document(vhost: str, libraries: list[str]) -> Document:
+def document(vhost: str, libraries: list[str], named: Mapping[str, str]) -> Document:
     """The topology."""
     typed = {"exchange": EXCHANGE, "lifetime": "10m", "schema": _SCHEMA}
     keys = [key_of(library) for library in libraries]
@@ -55,7 +56,10 @@ def document(vhost: str, libraries: list[str]) -> Document:
             "shop": {"user": f"{vhost}-shop", "publishes": keys},
             "clerk": {"user": f"{vhost}-clerk", "consumes": keys},
         },
-        queues={queue_of(library): {"service": "clerk", "messages": [key_of(library)]} for library in libraries},
+        queues={
+            named.get(library, queue_of(library)): {"service": "clerk", "messages": [key_of(library)]}
+            for library in libraries
+        },
     )
 
 
@@ -130,10 +134,19 @@ class ClientWorld:
 
 
 @contextmanager
-def running_client_world(broker: RunningBroker, folder: Path, libraries: list[str]) -> Iterator[ClientWorld]:
-    """Apply the topology, start both agents; everything is taken away at the end."""
+def running_client_world(
+    broker: RunningBroker, folder: Path, libraries: list[str], named: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[ClientWorld]:
+    """Apply the topology, start both agents; everything is taken away at the end.
+
+    Args:
+        broker: the broker.
+        folder: for topology, keys and logs.
+        libraries: slugs.
+        named: queues that have names of their own, by slug.
+    """
     vhost = f"clients-{uuid.uuid4().hex[:12]}"
-    topology = document(vhost, libraries)
+    topology = document(vhost, libraries, named)
     write(folder / "topology.yaml", topology)
     make_key_folder(folder / "keys", loaded(topology))
     tool = Tool.at(broker, folder)
