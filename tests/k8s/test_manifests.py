@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def documents(text: str) -> list[Any]:
     return [one for one in yaml.load_all(text, Loader=loader) if one is not None]  # a safe one
 
 
+@cache
 def titles(name: str) -> list[str]:
     """The workloads of a file, as `--workload` takes them."""
     return [workload.title for workload in read_workloads(read(name), name)]
