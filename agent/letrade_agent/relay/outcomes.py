@@ -10,7 +10,7 @@ from __future__ import annotations
 from letrade_agent.amqp.deliveries import DeliveryLedger
 from letrade_agent.filters.verdicts import Delivery, Examined, Failed, Fetched, Held, Repeated, Shown, ToFetch
 from letrade_agent.filters.words import Undelivered
-from letrade_agent.tracing.recorder import Opened, Tracer
+from letrade_agent.tracing.recorder import TracedDelivery, Tracer
 from letrade_topo.amqp.basic import Deliver, ack_frame, deliver_with_tag, encode_deliver, nack_frame, reject_frame
 from letrade_topo.amqp.faults import AmqpFault, readable
 from letrade_topo.amqp.frames import encode_content
@@ -79,7 +79,7 @@ class Outcomes:
             session.measures.unsettled += 1
         return client_tag
 
-    def _settled_at_once(self, shown: Shown, opened: Opened | None) -> None:
+    def _settled_at_once(self, shown: Shown, opened: TracedDelivery | None) -> None:
         session = self._session
         session.filters.inbound.settled(shown[1], session.epoch)
         if opened is not None and session.tracer is not None:
@@ -209,7 +209,7 @@ def size_of(delivery: Delivery) -> int:
     return len(delivery.body) + len(delivery.header.payload) + WITHHELD_OVERHEAD
 
 
-def _opened(tracer: Tracer, began: float, delivery: Delivery, shown: Shown) -> Opened | None:
+def _opened(tracer: Tracer, began: float, delivery: Delivery, shown: Shown) -> TracedDelivery | None:
     """What is traced of a delivery that goes to the client."""
     exchange = delivery.exchange if shown.exchange is None else shown.exchange
     routing_key = delivery.routing_key if shown.routing_key is None else shown.routing_key

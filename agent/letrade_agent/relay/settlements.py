@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from letrade_agent.amqp.deliveries import DeliveryLedger, Settlement
 from letrade_agent.filters.verdicts import Remembered
-from letrade_agent.tracing.recorder import Opened
+from letrade_agent.tracing.recorder import TracedDelivery
 from letrade_topo.amqp.basic import NACK, ack_frame, nack_frame, parse_settle, reject_frame
 from letrade_topo.amqp.faults import ClientFault
 
 from .session import Session
 
-Note = tuple[Remembered, float, Opened | None]
+Note = tuple[Remembered, float, TracedDelivery | None]
 """What is remembered of a delivery that the client sees, when (monotonic seconds) it was shown, and what is traced."""
 
 

@@ -26,7 +26,7 @@ _ROW_SIZE: Final = 512
 _new: Final = tuple.__new__
 
 
-class Published(NamedTuple):
+class TracedPublish(NamedTuple):
     """A publish that went to the broker, or was refused.
 
     Attributes:
@@ -44,7 +44,7 @@ class Published(NamedTuple):
     error: str
 
 
-class Opened(NamedTuple):
+class TracedDelivery(NamedTuple):
     """A delivery that a service was shown.
 
     Attributes:
@@ -77,7 +77,7 @@ class Settled(NamedTuple):
         outcome: ack, nack, reject; requeue: it goes back; lost: the channel ended.
     """
 
-    opened: Opened
+    opened: TracedDelivery
     outcome: str
 
 
@@ -106,7 +106,7 @@ class HandedOver(NamedTuple):
     reason: str
 
 
-Row: TypeAlias = Published | Settled | HandedOver
+Row: TypeAlias = TracedPublish | Settled | HandedOver
 
 
 class Batch(NamedTuple):
@@ -211,10 +211,10 @@ class Tracer:
         self.shown: tuple[bytes, bytes] | None = None
 
     def publish(self, method: bytes, header: bytes, size: int, error: str = "") -> None:
-        """A publish goes upstream, or is refused; arguments as in `Published`."""
+        """A publish goes upstream, or is refused; arguments as in `TracedPublish`."""
         context = self._context(header)
         if context is not None:
-            self._rows.append(_new(Published, (context, method, header, size, error)))
+            self._rows.append(_new(TracedPublish, (context, method, header, size, error)))
             self._weight += len(header) + _ROW_SIZE
             if not error:
                 self.published = (context, header)
@@ -229,21 +229,21 @@ class Tracer:
         size: int,
         identity: Identity | None,
         redelivered: bool,
-    ) -> Opened | None:
-        """A delivery goes to the service: what is to be given to `settle` then. Arguments as in `Opened`."""
+    ) -> TracedDelivery | None:
+        """A delivery goes to the service: what is to be given to `settle` then. Arguments as in `TracedDelivery`."""
         context = self._context(header)
         if context is None:
             return None
         self.shown = (context, header)
-        return _new(Opened, (context, began, queue, exchange, routing_key, header, size, identity, redelivered))
+        return _new(TracedDelivery, (context, began, queue, exchange, routing_key, header, size, identity, redelivered))
 
     def open_plain(
         self, began: float, method: bytes, header: bytes, size: int, remembered: tuple[str, Identity | None, float]
-    ) -> Opened | None:
+    ) -> TracedDelivery | None:
         """Likewise, one that goes as it came.
 
         Args:
-            began: as in `Opened`, like `header` and `size`.
+            began: as in `TracedDelivery`, like `header` and `size`.
             method: payload of the deliver.
             header: see `began`.
             size: see `began`.
@@ -255,9 +255,9 @@ class Tracer:
         self.shown = (context, header)
         _, _, redelivered, exchange, routing_key = parse_deliver(method)
         queue, identity, _ = remembered
-        return _new(Opened, (context, began, queue, exchange, routing_key, header, size, identity, redelivered))
+        return _new(TracedDelivery, (context, began, queue, exchange, routing_key, header, size, identity, redelivered))
 
-    def settle(self, opened: Opened, outcome: str) -> None:
+    def settle(self, opened: TracedDelivery, outcome: str) -> None:
         """The service has settled a delivery, or cannot any more."""
         self._rows.append(_new(Settled, (opened, outcome)))
         self._weight += len(opened.header) + _ROW_SIZE

@@ -26,7 +26,7 @@ from letrade_agent.tracing.contexts import (
     span_id,
     trace_of_message,
 )
-from letrade_agent.tracing.recorder import Batch, HandedOver, Published, Row, Server, Settled
+from letrade_agent.tracing.recorder import Batch, HandedOver, Row, Server, Settled, TracedPublish
 from letrade_topo.amqp.basic import parse_publish
 from letrade_topo.amqp.faults import AmqpFault, readable
 from letrade_topo.amqp.header_table import take_entries
@@ -146,14 +146,14 @@ class Spans:
 
     def _of(self, row: Row, batch: Batch) -> MessageSpan | None:
         match row:
-            case Published():
+            case TracedPublish():
                 return self._published(row, batch)
             case Settled():
                 return self._settled(row, batch)
             case HandedOver():
                 return self._handed_over(row, batch)
 
-    def _published(self, row: Published, batch: Batch) -> MessageSpan | None:
+    def _published(self, row: TracedPublish, batch: Batch) -> MessageSpan | None:
         message = _read(row.context, row.header, None)
         if message is None:
             return None

@@ -11,7 +11,7 @@ from letrade_agent.config import TraceSettings
 from letrade_agent.limits import DEFAULT_LIMITS
 from letrade_agent.measures import Measures
 from letrade_agent.tracing.contexts import Sampler
-from letrade_agent.tracing.recorder import Published, Recorder
+from letrade_agent.tracing.recorder import Recorder, TracedPublish
 
 from bench.agents.messages import MessageKind
 from bench.data_path import BothLegs, measure
@@ -54,7 +54,7 @@ def test_a_call_is_a_batch() -> None:
     tracer.end(1.5)
     (batch,) = found.waiting
     assert (batch.began, batch.ended, batch.server) == (1.0, 2.0, ("broker", 5671))
-    assert [row.error for row in batch.rows if isinstance(row, Published)] == ["", "schema"]
+    assert [row.error for row in batch.rows if isinstance(row, TracedPublish)] == ["", "schema"]
 
 
 def test_off_nothing_is_called() -> None:
