@@ -52,6 +52,7 @@ class Follower:
     different: Mapping[str, int] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     started: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _commands: dict[str, str] = field(default_factory=dict)
 
     def follow(self, first: str, last: str = "") -> None:
         """Run every command between two places, and see that it shows what the page shows."""
@@ -81,7 +82,8 @@ class Follower:
 
     def _start(self, command: str) -> None:
         name = "agent" if command.startswith("letrade-agent") else command.split()[-1]
-        log = self.stack.enter_context((self.folder / f"{name}.log").open("wb"))
+        self._commands[name] = command
+        log = self.stack.enter_context((self.folder / f"{name}.log").open("ab"))
         self.started[name] = process = subprocess.Popen(
             ["/bin/bash", "-c", f"exec setpriv --pdeathsig KILL env {self._here(command)}"],
             env=self._environment(),
@@ -97,6 +99,11 @@ class Follower:
         process = self.started.pop(name)
         assert process.poll() is None, (self.folder / f"{name}.log").read_text()
         _end(process)
+
+    def start_again(self, name: str) -> None:
+        """Start something that was stopped, as the page starts it."""
+        assert name not in self.started
+        self._start(self._commands[name])
 
     def metric(self, name: str) -> float:
         """A metric of the agent, summed."""
