@@ -5,20 +5,20 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /** What consumers do with a message: see ../../../../../../programs/work.py. */
-final class Work {
+public final class Work {
     static final int FAILS = 100;
     static final int FOR_GOOD = 150;
     static final int HOLDS = 200;
 
     private Work() {}
 
-    static final class CannotHandle extends Exception {}
+    public static final class CannotHandle extends Exception {}
 
-    static int number(byte[] body) throws Exception {
+    public static int number(byte[] body) throws Exception {
         return new ObjectMapper().readTree(body).get("payload").get("number").asInt();
     }
 
-    static void work(int number) throws Exception {
+    public static void work(int number) throws Exception {
         say("got " + number);
         if (number >= FAILS && number < HOLDS) {
             throw new CannotHandle();
@@ -29,7 +29,7 @@ final class Work {
         say("did " + number);
     }
 
-    static synchronized void say(String text) {
+    public static synchronized void say(String text) {
         System.out.println(text);
         System.out.flush();
     }
