@@ -117,6 +117,18 @@ def test_a_queue_that_a_robust_channel_names_itself(bus: Bus) -> None:
 
 
 @pytest.mark.one_version
+def test_the_rpc_of_aio_pika_is_told_what_works(bus: Bus) -> None:
+    """Its queue for answers is not exclusive by default: nobody else's is named so, and it would stay behind."""
+
+    async def create() -> None:
+        async with await aio_pika.connect_robust(bus.shop.url) as connection, asyncio.timeout(LIMIT_SECONDS):
+            await aio_pika.patterns.RPC.create(await connection.channel())
+
+    with pytest.raises(aio_pika.exceptions.AMQPError, match=r"own ones begin with 'shop.reply.' or 'shop.sub.'"):
+        asyncio.run(create())
+
+
+@pytest.mark.one_version
 def test_a_queue_that_would_outlive_its_service_is_refused_with_what_works(bus: Bus) -> None:
     """The prefixes are in the exception's own text."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from letrade_topo.load.rule_texts import GROUPS, RULE_TEXTS
@@ -52,6 +54,17 @@ def test_rule_ids_are_unique() -> None:
     ids = [text.id for _, texts in GROUPS for text in texts]
 
     assert len(ids) == len(set(ids))
+
+
+def test_whose_names_are_too_many_is_told_which_are_in_the_way() -> None:
+    """By name, and how to call the own ones instead."""
+    text = with_header(BROKEN["no-short-pattern"][1])
+    item = next(one for one in diagnostics(unmarked(text)) if one.rule == "no-short-pattern")
+    names = re.findall(r"'([0-9a-f]{12})'", item.why)
+    assert len(names) == 3
+    assert all(name in text for name in names)
+    assert item.why.endswith(" more.")
+    assert "Begin the names of its queues with 'a.'" in item.fix
 
 
 def test_a_warning_does_not_make_a_topology_unusable() -> None:

@@ -80,6 +80,7 @@ def test_the_publishers_tokens_stay_untouched_and_what_agents_and_brokers_said_i
         text_entry(b"mine", b"yes"),
         text_entry(b"x-death", b""),
         number_entry(b"x-delivery-count", 2),
+        number_entry(b"x-acquired-count", 2),
         text_entry(b"letrade-reason", b"forged"),
         text_entry(b"letrade-hop", b"forged"),
         text_entry(b"CC", b""),

@@ -112,12 +112,20 @@ def test_a_table_that_only_agents_made_is_taken_off() -> None:
     "changed",
     [
         lambda one: with_entries(one, number_entry(b"x-delivery-count", 3), text_entry(b"x-opt-anything", b"")),
+        lambda one: with_entries(one, number_entry(b"x-acquired-count", 4), number_entry(b"x-delivery-count", 3)),
         lambda one: with_entries(one, number_entry(b"timestamp_in_ms", 1_764_000_000_000)),
         lambda one: with_properties(one, expiration=None, reply_to=b"amq.rabbitmq.reply-to.g1h2", user_id=b"strategy"),
         lambda one: with_properties(one, delivery_mode=None, priority=None, timestamp=None),
         lambda one: one._replace(redelivered=True),
     ],
-    ids=["counters", "arrival", "short strings", "delivery mode, priority, timestamp", "redelivered"],
+    ids=[
+        "counters",
+        "counters of 4.3",
+        "arrival",
+        "short strings",
+        "delivery mode, priority, timestamp",
+        "redelivered",
+    ],
 )
 def test_what_brokers_add_or_change_is_not_signed(changed: Callable[[Delivery], Delivery]) -> None:
     """The message is still the one that was published (row 44)."""

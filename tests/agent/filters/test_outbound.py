@@ -311,6 +311,7 @@ def test_reserved_headers_of_a_client_are_stripped_and_others_stay_byte_for_byte
         text_entry(b"letrade-jws", b"forged"),
         text_entry(b"letrade-attempt", b"3"),
         number_entry(b"x-delivery-count", 7),
+        number_entry(b"x-acquired-count", 7),
         text_entry(b"x-death", b""),
         text_entry(b"x-first-death-queue", b"q"),
         number_entry(b"letrade-added", 15),
