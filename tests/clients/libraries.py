@@ -37,6 +37,14 @@ class GivenBack(StrEnum):
     AT_ONCE = "again at once, up to the delivery limit; then the retry delays, then dead"
 
 
+class WithoutConfirms(StrEnum):
+    """What a program hears of a refusal on a channel without confirms."""
+
+    LEARNS = "the next publishes say it"
+    HIDES = "nothing: its library opens the channel again, and keeps for then what is published meanwhile"
+    HIDES_LATER = "nothing, unless it publishes while its library opens the channel again"
+
+
 @dataclass(frozen=True, slots=True)
 class LibraryDefaults:
     """One library, as its documentation uses it.
@@ -48,7 +56,7 @@ class LibraryDefaults:
         command: how its program is started, without the role.
         given_back: a message that cannot be handled.
         consumer, publisher: after the agent or the broker was restarted.
-        hides_when_plain: whether it says nothing of a refusal on a channel without confirms.
+        plain: of a refusal on a channel without confirms.
         line: what to add, and why; empty: it works as it is.
         consumer_with_line, publisher_with_line: with that line, if that is otherwise.
         connects_on_demand: whether its publisher comes back when there is something to publish, not before.
@@ -61,7 +69,7 @@ class LibraryDefaults:
     given_back: GivenBack
     consumer: Again
     publisher: Again
-    hides_when_plain: bool = False
+    plain: WithoutConfirms = WithoutConfirms.LEARNS
     line: str = ""
     consumer_with_line: Again | None = None
     publisher_with_line: Again | None = None
@@ -137,7 +145,7 @@ INSTALLED: Final = (
         GivenBack.LADDER,
         Again.BY_ITSELF,
         Again.BY_ITSELF,
-        hides_when_plain=True,
+        plain=WithoutConfirms.HIDES_LATER,
         line=_LEAVE_CONFIRMS,
     ),
     LibraryDefaults(
@@ -160,7 +168,7 @@ INSTALLED: Final = (
         GivenBack.LADDER,
         Again.BY_ITSELF,
         Again.BY_ITSELF,
-        hides_when_plain=True,
+        plain=WithoutConfirms.HIDES_LATER,
         line="`RabbitBroker(url, app_id=None)`, or the service's name: by default it writes `faststream-` and its"
         " version there, and every publish is refused, since `app_id` says who sent the message",
     ),
@@ -183,7 +191,7 @@ INSTALLED: Final = (
         GivenBack.AT_ONCE,
         Again.BY_ITSELF,
         Again.BY_ITSELF,
-        hides_when_plain=True,
+        plain=WithoutConfirms.HIDES,
         line=f"`nack(message, false, false)` {_NOT_AT_ONCE}; {_LEAVE_CONFIRMS}",
     ),
     LibraryDefaults(
@@ -194,7 +202,7 @@ INSTALLED: Final = (
         GivenBack.LADDER,
         Again.BY_ITSELF,
         Again.BY_ITSELF,
-        hides_when_plain=True,
+        plain=WithoutConfirms.HIDES,
         line=_LEAVE_CONFIRMS,
     ),
 )
@@ -232,7 +240,7 @@ BUILT: Final = (
         GivenBack.AT_ONCE,
         Again.BY_ITSELF,
         Again.BY_ITSELF,
-        hides_when_plain=True,
+        plain=WithoutConfirms.HIDES_LATER,
         line="`spring.rabbitmq.publisher-confirm-type=correlated`, and the future of `CorrelationData` looked at: else"
         " a refusal is an error in its log alone; `spring.rabbitmq.listener.simple.default-requeue-rejected=false`"
         f" {_NOT_AT_ONCE}",

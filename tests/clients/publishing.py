@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Final
 
-from tests.clients.libraries import LibraryDefaults
+from tests.clients.libraries import LibraryDefaults, WithoutConfirms
 from tests.clients.program import ClientProgram, running_program
 from tests.clients.world import EXCHANGE, ClientWorld, key_of, order, queue_of, wait_until
 
@@ -54,13 +54,21 @@ def _learn(program: ClientProgram) -> None:
 
 
 def _learn_without_confirms(world: ClientWorld, library: LibraryDefaults, program: ClientProgram) -> None:
-    """The next publishes say it, unless the library hides it: then they arrive."""
+    """The next publishes say it, or they arrive, as the row has it."""
 
     def publish_on() -> bool:
         program.give(key_of(library.slug), order(0))
-        return _has_learned(program) or (library.hides_when_plain and bool(list(_taken(world, library))))
+        match library.plain:
+            case WithoutConfirms.LEARNS:
+                return _has_learned(program)
+            case WithoutConfirms.HIDES:
+                has_arrived = bool(list(_taken(world, library)))
+                assert not _has_learned(program), str(program)
+                return has_arrived
+            case WithoutConfirms.HIDES_LATER:
+                return _has_learned(program) or bool(list(_taken(world, library)))
 
-    program.until(publish_on, "it learns that its message was refused, or goes on")
+    program.until(publish_on, f"of what was refused it hears {library.plain}")
 
 
 def _has_learned(program: ClientProgram) -> bool:
