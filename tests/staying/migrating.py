@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +40,8 @@ class Migration:
         return side_queue(self.queue)
 
     def begin(self) -> None:
-        """The side queue receives, and the queue does not any more."""
+        """The side queue receives, and the queue does not any more; its service may see that."""
+        self._let_see(True)
         self._declare(self.side, {"x-queue-type": "quorum"})
         self._bind("POST", self.side)
         self._bind("DELETE", self.queue)
@@ -66,6 +68,7 @@ class Migration:
     def end(self) -> None:
         """The side queue goes."""
         assert self.world.broker.api("DELETE", self._path("queues", self.side)).ok
+        self._let_see(False)
 
     def _move(self, source: str, target: str) -> None:
         model = load_topology(self.world.folder / "topology.yaml").topology
@@ -97,6 +100,17 @@ class Migration:
     def _declare(self, name: str, arguments: dict[str, Any]) -> None:
         body = {"durable": True, "arguments": arguments}
         answer = self.world.broker.api("PUT", self._path("queues", name), json=body)
+        assert answer.ok, answer.text
+
+    def _let_see(self, sees: bool) -> None:
+        """As `apply` does it: from 4.3.1 on, who has no right on the side queue is not told whether it is there."""
+        path = self._path("permissions", f"{self.world.vhost}-{SERVICE}")
+        had = self.world.broker.api("GET", path).json()
+        part = f"|^{re.escape(self.side)}$"
+        read = had["read"].replace(part, "") + (part if sees else "")
+        answer = self.world.broker.api(
+            "PUT", path, json={"configure": had["configure"], "write": had["write"], "read": read}
+        )
         assert answer.ok, answer.text
 
     def _bind(self, method: str, name: str) -> None:
