@@ -8,16 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.loops import end_all
 from tests.ports import LOOPBACK, free_port
 
 _READ_BYTES = 65_536
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(_READ_BYTES):
-            writer.write(data)
-            await writer.drain()
+    try:
+        with suppress(OSError):
+            while data := await reader.read(_READ_BYTES):
+                writer.write(data)
+                await writer.drain()
+    except asyncio.CancelledError:
+        writer.transport.abort()  # the test is over: what is not written yet keeps no socket open
+        raise
     with suppress(OSError):
         writer.close()
 
@@ -47,10 +52,7 @@ def relay_to(path: Path, port: int | None = None) -> Iterator[int]:
 
     async def end() -> None:
         server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for each in others:
-            each.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await end_all()
 
     try:
         yield chosen

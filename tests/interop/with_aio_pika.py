@@ -24,6 +24,7 @@ from tests.interop.client import (
     ReturnedMessage,
     ShownMessage,
 )
+from tests.loops import end_all
 
 Result = TypeVar("Result")
 
@@ -292,6 +293,7 @@ class AioPika:
         return AioPikaConnection(self, self.run(connecting))
 
     def close(self) -> None:
+        self.run(end_all())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(LIMIT_SECONDS)
         self.loop.close()

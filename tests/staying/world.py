@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -233,7 +233,7 @@ class AsyncConsumer(threading.Thread):
         super().__init__(daemon=True)
         self.seen: list[Seen] = []
         self.ended = ""
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._over = asyncio.Event()
         self._ready = threading.Event()
 
@@ -246,17 +246,21 @@ class AsyncConsumer(threading.Thread):
     def run(self) -> None:
         """Consume until it is told to stop."""
         try:
-            self._loop.run_until_complete(self._consume())
+            asyncio.run(self._run())  # which ends what a library has left to do, and closes its sockets
         except Exception as error:  # noqa: BLE001  # whatever ends it is what a test asks for
             self.ended = repr(error)
         finally:
-            self._loop.close()
             self._ready.set()
+
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        await self._consume()
 
     def finish(self) -> None:
         """Stop."""
-        if self.is_alive():
-            self._loop.call_soon_threadsafe(self._over.set)
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._over.set)
         self.join(60)
 
     async def _consume(self) -> None:

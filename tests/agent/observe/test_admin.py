@@ -27,6 +27,7 @@ from letrade_agent.state import Phase, ReloadSource
 
 from letrade_topo.http_host import KnownHosts
 from tests.agent.observe.world import NOW, ObservedAgent
+from tests.loops import end_all
 
 LIMIT_SECONDS = 60.0
 HOSTILE = "<script>alert(1)</script>\"'&"
@@ -79,6 +80,7 @@ def _served(agent: ObservedAgent, limits: AdminLimits = DEFAULT_LIMITS.admin) ->
         started.set()
         await stop.wait()
         await server.close()
+        await end_all()
 
     stop = asyncio.Event()
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))

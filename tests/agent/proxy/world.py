@@ -30,6 +30,7 @@ from letrade_topo.amqp.faults import ReplyCode
 from letrade_topo.amqp.frames import PROTOCOL_HEADER, FrameDecoder, encode_method
 from letrade_topo.amqp.properties import ContentHeader
 from tests.brokers import RunningBroker
+from tests.loops import end_all
 from tests.ports import LOOPBACK
 
 LIMIT_SECONDS = 60.0
@@ -195,6 +196,7 @@ class RunningProxy:
         self.call(self.proxy.close())
         # A loop that stands still leaves sockets whose end it has not heard of yet.
         wait_until("every socket is closed", lambda: not self.measures.clients and not self.measures.upstreams)
+        self.call(end_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(LIMIT_SECONDS)
         self._loop.close()
