@@ -47,6 +47,10 @@ def test_what_it_prints_works_as_it_stands(one_broker_version: str, tmp_path: Pa
         assert "letrade.dlq: 0 messages" in tool.run("dlq", "ls").check(0).out
         named = tool.having(LETRADE_TOPO_USERNAME="somebody").run("drift").check(65)
         assert "private" not in named.err, "who is named is not taken for somebody else"
+        tool.run("broker", "stop").check(0)
+        for command in (("drift",), ("dlq", "ls")):
+            stopped = tool.run(*command).check(64).err
+            assert "the private one in .letrade/broker is stopped: start it, `letrade-topo broker start`" in stopped
         print(f"{template}: {time.monotonic() - begin:.1f} s from an empty folder to a broker in sync")
     finally:
         tool.run("broker", "stop", "--delete").check(0)
