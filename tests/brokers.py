@@ -211,7 +211,7 @@ class RunningBroker:
             self.node.ctl("eval", "mnesia:sync_log().")
 
     def api(self, method: str, path: str, **options: Any) -> requests.Response:
-        """Ask the management API as the administrator; `path` begins with `/api/`."""
+        """Ask the management API as the administrator; `path` begins with `/api/`. A redirection is its answer."""
         listener = Listener.HTTPS if Listener.HTTPS in self.node.settings.listeners else Listener.HTTP
         return requests.request(
             method,
@@ -219,6 +219,7 @@ class RunningBroker:
             auth=(self.username, self.password),
             verify=str(self.ca_file),
             timeout=30,
+            allow_redirects=False,
             **options,
         )
 
