@@ -130,8 +130,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if _FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("broker")
     if config.getoption("--fast"):
-        left_out = [item for item in items if item.get_closest_marker("broker") or item.get_closest_marker("wide")]
-        config.hook.pytest_deselected(items=left_out)
+        left_out = {item for item in items if item.get_closest_marker("broker") or item.get_closest_marker("wide")}
+        config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
 
 

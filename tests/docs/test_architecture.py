@@ -12,7 +12,6 @@ from script.packages import PAGE, ROOT, Part, below, imports
 
 Imports = Mapping[Part, frozenset[Part]]
 
-IMPORTS = imports()
 TEXT = PAGE.read_text(encoding="utf-8")
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
 
@@ -46,9 +45,14 @@ def _named(top: str, cells: str) -> Iterator[tuple[str, str]]:
         yield from ((column, name) for name in re.findall(r"`(\w+)`", cell))
 
 
-def test_the_page_is_true() -> None:
+@pytest.fixture(name="imported", scope="module")
+def _imported() -> Imports:
+    return imports()
+
+
+def test_the_page_is_true(imported: Imports) -> None:
     """Every package has a row, its imports are exactly the real ones, and no arrow is made up."""
-    assert untrue(TEXT, IMPORTS) == []
+    assert untrue(TEXT, imported) == []
 
 
 @pytest.mark.parametrize(
@@ -61,10 +65,10 @@ def test_the_page_is_true() -> None:
         ("| `node` | a private", "| `knot` | a private", "there is no letrade_topo.knot"),
     ],
 )
-def test_a_lie_is_found(there: str, instead: str, problem: str) -> None:
+def test_a_lie_is_found(imported: Imports, there: str, instead: str, problem: str) -> None:
     """An arrow, an import, a package: too much or too little."""
     assert there in TEXT
-    assert any(each.startswith(problem) for each in untrue(TEXT.replace(there, instead, 1), IMPORTS))
+    assert any(each.startswith(problem) for each in untrue(TEXT.replace(there, instead, 1), imported))
 
 
 @pytest.mark.parametrize(
@@ -72,14 +76,14 @@ def test_a_lie_is_found(there: str, instead: str, problem: str) -> None:
     [each for each in CONTRACTS if any(name.startswith("letrade_topo.") for name in each.get("forbidden_modules", ()))],
     ids=lambda contract: str(contract["name"]),
 )
-def test_what_is_not_used_is_forbidden(contract: dict[str, list[str]]) -> None:
+def test_what_is_not_used_is_forbidden(imported: Imports, contract: dict[str, list[str]]) -> None:
     """Where something may stand on some packages only, all others are named: also one that is new."""
     used: set[Part] = set()
     for source in contract["source_modules"]:
         top, _, name = source.partition(".")
-        for part in [Part(top, name)] if name else [part for part in IMPORTS if part.top == top]:
-            used |= {part} | below(part, IMPORTS)
+        for part in [Part(top, name)] if name else [part for part in imported if part.top == top]:
+            used |= {part} | below(part, imported)
 
-    others = {f"{part.top}.{part.name}" for part in IMPORTS.keys() - used if part.top == "letrade_topo"}
+    others = {f"{part.top}.{part.name}" for part in imported.keys() - used if part.top == "letrade_topo"}
 
     assert others - set(contract["forbidden_modules"]) == set()

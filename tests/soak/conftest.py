@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -22,15 +21,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """The short form runs on the latest version alone, unless another was asked for; `script/soak` runs on both."""
     if config.getoption("kills") > SHORT_KILLS:
         return
-    left_out = [item for item in items if _is_campaign(item) and item.get_closest_marker("long_form")]
+    campaigns = [item for item in items if item.nodeid.startswith("tests/soak/")]
+    left_out = {item for item in campaigns if item.get_closest_marker("long_form")}
     if not config.getoption("--broker"):
-        left_out += [item for item in items if _is_campaign(item) and _OLDER.search(item.name)]
-    config.hook.pytest_deselected(items=left_out)
+        left_out |= {item for item in campaigns if _OLDER.search(item.name)}
+    config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
-
-
-def _is_campaign(item: pytest.Item) -> bool:
-    return Path(__file__).parent in item.path.parents
 
 
 @pytest.fixture
