@@ -16,7 +16,7 @@ from letrade_topo.broker.objects import Binding, BrokerObject, Queue
 from letrade_topo.errors import TopoError
 from letrade_topo.management import parsing
 from letrade_topo.management.client import ManagementClient
-from letrade_topo.management.errors import BrokerRefused, NotFound
+from letrade_topo.management.errors import BrokerRefused, MissingRight, NotFound
 from letrade_topo.management.perform import create, delete
 from letrade_topo.migration.intent import MigrationIntent
 from letrade_topo.migration.layout import MigrationLayout, names_of
@@ -320,7 +320,14 @@ class Migration:
                 return False
             time.sleep(POLL_SECONDS * 10)
         found = client.queue(vhost, queue.name)
-        return set(found.get("members", ())) <= set(found.get("online", ()))
+        return set(found.get("members", ())) <= {*found.get("online", ()), *self._running_nodes()}
+
+    def _running_nodes(self) -> frozenset[str]:
+        """As far as the login may know: of a member that was never started, its queue says that it is not online."""
+        try:
+            return frozenset(node["name"] for node in self.tools.client.nodes() if node.get("running"))
+        except MissingRight:
+            return frozenset()
 
     def create(self, thing: BrokerObject) -> None:
         """Make one of its objects; one that is there is no error."""
@@ -342,11 +349,23 @@ class Migration:
     def _clear(self, situation: Situation) -> None:
         """Exchanges first, so that nothing arrives any more in the queues that go."""
         layout = self.layout
+        led_to = {layout.side_exchange.name, layout.return_exchange.name} & situation.rests
+        if not situation.has_junction and not led_to:
+            self._delete_lifeless()
         for exchange in (layout.junction, layout.side_exchange, layout.kept_exchange):
             self._delete(exchange)
         if situation.rests & {layout.side.name, layout.kept.name}:
             self._moves.clear(self)
         self._delete(layout.return_exchange)
+
+    def _delete_lifeless(self) -> None:
+        """Delete queues of a migration that was given up before anything led to them, if they do nothing.
+
+        Nobody could be told that they are empty, and going back would wait for that for ever.
+        """
+        for queue in (self.layout.side, self.layout.kept):
+            if self.is_there(queue.name) and self._is_lifeless(queue):
+                self._delete(queue)
 
 
 def _written_seconds(queue: Queue) -> float:

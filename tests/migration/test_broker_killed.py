@@ -56,6 +56,35 @@ def test_a_queue_without_a_leader_is_made_once_more(
     assert drained(broker, "shop", "second") == list(range(20))
 
 
+def test_going_back_is_not_held_up_by_a_queue_without_a_leader(
+    start_broker: BrokerFactory, broker_version: str, tmp_path: Path
+) -> None:
+    """Nothing had led to the side queue yet, so what it held need not be known."""
+    broker = start_broker(broker_version)
+    tool = Tool.at(broker, tmp_path).having(LETRADE_TOPO_AMQP=f"amqps://localhost:{broker.amqps_port}")
+    apply(tool, topology("shop", {"stock": CLASSIC}))
+    before = objects(broker, "shop")
+    Publisher(broker, "shop", "events", "stock.placed").publish(20)
+    write(tool.folder / "topology.yaml", topology("shop", {"stock": QUORUM}))
+    _stand_at_empty(tool, broker, ("stock",))
+    for path in (
+        "exchanges/shop/stock.migrating.side",
+        "exchanges/shop/stock.migrating.kept",
+        "queues/shop/stock.migrating.kept",
+    ):
+        broker.api("DELETE", f"/api/{path}")
+    _as_before_the_switch(broker, "stock")
+    put(broker, "queues/shop/stock.migrating", durable=True, arguments={"x-queue-type": "quorum"})
+    time.sleep(UNWRITTEN_SECONDS)  # the moment that the test is about
+    broker.node.crash()
+    broker.node.start()
+
+    tool.run("apply", "--yes", "--abort-migration", "queue:stock", "--lock-timeout", "60").check(0)
+
+    assert objects(broker, "shop") == before
+    assert drained(broker, "shop", "stock") == list(range(20))
+
+
 def _stand_at_empty(tool: Tool, broker: RunningBroker, names: tuple[str, ...]) -> None:
     """Begin migrations that consumers hold up, and kill the run."""
     holding = connected(broker, "shop")
