@@ -36,6 +36,10 @@ NEWEST = "newest"
 SUITES = {"3.10": "bookworm", "4.0": "trixie", NEWEST: "testing"}
 """Which Debian release packages which version, oldest first."""
 
+_SESSION = requests.Session()
+"""Connections to management APIs stay open: a TLS handshake costs more than most of what tests ask."""
+_SESSION.trust_env = False
+
 _FIXTURES = frozenset({"broker", "broker_version", "one_broker", "one_broker_version", "start_broker", "vhost_name"})
 
 
@@ -213,7 +217,7 @@ class RunningBroker:
     def api(self, method: str, path: str, **options: Any) -> requests.Response:
         """Ask the management API as the administrator; `path` begins with `/api/`. A redirection is its answer."""
         listener = Listener.HTTPS if Listener.HTTPS in self.node.settings.listeners else Listener.HTTP
-        return requests.request(
+        return _SESSION.request(
             method,
             self.node.url(listener) + path,
             auth=(self.username, self.password),

@@ -8,12 +8,15 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests import preloaded
 from tests.brokers import RunningBroker
 
 LONGEST_RUN_SECONDS = 120
 OUTPUT_BYTES = 1 << 20
 """How much a started tool may print before somebody reads it; with less, a long plan would hold it up."""
 INHERITED = ("PATH", "HOME", "LANG")
+FOR_THE_INTERPRETER = ("PYTHON", "LANG", "LC_")
+"""What these variables begin with is read when an interpreter starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +63,9 @@ class Tool:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start it and do not wait."""
-        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         return subprocess.Popen(
             [sys.executable, "-m", "letrade_topo", *arguments],
-            env=inherited | self.environment,
+            env=self._variables(),
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -74,7 +76,12 @@ class Tool:
 
     def run(self, *arguments: str) -> ToolAnswer:
         """Run it to its end."""
-        return ended(self.start(*arguments))
+        if any(name.startswith(FOR_THE_INTERPRETER) for name in self.environment):
+            return ended(self.start(*arguments))
+        return ToolAnswer(*preloaded.run(arguments, self._variables(), self.folder, LONGEST_RUN_SECONDS))
+
+    def _variables(self) -> dict[str, str]:
+        return {name: os.environ[name] for name in INHERITED if name in os.environ} | self.environment
 
 
 def ended(process: subprocess.Popen[str]) -> ToolAnswer:
