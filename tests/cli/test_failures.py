@@ -131,6 +131,28 @@ def test_a_wrong_usage_is_told_as_json(offline: Tool, arguments: tuple[str, ...]
         assert words in failure(answer, ExitCode.USAGE, kind)["what"]
 
 
+@pytest.mark.parametrize("command", [("plan",), ("apply", "--yes"), ("drift",), ("destroy", "--yes"), ("dlq", "ls")])
+@pytest.mark.parametrize("named_by", ["--password-file", "LETRADE_TOPO_PASSWORD_FILE"])
+def test_a_password_file_that_others_can_read_is_refused(
+    offline: Tool, command: tuple[str, ...], named_by: str
+) -> None:
+    """Before a broker is asked, and with the way out; the password is shown nowhere."""
+    file = offline.folder / "secret"
+    file.write_text("hunter2\n", encoding="utf-8")
+    file.chmod(0o644)
+    without = {name: value for name, value in offline.environment.items() if "PASSWORD" not in name}
+    tool, options = Tool(without, offline.folder), [named_by, str(file)]
+    if not named_by.startswith("--"):
+        tool, options = tool.having(**{named_by: str(file)}), []
+
+    answer = tool.run(*command, *options)
+
+    assert "hunter2" not in answer.check(ExitCode.INVALID_FILE).out + answer.err
+    assert "chmod" in answer.err, answer
+    file.chmod(0o600)
+    tool.run(*command, *options).check(ExitCode.UNREACHABLE)
+
+
 @pytest.mark.parametrize(
     "command",
     [

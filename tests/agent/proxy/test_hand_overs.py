@@ -210,6 +210,7 @@ def test_a_bug_while_a_hand_over_is_under_way(proxy: RunningProxy, place: VhostP
     wait_until("its hand-over is given up", lambda: proxy.measures.hand_overs_in_flight == 0)
     wait_until("its channel is counted out", lambda: proxy.measures.channels == 0)
     wait_until("its end is counted", lambda: proxy.measures.disconnects["internal_error"] == 1)
+    assert proxy.measures.internal_errors == {"connection": 1}  # internal_errors_total
     assert "ZeroDivisionError" in proxy.log.problem("internal_error")
     proxy.filters.declares = Passing()
     proxy.log.lines.clear()  # what `running` takes for a failure of the test
