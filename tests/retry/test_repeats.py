@@ -67,10 +67,13 @@ def test_ten_copies_at_once_are_one_message(world: RetryWorld, end: str) -> None
     def repeated() -> float:
         return agent.metric("repeats_total", queue=QUEUE) - repeats
 
+    def held() -> float:
+        return agent.metric("held_deliveries")
+
     with pika_connection(world.straight()) as connection:
         with serving(world) as service:
             message = burst(world, connection.channel())
-            service.until(lambda: agent.metric("held_deliveries") == COPIES, "the copies wait")
+            service.until(lambda: service.seen and held() == COPIES, "one is seen, and the copies wait")
             assert [seen[1:] for seen in service.seen] == [(message, 0)]
             (tag, _, _) = service.seen.pop()
             match end:
@@ -83,15 +86,14 @@ def test_ten_copies_at_once_are_one_message(world: RetryWorld, end: str) -> None
                     service.channel.basic_ack(service.seen.pop()[0])
                 case "given back":
                     service.channel.basic_nack(tag, requeue=True)
-                    service.until(lambda: service.seen, "one comes again")
-                    service.until(lambda: agent.metric("held_deliveries") == COPIES, "the others wait")
+                    service.until(lambda: service.seen and held() == COPIES, "one comes again, and the others wait")
                     service.channel.basic_ack(service.seen.pop()[0])
             if end != "its consumer dies":
                 service.until(lambda: repeated() == COPIES, "the copies are repeats")
                 assert service.seen == []
         with serving(world) as another:
             if end == "its consumer dies":
-                another.until(lambda: agent.metric("held_deliveries") == COPIES, "one is seen, and the copies wait")
+                another.until(lambda: another.seen and held() == COPIES, "one is seen, and the copies wait")
                 assert [seen[1:] for seen in another.seen] == [(message, 0)]
                 another.channel.basic_ack(another.seen.pop()[0])
                 another.until(lambda: repeated() == COPIES, "the copies are repeats")
