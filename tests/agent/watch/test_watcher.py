@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,29 @@ def test_new_topology(world: WatchedFiles) -> None:
     assert world.switched == [world.state.in_force]
     assert world.state.reloads[ReloadSource.CONFIG].ok == 1
     assert [event for _, event, _ in world.logged] == ["config_reloaded"]
+
+
+def test_files_are_looked_at_beside_the_event_loop(world: WatchedFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that hangs holds up no message: neither to look nor to read is done in the loop's thread."""
+    threads: dict[str, set[int]] = {"stat": set(), "open": set()}
+
+    def told(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(path: Any, *arguments: Any, **options: Any) -> Any:
+            if str(path).startswith(str(world.folder)):
+                threads[name].add(threading.get_ident())
+            return call(path, *arguments, **options)
+
+        return wrapper
+
+    world.write(orders(limits={"message_size": "1KiB"}))
+    world.rotate()
+    for name in threads:
+        monkeypatch.setattr(os, name, told(name, getattr(os, name)))
+    world.look(2)
+
+    assert {event for _, event, _ in world.logged} == {"config_reloaded", "keys_reloaded"}
+    assert all(threads.values()), "the files were looked at, and read"
+    assert threading.get_ident() not in threads["stat"] | threads["open"]
 
 
 def test_file_that_goes_on_changing(world: WatchedFiles) -> None:
