@@ -59,6 +59,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.mark.wide
+@pytest.mark.filterwarnings(  # pika leaves the sockets of connections that an agent without a broker refused
+    "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
+)
 def test_kills_in_a_migration(
     victim: Victim,
     start_broker: BrokerFactory,
