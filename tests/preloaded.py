@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO, NoReturn
@@ -92,6 +92,7 @@ def _serve(requests: socket.socket) -> None:
         if not module.name.startswith(_OF_SERVICES):
             importlib.import_module(module.name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait for a run
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for pytest, and for what it runs
     gc.freeze()
     while True:
         request, files, *_ = socket.recv_fds(requests, _MOST_REQUEST_BYTES, _FILES)
@@ -112,11 +113,13 @@ def _wait_for_a_run(request: bytes, out: int, err: int, told: int) -> NoReturn:
         _become(request, out, err)
     os.write(told, b"%d\n" % pid)
     _, status = os.waitpid(pid, 0)
-    os.write(told, b"%d\n" % os.waitstatus_to_exitcode(status))
+    with suppress(BrokenPipeError):  # whoever asked has ended
+        os.write(told, b"%d\n" % os.waitstatus_to_exitcode(status))
     os._exit(0)
 
 
 def _become(request: bytes, out: int, err: int) -> NoReturn:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     arguments, environment, folder = json.loads(request)
     os.chdir(folder)
     os.environ.clear()
