@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from letrade_topo.apply.queue_members import QueueMembers
 from letrade_topo.broker.capabilities import Capabilities
 from letrade_topo.broker.objects import Binding, BrokerObject, Queue
 from letrade_topo.errors import TopoError
 from letrade_topo.management import parsing
 from letrade_topo.management.client import ManagementClient
-from letrade_topo.management.errors import BrokerRefused, MissingRight, NotFound
+from letrade_topo.management.errors import BrokerRefused, NotFound
 from letrade_topo.management.perform import create, delete
 from letrade_topo.migration.intent import MigrationIntent
 from letrade_topo.migration.layout import MigrationLayout, names_of
@@ -34,9 +35,6 @@ WRITTEN_SECONDS = {QueueType.CLASSIC: 0.3, QueueType.QUORUM: 2.0}
 is answered before Mnesia has written it down (some milliseconds, 3.10.8). The name of a quorum queue's member is on
 disk when the table of names has not been touched for half a second (Ra: ra_directory, `auto_save`): killed 0.3 to 0.9 s
 after the declaration, 3.10.8, 4.0.5 and 4.3.6 had lost what was confirmed; from 1.2 s on none had."""
-
-FIRST_COUNT_SECONDS = 30.0
-"""Within this time after a start the broker knows how much a queue holds (4 to 10 s, seen on 3.10.8, 4.0.5, 4.3.6)."""
 
 READ_BACK_SECONDS = 10.0
 POLL_SECONDS = 0.05
@@ -109,6 +107,9 @@ class Moves(Protocol):
     def clear(self, migration: Migration) -> None:
         """Move what is left, and delete the queues of the migration."""
 
+    def can_be_read(self, queue: str) -> bool:
+        """Whether a queue takes a consumer."""
+
 
 class Migration:
     """One queue's migration, from whatever step it stands at to its end.
@@ -127,6 +128,7 @@ class Migration:
         self.result = Migrated()
         self._moves = moves
         self._is_made_anew = wanted.attributes == intent.after.attributes
+        self._members = QueueMembers(tools.client, tools.vhost, tools.check_lock)
         self._made_at: dict[str, float] = {}
         self.empty_since: float | None = None
 
@@ -143,6 +145,7 @@ class Migration:
             TopoError: the broker refuses, or cannot be reached; a later run goes on.
         """
         began = time.monotonic()
+        self._end_deletions()
         for _ in range(MOST_ROUNDS):
             self.tools.check_lock()
             situation = self.situation()
@@ -161,6 +164,38 @@ class Migration:
     def situation(self) -> Situation:
         """What the broker holds of it now."""
         return Situation.of(self.name, self._live())
+
+    def _end_deletions(self) -> None:
+        """Delete once more what another run was deleting when a node died, where that left a name without a queue.
+
+        The members of a quorum queue go first, its name last, both by the node that was asked. What has a name only
+        looks alive by the management API: running, with all members online, and the last count (3.10.8, 4.0.5, 4.3.6).
+        A consumer is refused at once, or waits for a leader in vain, where a new member was made at the start.
+
+        Raises:
+            MigrationStuck: one cannot be read, but a node is away that may have the rest of it.
+        """
+        if not self.has_exchange(self.layout.empty_exchange.name):
+            return
+        for queue in self._found_empty():
+            if self._moves.can_be_read(queue):
+                continue
+            if not self._members.are_running(queue):
+                raise MigrationStuck(
+                    f"the migration of {self.name!r} waits",
+                    why=f"queue {queue!r} was being deleted and cannot be read, and not all of its nodes are running",
+                    fix="bring its nodes back, or see the broker's log; then run apply again. What arrives is kept",
+                )
+            self.tools.say(f"queue:{queue}: it was empty, and half deleted when a node died; it is deleted once more")
+            self._delete(Queue(queue))
+
+    def _found_empty(self) -> Iterator[str]:
+        client, vhost = self.tools.client, self.tools.vhost
+        for queue in (self.name, self.layout.side.name, self.layout.kept.name):
+            with contextlib.suppress(NotFound):
+                bindings = parsing.bindings(client.bindings_to(vhost, "queue", queue))
+                if any(binding.source == self.layout.empty_exchange.name for binding in bindings):
+                    yield queue
 
     def _live(self) -> Iterator[BrokerObject]:
         client, vhost = self.tools.client, self.tools.vhost
@@ -263,7 +298,7 @@ class Migration:
             may_hold_messages: if it is there: something may have been routed to it.
         """
         if self.is_there(queue.name):
-            if may_hold_messages or not self._is_lifeless(queue):
+            if may_hold_messages or not self._members.do_nothing(queue):
                 return
             self._delete(queue)
         self.create(queue)
@@ -285,7 +320,7 @@ class Migration:
             MigrationStuck: it does nothing, and is the one that was there before: what it held, nobody can tell.
         """
         layout, queue = self.layout, self.wanted
-        if queue.name not in self._made_at and self._is_lifeless(queue):
+        if queue.name not in self._made_at and self._members.do_nothing(queue):
             if not self._is_made_anew:
                 raise MigrationStuck(
                     f"the migration of {self.name!r} waits",
@@ -299,35 +334,6 @@ class Migration:
         self.create(layout.return_exchange)
         self.create(layout.to_queue)
         return True
-
-    def _is_lifeless(self, queue: Queue) -> bool:
-        """Whether a quorum queue is there and does nothing, although all of its members are running.
-
-        One whose broker was killed before the name of its member was written: at the start a new member is made, which
-        knows nothing and elects nobody, as nobody tells it to (rabbitmq-server#15725; 3.10.8 and 4.0.5, not 4.3.6).
-        It never says how much it holds. Where the broker keeps no statistics, nothing is known, and nothing done.
-        """
-        if queue.arguments.get(ARGUMENT_QUEUE_TYPE) != QueueType.QUORUM:
-            return False
-        client, vhost = self.tools.client, self.tools.vhost
-        until = time.monotonic() + FIRST_COUNT_SECONDS
-        while time.monotonic() < until:
-            self.tools.check_lock()
-            try:
-                if client.queue_messages(vhost, queue.name) is not None:
-                    return False
-            except BrokerRefused:
-                return False
-            time.sleep(POLL_SECONDS * 10)
-        found = client.queue(vhost, queue.name)
-        return set(found.get("members", ())) <= {*found.get("online", ()), *self._running_nodes()}
-
-    def _running_nodes(self) -> frozenset[str]:
-        """As far as the login may know: of a member that was never started, its queue says that it is not online."""
-        try:
-            return frozenset(node["name"] for node in self.tools.client.nodes() if node.get("running"))
-        except MissingRight:
-            return frozenset()
 
     def create(self, thing: BrokerObject) -> None:
         """Make one of its objects; one that is there is no error."""
@@ -356,7 +362,8 @@ class Migration:
             self._delete(exchange)
         if situation.rests & {layout.side.name, layout.kept.name}:
             self._moves.clear(self)
-        self._delete(layout.return_exchange)
+        for exchange in (layout.return_exchange, layout.empty_exchange):
+            self._delete(exchange)
 
     def _delete_lifeless(self) -> None:
         """Delete queues of a migration that was given up before anything led to them, if they do nothing.
@@ -364,7 +371,7 @@ class Migration:
         Nobody could be told that they are empty, and going back would wait for that for ever.
         """
         for queue in (self.layout.side, self.layout.kept):
-            if self.is_there(queue.name) and self._is_lifeless(queue):
+            if self.is_there(queue.name) and self._members.do_nothing(queue):
                 self._delete(queue)
 
 

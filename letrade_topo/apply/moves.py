@@ -9,6 +9,7 @@
 
 A queue is deleted when nothing is ready by AMQP, nothing is on its way here, and nothing is in it by a count that was
 made after all that: unacknowledged messages of consumers count, and dead letters that the broker has not handed on.
+A quorum queue gets a mark first, by which a later run knows that what a dying node may leave of it holds nothing.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Final
 
 from letrade_topo.apply.migrating import Migration, MigrationStuck
 from letrade_topo.broker.objects import Queue
+from letrade_topo.broker_errors import BrokerUnreachable
 from letrade_topo.errors import TopoError
 from letrade_topo.management.client import ManagementClient
 from letrade_topo.management.perform import delete
@@ -57,6 +59,11 @@ HELD_SECONDS: Final = 120.0
 """So long nothing may change before a migration gives up: consumers that neither take nor settle."""
 
 TOLD_SECONDS: Final = 5.0
+
+LEADER_SECONDS: Final = 20.0
+"""So long a quorum queue may take to elect a leader: it answers no consumer before."""
+
+LEAVE_SECONDS: Final = 5.0
 
 
 class Totals:
@@ -117,6 +124,24 @@ class AmqpMoves:
         """Move what is left, and delete the queues of the migration."""
         asyncio.run(self._clear(migration))
 
+    def can_be_read(self, queue: str) -> bool:
+        """Whether a queue takes a consumer."""
+        return asyncio.run(self._can_be_read(queue))
+
+    async def _can_be_read(self, queue: str) -> bool:
+        for _ in range(2):
+            link = await open_link(self._means.endpoint, "letrade-topo apply")
+            try:
+                await asyncio.wait_for(link.consume(queue, 1, lambda _: None), LEADER_SECONDS)
+            except TimeoutError:
+                return False
+            except BrokerUnreachable:  # closed for this cause, or for another; a queue that refuses is alive
+                continue
+            finally:
+                await link.close(LEAVE_SECONDS)
+            return True
+        return False
+
     @asynccontextmanager
     async def _linked(self) -> AsyncIterator[QueueLink]:
         link = await open_link(self._means.endpoint, "letrade-topo apply")
@@ -136,15 +161,15 @@ class AmqpMoves:
             if not migration.is_there(layout.kept.name):
                 migration.make_waiting(layout.kept, may_hold_messages=True)
                 await asyncio.to_thread(migration.until_written, layout.kept)
-            migration.create(layout.kept_exchange)
-            migration.create(layout.to_kept)
+            for thing in (layout.kept_exchange, layout.to_kept, layout.empty_exchange):
+                migration.create(thing)
             await _marked()
             mover = Mover(link, migration.name, layout.kept_exchange.name, hops.kept)
             await mover.begin()
             migration.empty_since = migration.empty_since or time.monotonic()
             found = migration.situation().queue
             if found is not None:
-                await self._until_gone(migration, mover, found, switched_at + IN_FLIGHT_SECONDS)
+                await self._until_gone(migration, mover, link, found, switched_at + IN_FLIGHT_SECONDS)
                 delete(tools.client, tools.vhost, found, if_empty=_is_classic(found))
                 await _cancelled(link)
                 migration.create_queue()
@@ -175,8 +200,8 @@ class AmqpMoves:
 
     async def _clear(self, migration: Migration) -> None:
         tools, layout = migration.tools, migration.layout
-        migration.create(layout.return_exchange)
-        migration.create(layout.to_queue)
+        for thing in (layout.return_exchange, layout.to_queue, layout.empty_exchange):
+            migration.create(thing)
         hops = self._means.hops_for(migration.name)
         queues = [queue for queue in (layout.kept, layout.side) if migration.is_there(queue.name)]
         async with self._linked() as link:
@@ -185,7 +210,8 @@ class AmqpMoves:
                 await mover.begin()
             for queue, mover in zip(queues, movers, strict=True):
                 # Nobody publishes there any more, and nobody else consumes: no count has to be waited for.
-                await self._until_gone(migration, mover, queue, time.monotonic() + IN_FLIGHT_SECONDS, is_private=True)
+                not_before = time.monotonic() + IN_FLIGHT_SECONDS
+                await self._until_gone(migration, mover, link, queue, not_before, is_private=True)
                 delete(tools.client, tools.vhost, queue, if_empty=_is_classic(queue))
                 await _quiet(mover, POLL_SECONDS)
                 migration.result.returned += mover.moved
@@ -216,9 +242,17 @@ class AmqpMoves:
             await asyncio.sleep(0.0 if ready < WINDOW else POLL_SECONDS)
 
     async def _until_gone(
-        self, migration: Migration, mover: Mover, queue: Queue, not_before: float, *, is_private: bool = False
+        self,
+        migration: Migration,
+        mover: Mover,
+        link: QueueLink,
+        queue: Queue,
+        not_before: float,
+        *,
+        is_private: bool = False,
     ) -> None:
-        """Until a queue holds nothing at all, by a count that is newer than the last message."""
+        """Until a queue holds nothing at all, by a count that is newer than the last message, and is marked so."""
+        is_marked = _is_classic(queue)
         delay = 0.0 if is_private or _is_classic(queue) else STATISTICS_DELAY_SECONDS
         watch = _Progress(migration, queue.name)
         while True:
@@ -226,10 +260,15 @@ class AmqpMoves:
             is_empty = await mover.is_empty()
             total, read_at = self._totals.of(queue.name)
             is_new = read_at >= max(not_before, mover.active_at + delay)
-            if is_empty and total == 0 and is_new:
+            if not (is_empty and total == 0 and is_new):
+                watch.look(-1 if total is None else total, mover)
+                await asyncio.sleep(POLL_SECONDS)
+            elif is_marked:
                 return
-            watch.look(-1 if total is None else total, mover)
-            await asyncio.sleep(POLL_SECONDS)
+            else:
+                await link.bind(queue.name, migration.layout.empty_exchange.name)
+                await _marked()
+                is_marked = True
 
 
 async def _consumed(link: QueueLink, migration: Migration) -> None:
@@ -248,8 +287,7 @@ async def _consumed(link: QueueLink, migration: Migration) -> None:
 
 
 async def _marked() -> None:
-    """Until it outlives a broker that is killed that consumers have had their turn; before 4.3 it answers before it has
-    written that down."""
+    """Until what was declared outlives a broker that is killed; before 4.3 it answers before it has written that."""
     await asyncio.sleep(MARKED_SECONDS)
 
 

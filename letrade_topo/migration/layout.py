@@ -7,6 +7,9 @@ A message goes to an alternate exchange exactly when no binding takes it. So one
 decides for all publishers at once where messages go: removing or making it is one write of the broker, after which
 each message is in one queue and never in both or none. Through the other two exchanges messages are moved, because a
 fanout exchange keeps their routing keys.
+
+One more exchange is a mark: what is bound to it was found empty and is about to be deleted. A node that dies meanwhile
+can leave a quorum queue's name without its members: nobody can be asked what it held. The mark goes with the name.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ class MigrationLayout:
         kept: holds what the old queue held.
         junction: lets through to the queue while `opening` is there.
         side_exchange, kept_exchange, return_exchange: before side queue, kept queue and queue.
+        empty_exchange: has the binding of a queue that was found empty; nobody can publish to it.
         opening: of the queue to the junction.
         to_side, to_kept, to_queue: the bindings behind the three exchanges.
     """
@@ -47,6 +51,7 @@ class MigrationLayout:
     side_exchange: Exchange
     kept_exchange: Exchange
     return_exchange: Exchange
+    empty_exchange: Exchange
     opening: Binding
     to_side: Binding
     to_kept: Binding
@@ -73,6 +78,7 @@ class MigrationLayout:
             side_exchange=side_exchange,
             kept_exchange=kept,
             return_exchange=back,
+            empty_exchange=Exchange(names.empty_exchange(name), _FANOUT, internal=True),
             opening=Binding(junction.name, _QUEUE, name),
             to_side=Binding(side_exchange.name, _QUEUE, side.name),
             to_kept=Binding(kept.name, _QUEUE, names.kept_queue(name)),
@@ -82,9 +88,8 @@ class MigrationLayout:
 
 def names_of(queue: str) -> frozenset[str]:
     """The names of all queues and exchanges that a migration of a queue makes."""
-    return frozenset(
-        {names.side_queue(queue), names.side_exchange(queue), names.kept_queue(queue), names.return_exchange(queue)}
-    )
+    made = names.side_queue, names.side_exchange, names.kept_queue, names.return_exchange, names.empty_exchange
+    return frozenset(name_of(queue) for name_of in made)
 
 
 def _waiting(queue: Queue, capabilities: Capabilities) -> dict[str, Json]:

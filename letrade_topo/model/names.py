@@ -65,7 +65,7 @@ def retry_queue(queue: str, attempt: int) -> str:
 
 MIGRATING_SUFFIX = ".migrating"
 """Of the queue that receives while another one is migrated; with it the names of all that a migration needs begin."""
-LONGEST_MIGRATING_SUFFIX = f"{MIGRATING_SUFFIX}.kept"
+LONGEST_MIGRATING_SUFFIX = f"{MIGRATING_SUFFIX}.empty"
 
 
 def side_queue(queue: str) -> str:
@@ -81,12 +81,17 @@ def side_exchange(queue: str) -> str:
 
 def kept_queue(queue: str) -> str:
     """The queue, and the exchange before it, in which a migration keeps what `queue` held."""
-    return f"{queue}{LONGEST_MIGRATING_SUFFIX}"
+    return f"{queue}{MIGRATING_SUFFIX}.kept"
 
 
 def return_exchange(queue: str) -> str:
     """The exchange through which a migration brings messages back to `queue`, each with its own routing key."""
     return f"{queue}{MIGRATING_SUFFIX}.back"
+
+
+def empty_exchange(queue: str) -> str:
+    """The exchange to which a migration of `queue` binds what it has found empty and is about to delete."""
+    return f"{queue}{LONGEST_MIGRATING_SUFFIX}"
 
 
 def is_delay_queue(name: str) -> bool:

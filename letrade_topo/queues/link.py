@@ -250,9 +250,10 @@ class QueueLink:
         """Wait until the connection or the channel has ended by itself, and say why."""
         return await asyncio.shield(self._lost)
 
-    async def close(self) -> None:
+    async def close(self, timeout_seconds: float = ANSWER_SECONDS) -> None:
         """Close it: whatever is unacknowledged goes back to its queue. Returns when the broker has closed it, too.
 
+        It does not while a queue without a leader keeps the channel waiting; after the time-out it is left alone.
         A quorum queue has it ready again when that is in its log: a moment later, on a slow disk.
         """
         if self._connection.is_closed:
@@ -262,7 +263,7 @@ class QueueLink:
         if self._connection.is_open:
             self._connection.close()
         try:
-            await asyncio.wait_for(closed, ANSWER_SECONDS)
+            await asyncio.wait_for(closed, timeout_seconds)
         except TimeoutError:
             return
 
