@@ -90,10 +90,11 @@ class BrokerLock:
     def __enter__(self) -> Self:
         try:
             self._acquire()
+            self._thread.start()
         except KeyboardInterrupt:
+            self._stop.set()  # else what renews it would make it again
             self._release()  # the broker may have given it just before
             raise
-        self._thread.start()
         return self
 
     def __exit__(

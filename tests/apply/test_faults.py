@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from letrade_topo.apply.lock import BrokerLock
 from letrade_topo.management.client import ManagementClient
 from letrade_topo.management.endpoint import ManagementEndpoint
 from letrade_topo.management.lease import Lease
 from letrade_topo.model.names import lock_queue
 from tests.brokers import RunningBroker
+from tests.management.endpoints import endpoint_of
 from tests.ports import free_port
 from tests.tool import Tool, ended
 from tests.topologies import orders, write
@@ -277,6 +280,27 @@ def test_interrupted_by_ctrl_c(tool: Tool, broker: RunningBroker, vhost_name: st
     assert not lock_is_there(broker, vhost_name)
     tool.run("apply", "--yes", "--lock-timeout", "0").check(0)
     tool.run("drift").check(0)
+
+
+@pytest.mark.one_version
+def test_interrupted_when_it_has_just_got_the_lock(
+    broker: RunningBroker, vhost_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And has not begun to renew it: it is given back all the same."""
+
+    def interrupted(_: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    broker.api("PUT", f"/api/vhosts/{vhost_name}")
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        ManagementClient(endpoint_of(broker)) as client,
+        BrokerLock(client, vhost_name, vhost_name, 0),
+    ):
+        pass
+
+    assert not lock_is_there(broker, vhost_name)
 
 
 def test_a_broker_that_dies_in_the_middle(
