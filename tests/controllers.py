@@ -40,7 +40,7 @@ class RunningController:
 
     def page(self, path: str) -> requests.Response:
         """Ask for a page; `path` begins with a slash."""
-        return requests.get(f"http://{LOOPBACK}:{self.port}{path}", timeout=10)
+        return requests.get(f"http://{LOOPBACK}:{self.port}{path}", timeout=60)
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of all samples of a metric that have these labels; 0 when there is none.

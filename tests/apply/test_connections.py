@@ -21,7 +21,7 @@ from tests.brokers import RunningBroker
 from tests.tool import Tool
 from tests.topologies import orders, write
 
-LIMIT_SECONDS = 30.0
+LIMIT_SECONDS = 60.0
 
 
 @pytest.fixture

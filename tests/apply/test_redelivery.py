@@ -18,7 +18,7 @@ from tests.topologies import orders, write
 pytestmark = pytest.mark.broker
 
 DELAY_SECONDS = 0.4
-LIMIT_SECONDS = 30.0
+LIMIT_SECONDS = 60.0
 TIMES = 3
 
 

@@ -137,7 +137,7 @@ def whoami(folder: Folder) -> requests.Response:
         f"{management}/api/whoami",
         auth=(username, Path(password_file).read_text()),
         verify=ca_file,
-        timeout=10,
+        timeout=60,
     )
 
 

@@ -58,7 +58,7 @@ def test_the_tls_listener_verifies(broker: RunningBroker, version: ssl.TLSVersio
     context.minimum_version = context.maximum_version = version
     for name in ("localhost", "127.0.0.1"):
         with (
-            socket.create_connection(("127.0.0.1", broker.amqps_port), timeout=10) as plain,
+            socket.create_connection(("127.0.0.1", broker.amqps_port), timeout=60) as plain,
             context.wrap_socket(plain, server_hostname=name) as tls,
         ):
             assert tls.version() == version.name.replace("v1_", "v1.")
@@ -67,7 +67,7 @@ def test_the_tls_listener_verifies(broker: RunningBroker, version: ssl.TLSVersio
 def test_another_authority_is_refused(broker: RunningBroker) -> None:
     """A client that does not trust the authority does not get through the handshake."""
     with (
-        socket.create_connection(("127.0.0.1", broker.amqps_port), timeout=10) as plain,
+        socket.create_connection(("127.0.0.1", broker.amqps_port), timeout=60) as plain,
         pytest.raises(ssl.SSLCertVerificationError),
     ):
         ssl.create_default_context().wrap_socket(plain, server_hostname="localhost")
@@ -79,7 +79,7 @@ def test_management_over_https_knows_the_administrator(broker: RunningBroker) ->
         f"{broker.management_url}/api/whoami",
         auth=(broker.username, broker.password),
         verify=str(broker.ca_file),
-        timeout=10,
+        timeout=60,
     )
 
     assert answer.status_code == 200
@@ -226,7 +226,7 @@ def test_plain_listeners_and_a_path_prefix_on_request(start_broker: BrokerFactor
         assert connection.is_open
     url = broker.node.url(Listener.HTTP)
     assert url.endswith("/rabbit")
-    answer = requests.get(f"{url}/api/whoami", auth=(broker.username, broker.password), timeout=10)
+    answer = requests.get(f"{url}/api/whoami", auth=(broker.username, broker.password), timeout=60)
     assert answer.status_code == 200
 
 

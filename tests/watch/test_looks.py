@@ -27,7 +27,7 @@ from tests.topologies import loaded, orders, write
 
 pytestmark = pytest.mark.broker
 
-LIMIT_SECONDS = 30.0
+LIMIT_SECONDS = 60.0
 AT_REST = 5
 """Calls of a look that finds nothing new: the tag, the overview, the vhost, its queues' counts, and who we are."""
 

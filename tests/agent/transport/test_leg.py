@@ -8,7 +8,7 @@ import struct
 
 from letrade_agent.transport.leg import Leg
 
-LIMIT_SECONDS = 10.0
+LIMIT_SECONDS = 60.0
 
 
 async def _made() -> tuple[Leg, set[Leg], socket.socket]:

@@ -21,7 +21,7 @@ from letrade_agent.transport.tls_transport import TlsTransport, open_tls
 from letrade_topo.node.certificates import CertificateFolder
 from tests.ports import LOOPBACK
 
-LIMIT_SECONDS = 30
+LIMIT_SECONDS = 60
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
