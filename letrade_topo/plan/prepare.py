@@ -30,6 +30,7 @@ from letrade_topo.broker.state import LiveState
 from letrade_topo.expand.desired import DesiredState, DocumentPath, Notice
 from letrade_topo.management.client import ManagementClient
 from letrade_topo.management.reading import QueueCounts, read_queue_counts, read_state
+from letrade_topo.model import names
 from letrade_topo.model.security import SecretReference
 from letrade_topo.model.topology import Ownership
 from letrade_topo.plan.beside import NOBODY_BESIDE, RecordsBeside, after, changed_by, shared_notices
@@ -159,12 +160,18 @@ def _told(client: ManagementClient, plan: Plan, before: Sequence[Plan]) -> Itera
 
 
 def _leaderless(client: ManagementClient, plan: Plan) -> tuple[GuardRefusal, ...]:
-    """Not for who deletes everything, nor for repairs that nobody watches: those do what they can."""
+    """Not for who deletes everything, nor for repairs that nobody watches: those do what they can. Nor because of a
+    queue that a migration has found empty: a node died while it was deleted, and the migration goes on with that."""
     if not for_version(plan.broker.version).leaders_checked:
         return ()
-    names = {str(item["name"]) for item in client.leaderless_queues(plan.scope.vhost)}
-    ours = {name for name in names if plan.record.owns(Queue(name).address) or name in plan.desired.policies}
-    return without_leaders(ours, plan.allowances)
+    lost = {str(item["name"]) for item in client.leaderless_queues(plan.scope.vhost)}
+    ours = {name for name in lost if plan.record.owns(Queue(name).address) or name in plan.desired.policies}
+    return without_leaders({name for name in ours if not _is_marked_empty(client, plan, name)}, plan.allowances)
+
+
+def _is_marked_empty(client: ManagementClient, plan: Plan, queue: str) -> bool:
+    bindings = client.bindings_to(plan.scope.vhost, "queue", queue)
+    return any(item["source"] == names.empty_exchange(queue) for item in bindings)
 
 
 def _without_disk_room(client: ManagementClient, plan: Plan) -> Iterator[GuardRefusal]:

@@ -100,15 +100,17 @@ def test_a_queue_that_was_half_deleted_is_deleted_once_more(
     _stand_at_empty(tool, broker, ("first",))
     Publisher(broker, "shop", "events", "first.placed").publish(20)
     _half_delete(broker, "first", "first")
-    if goal.startswith("--abort"):
+    is_going_back = goal.startswith("--abort")
+    if is_going_back:
         broker.node.crash()
         broker.node.start()
 
     said = tool.run("apply", "--yes", goal, "--lock-timeout", "60").check(0).err
 
-    assert "half deleted" in said
+    is_alive = is_going_back and broker.version_numbers >= (4, 3)  # its new member elects itself
+    assert ("half deleted" in said) is not is_alive
     after = objects(broker, "shop")
-    assert after["queues"].pop("first").pop("x-max-length", None) == (None if goal.startswith("--abort") else 1_000_000)
+    assert after["queues"].pop("first").pop("x-max-length", None) == (None if is_going_back else 1_000_000)
     before["queues"].pop("first")
     assert after == before
     assert drained(broker, "shop", "first") == list(range(20))
@@ -124,7 +126,7 @@ def test_a_side_queue_that_was_half_deleted_is_deleted_once_more(
     write(tool.folder / "topology.yaml", topology("shop", {"first": LIMITED}))
     _stand_at_empty(tool, broker, ("first",))
     _as_after_the_deletion(broker, "first")
-    put(broker, "queues/shop/first", durable=True, arguments=LIMITED["arguments"] | {"x-queue-type": "quorum"})
+    put(broker, "queues/shop/first", durable=True, arguments={"x-queue-type": "quorum", "x-max-length": 1_000_000})
     for key in ("first.#", "*.first"):
         put(broker, "bindings/shop/e/events/q/first", routing_key=key)
     for name in ("first.migrating", "first.migrating.side"):
