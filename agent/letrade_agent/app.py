@@ -19,7 +19,7 @@ from letrade_agent.measures import Measures
 from letrade_agent.object_store.expiry import Expiry
 from letrade_agent.object_store.objects import Objects
 from letrade_agent.observe.admin import AdminServer, Pages
-from letrade_agent.observe.certificates import CertificateFile, end_of_der
+from letrade_agent.observe.certificates import CertificateFiles, end_of_der
 from letrade_agent.observe.metrics import Sidelights
 from letrade_agent.observe.pages import pages_of
 from letrade_agent.observe.rates import Rates
@@ -107,11 +107,8 @@ class Agent:
         self._traces = self._tracing(in_force)
         self._objects = Objects(self._measures, self._log, limits.object_store)
         self._objects.store = self._store_of(in_force, None)
-        self._files = {
-            role: CertificateFile(path)
-            for role, path in (("client", settings.cert_file), ("ca", settings.ca_file))
-            if path is not None
-        }
+        files = {"client": settings.cert_file, "ca": settings.ca_file}
+        self._certificates = CertificateFiles({role: path for role, path in files.items() if path is not None})
         self._router: Router | None = None
         self._asked_at = time.monotonic()
         self._signing_kid = self._current_kid()
@@ -155,7 +152,7 @@ class Agent:
             self._state.phase = Phase.READY
             self._started(admin_at)
             release()
-            jobs = [self._tick, self._count_queues, watcher.run]
+            jobs = [self._tick, self._count_queues, watcher.run, self._certificates.keep_looking]
             if self._router is not None:
                 jobs.append(self._router.run)
             if self._settings.listen is not None:
@@ -381,8 +378,7 @@ class Agent:
 
     def _sidelights(self) -> Sidelights:
         self._asked_at = time.monotonic()
-        ends = {role: file.ends for role, file in self._files.items()}
-        ends["server"] = end_of_der(self._counts.server_certificate)
+        ends = {**self._certificates.ends, "server": end_of_der(self._counts.server_certificate)}
         return Sidelights(
             {(queue, "ready"): count for queue, count in self._counts.ready.items()},
             {role: end for role, end in ends.items() if end is not None},

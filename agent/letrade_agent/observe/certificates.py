@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,21 +17,45 @@ _UNREADABLE: Final = (ValueError, x509.InvalidVersion, UnsupportedAlgorithm)
 """What cryptography raises for a certificate, by its version and by what is wrong with it."""
 
 
-class CertificateFile:
-    """One PEM file of certificates.
+LOOK_SECONDS: Final = 5.0
+
+
+class CertificateFiles:
+    """PEM files of certificates. They are looked at beside the event loop: a disk that hangs holds up no message.
 
     Args:
-        path: the file.
+        paths: by what they are for.
+
+    Attributes:
+        ends: when the first certificate in each ends, in seconds since the epoch; without those that cannot be read.
     """
 
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self._files = {role: _CertificateFile(path) for role, path in paths.items()}
+        self.ends: Mapping[str, float] = self._look()
+
+    async def keep_looking(self) -> None:
+        """For ever."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.look()
+
+    async def look(self) -> None:
+        """Once; a file is read again when it has changed."""
+        self.ends = await asyncio.to_thread(self._look)
+
+    def _look(self) -> dict[str, float]:
+        found = {role: file.end() for role, file in self._files.items()}
+        return {role: end for role, end in found.items() if end is not None}
+
+
+class _CertificateFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._stamp: tuple[int, int] | None = None
-        self._ends: float | None = None
+        self._end: float | None = None
 
-    @property
-    def ends(self) -> float | None:
-        """When the first of them ends, in seconds since the epoch; None: it cannot be read."""
+    def end(self) -> float | None:
         try:
             found = self._path.stat()
             stamp = (found.st_ino, found.st_mtime_ns)
@@ -37,11 +63,11 @@ class CertificateFile:
                 certificates = x509.load_pem_x509_certificates(
                     read_file(self._path, trust=Trust.SHOWN, most=LARGEST_BYTES)
                 )
-                self._ends = min((end_of(certificate) for certificate in certificates), default=None)
+                self._end = min((end_of(certificate) for certificate in certificates), default=None)
                 self._stamp = stamp
         except (OSError, CannotRead, *_UNREADABLE):
             return None
-        return self._ends
+        return self._end
 
 
 def end_of_der(certificate: bytes | None) -> float | None:

@@ -27,13 +27,13 @@ class TlsContexts:
         self._read: tuple[tuple[int, int] | None, ...] = ()
 
     async def get(self) -> ssl.SSLContext:
-        """The context. Files that have changed are read in a thread.
+        """The context. Files are looked at, and read when they have changed, in a thread.
 
         Raises:
             CannotRead, OSError (with ssl.SSLError), ValueError: files cannot be read or used, and there are no former
                 ones.
         """
-        found = tuple(_stamp(path) for path in (self._ca_file, self._cert_file, self._key_file))
+        found = await asyncio.to_thread(self._stamps)
         if self._context is None or found != self._read:
             try:
                 self._context = await asyncio.to_thread(self._make)
@@ -44,6 +44,9 @@ class TlsContexts:
                 self._log("error", "certificates_unusable", particulars)
             self._read = found
         return self._context
+
+    def _stamps(self) -> tuple[tuple[int, int] | None, ...]:
+        return tuple(_stamp(path) for path in (self._ca_file, self._cert_file, self._key_file))
 
     def _make(self) -> ssl.SSLContext:
         context = ssl.create_default_context() if self._ca_file is None else trusting(self._ca_file)

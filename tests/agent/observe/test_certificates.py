@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +13,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding
-from letrade_agent.observe.certificates import CertificateFile, end_of_der
+from letrade_agent.observe.certificates import CertificateFiles, end_of_der
+
+from tests.agent.looking import threads_that_look
 
 ENDS = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -30,7 +34,28 @@ def test_end(certificate: bytes, tmp_path: Path) -> None:
     path = tmp_path / "cert.pem"
     path.write_text(ssl.DER_cert_to_PEM_cert(certificate))
 
-    assert end_of_der(certificate) == CertificateFile(path).ends == ENDS.timestamp()
+    assert end_of_der(certificate) == CertificateFiles({"ca": path}).ends["ca"] == ENDS.timestamp()
+
+
+def test_files_are_looked_at_beside_the_event_loop(
+    certificate: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that was replaced is read, neither looked at nor read in the loop's thread."""
+    path = tmp_path / "cert.pem"
+    path.write_text("")
+    files = CertificateFiles({"ca": path})
+    assert files.ends == {}
+    new = tmp_path / "new.pem"
+    new.write_text(ssl.DER_cert_to_PEM_cert(certificate))
+    new.replace(path)
+    threads = threads_that_look(monkeypatch, tmp_path)
+
+    asyncio.run(files.look())
+
+    assert files.ends == {"ca": ENDS.timestamp()}
+    assert threads["stat"]
+    assert threads["open"]
+    assert threading.get_ident() not in threads["stat"] | threads["open"]
 
 
 @pytest.mark.parametrize(
@@ -49,4 +74,4 @@ def test_a_certificate_that_cannot_be_read(certificate: bytes, old: bytes, new: 
 
     assert broken != certificate
     assert end_of_der(broken) is None
-    assert CertificateFile(path).ends is None
+    assert CertificateFiles({"ca": path}).ends == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import ssl
+import threading
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 from letrade_agent.upstream.tls import TlsContexts
 
 from letrade_topo.node.certificates import CertificateFolder, Credential
+from tests.agent.looking import threads_that_look
 from tests.agent.proxy.world import LogLines
 
 
@@ -53,6 +55,18 @@ def test_rotated_key_with_a_passphrase(credential: Credential) -> None:
     assert log.of("certificates_unusable") == [
         {"problem": "the private key has a passphrase", "kept": "the certificates read before"}
     ]
+
+
+def test_files_are_looked_at_beside_the_event_loop(credential: Credential, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that hangs holds up no message."""
+    contexts = TlsContexts(None, credential.certificate, credential.key, LogLines())
+    threads = threads_that_look(monkeypatch, credential.certificate.parent)
+
+    asyncio.run(contexts.get())
+
+    assert threads["stat"]
+    assert threads["open"]
+    assert threading.get_ident() not in threads["stat"] | threads["open"]
 
 
 def test_first_key_with_a_passphrase(credential: Credential) -> None:

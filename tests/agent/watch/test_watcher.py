@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from letrade_topo.keys.making import make_keys
 from letrade_topo.keys.rotation import Timing, rotate_keys
 from letrade_topo.load.fingerprint import Fingerprint
 from letrade_topo.model.security import JwtAlgorithm
+from tests.agent.looking import threads_that_look
 from tests.topologies import Document, orders, write
 
 pytestmark = pytest.mark.wide
@@ -113,20 +114,9 @@ def test_new_topology(world: WatchedFiles) -> None:
 
 def test_files_are_looked_at_beside_the_event_loop(world: WatchedFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that hangs holds up no message: neither to look nor to read is done in the loop's thread."""
-    threads: dict[str, set[int]] = {"stat": set(), "open": set()}
-
-    def told(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(path: Any, *arguments: Any, **options: Any) -> Any:
-            if str(path).startswith(str(world.folder)):
-                threads[name].add(threading.get_ident())
-            return call(path, *arguments, **options)
-
-        return wrapper
-
     world.write(orders(limits={"message_size": "1KiB"}))
     world.rotate()
-    for name in threads:
-        monkeypatch.setattr(os, name, told(name, getattr(os, name)))
+    threads = threads_that_look(monkeypatch, world.folder)
     world.look(2)
 
     assert {event for _, event, _ in world.logged} == {"config_reloaded", "keys_reloaded"}
