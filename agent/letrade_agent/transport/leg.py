@@ -105,6 +105,15 @@ class Leg(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(high=self.limits.high_water_bytes, low=self.limits.low_water_bytes)
         if self._on_made is not None:
             self._on_made(self)
+        if self._paused:
+            asyncio.get_running_loop().call_soon(self._stay_paused)
+
+    def _stay_paused(self) -> None:
+        """Up to 3.11.4 (Debian 12 has 3.11.2) asyncio begins to read right after `connection_made`, also where that has
+        paused the transport: what came then was lost."""
+        if self._paused and self._transport is not None and not self.is_lost:
+            self._transport.resume_reading()
+            self._transport.pause_reading()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next read goes."""
