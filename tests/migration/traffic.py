@@ -88,8 +88,16 @@ class Publisher:
             self._stop.set()
             thread.join(WAIT_SECONDS)
 
+    def endpoint(self) -> AmqpEndpoint:
+        """Where it connects."""
+        return endpoint_of(self.broker, self.vhost)
+
+    def message(self, number: int) -> LetterCopy:
+        """What it publishes."""
+        return LetterCopy(self.exchange, self.routing_key, PROPERTIES, b"%d" % number)
+
     async def _run(self, count: int | None, rate: float | None) -> None:
-        link = await open_link(endpoint_of(self.broker, self.vhost), "publisher")
+        link = await open_link(self.endpoint(), "publisher")
         await link.confirms()
         begin, done, waiting = time.monotonic(), 0, set[asyncio.Future[str]]()
         while not self._stop.is_set() and (count is None or done < count):
@@ -98,8 +106,7 @@ class Publisher:
                 number, at = self.published, time.monotonic()
                 self.published += 1
                 done += 1
-                copy = LetterCopy(self.exchange, self.routing_key, PROPERTIES, b"%d" % number)
-                answer = link.publish(copy)
+                answer = link.publish(self.message(number))
                 waiting.add(answer)
                 answer.add_done_callback(partial(self._answered, number, at))
                 answer.add_done_callback(waiting.discard)
@@ -159,11 +166,19 @@ class Consumer:
         while len(set(self.got)) < count and time.monotonic() < until:
             time.sleep(0.1)
 
+    def connection(self) -> Any:
+        """Where it connects, by pika's blocking adapter."""
+        return connected(self.broker, self.vhost)
+
+    def number_of(self, body: bytes) -> int:
+        """The number of a message."""
+        return int(body)
+
     def _run(self) -> None:
         last = time.monotonic()
         while not self._stop.is_set():
             with contextlib.suppress(pika.exceptions.AMQPError):
-                connection = connected(self.broker, self.vhost)
+                connection = self.connection()
                 try:
                     channel = connection.channel()
                     channel.basic_qos(prefetch_count=self.prefetch)
@@ -177,7 +192,7 @@ class Consumer:
                             continue
                         now = time.monotonic()
                         self.longest_pause, last = max(self.longest_pause, now - last), now
-                        self.got.append(int(body))
+                        self.got.append(self.number_of(body))
                         self.seen[method.routing_key, properties.priority] += 1
                         channel.basic_ack(method.delivery_tag)
                 finally:

@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -397,10 +397,12 @@ class StayingWorld:
 
 
 @contextmanager
-def running_world(broker: RunningBroker, folder: Path, upstream: str = "") -> Iterator[StayingWorld]:
-    """Apply the topology, start the agents; everything is taken away at the end."""
+def running_world(
+    broker: RunningBroker, folder: Path, upstream: str = "", *, topology_of: Callable[[str], Document] = document
+) -> Iterator[StayingWorld]:
+    """Apply the topology for a vhost, start the agents; everything is taken away at the end."""
     vhost = f"staying-{uuid.uuid4().hex[:12]}"
-    topology = document(vhost)
+    topology = topology_of(vhost)
     write(folder / "topology.yaml", topology)
     make_key_folder(folder / "keys", loaded(topology))
     world = StayingWorld(broker, folder, vhost, upstream)
