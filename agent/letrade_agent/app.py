@@ -108,7 +108,8 @@ class Agent:
         self._objects = Objects(self._measures, self._log, limits.object_store)
         self._objects.store = self._store_of(in_force, None)
         files = {"client": settings.cert_file, "ca": settings.ca_file}
-        self._certificates = CertificateFiles({role: path for role, path in files.items() if path is not None})
+        named = {role: path for role, path in files.items() if path is not None}
+        self._certificates = CertificateFiles(named, self._limits.watch.certificate_seconds)
         self._router: Router | None = None
         self._asked_at = time.monotonic()
         self._signing_kid = self._current_kid()

@@ -276,14 +276,16 @@ class AdminLimits:
 
 @dataclass(frozen=True, slots=True)
 class WatchLimits:
-    """Of reading topology and keys again.
+    """Of reading files again.
 
     Attributes:
-        poll_seconds: between two looks at the files.
+        poll_seconds: between two looks at topology and keys.
+        certificate_seconds: between two looks at when certificates end.
         reading_seconds: for the process that reads a topology.
     """
 
     poll_seconds: float = 0.5
+    certificate_seconds: float = 5.0
     reading_seconds: float = 120.0
 
 

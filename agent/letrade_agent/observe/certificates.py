@@ -17,27 +17,26 @@ _UNREADABLE: Final = (ValueError, x509.InvalidVersion, UnsupportedAlgorithm)
 """What cryptography raises for a certificate, by its version and by what is wrong with it."""
 
 
-LOOK_SECONDS: Final = 5.0
-
-
 class CertificateFiles:
     """PEM files of certificates. They are looked at beside the event loop: a disk that hangs holds up no message.
 
     Args:
         paths: by what they are for.
+        look_seconds: between two looks.
 
     Attributes:
         ends: when the first certificate in each ends, in seconds since the epoch; without those that cannot be read.
     """
 
-    def __init__(self, paths: Mapping[str, Path]) -> None:
+    def __init__(self, paths: Mapping[str, Path], look_seconds: float) -> None:
+        self._look_seconds = look_seconds
         self._files = {role: _CertificateFile(path) for role, path in paths.items()}
         self.ends: Mapping[str, float] = self._look()
 
     async def keep_looking(self) -> None:
         """For ever."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(self._look_seconds)
             await self.look()
 
     async def look(self) -> None:

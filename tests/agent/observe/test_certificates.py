@@ -34,7 +34,7 @@ def test_end(certificate: bytes, tmp_path: Path) -> None:
     path = tmp_path / "cert.pem"
     path.write_text(ssl.DER_cert_to_PEM_cert(certificate))
 
-    assert end_of_der(certificate) == CertificateFiles({"ca": path}).ends["ca"] == ENDS.timestamp()
+    assert end_of_der(certificate) == CertificateFiles({"ca": path}, 5.0).ends["ca"] == ENDS.timestamp()
 
 
 def test_files_are_looked_at_beside_the_event_loop(
@@ -43,7 +43,7 @@ def test_files_are_looked_at_beside_the_event_loop(
     """A file that was replaced is read, neither looked at nor read in the loop's thread."""
     path = tmp_path / "cert.pem"
     path.write_text("")
-    files = CertificateFiles({"ca": path})
+    files = CertificateFiles({"ca": path}, 5.0)
     assert files.ends == {}
     new = tmp_path / "new.pem"
     new.write_text(ssl.DER_cert_to_PEM_cert(certificate))
@@ -74,4 +74,4 @@ def test_a_certificate_that_cannot_be_read(certificate: bytes, old: bytes, new: 
 
     assert broken != certificate
     assert end_of_der(broken) is None
-    assert CertificateFiles({"ca": path}).ends == {}
+    assert CertificateFiles({"ca": path}, 5.0).ends == {}
