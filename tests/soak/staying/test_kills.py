@@ -95,7 +95,11 @@ def test_kills_in_a_migration(
             lost.difference_update(service.numbers)
             return not lost
 
-        until(none_is_missing, "all orders have come", SETTLED_SECONDS)
+        try:
+            until(none_is_missing, "all orders have come", SETTLED_SECONDS)
+        except AssertionError:
+            print(_where_orders_may_be(world, publisher, service, lost))
+            raise
         service.finish()
         world.tool.run("drift").check(0)
         summarise(
@@ -108,6 +112,20 @@ def test_kills_in_a_migration(
             f" pause {pause:.1f} s without a kill, {service.longest_pause:.1f} s at most",
         )
         assert service.cancels <= (0 if victim is Victim.AGENT else kills)
+
+
+def _where_orders_may_be(world: StayingWorld, publisher: Publisher, service: StayingService, missing: set[int]) -> str:
+    """What tells why some have not come."""
+    queues = world.broker.api("GET", f"/api/queues/{world.vhost}").json()
+    held = {one["name"]: (one.get("messages"), one.get("state"), one.get("consumers")) for one in queues}
+    lines = [f"missing {len(missing)}: {sorted(missing)[:20]} to {max(missing)} of {publisher.confirmed[-1]}"]
+    lines += [f"last seen {service.seen[-1].number}, sent again {publisher.unconfirmed}"]
+    lines += [f"{name}: {counts}" for name, counts in held.items() if counts[0] != 0 or "kill" in name]
+    for name, agent in world.agents.items():
+        page = agent.admin("/metrics").text
+        lines += [f"{name} {line}" for line in page.splitlines() if line[:1] != "#" and line[-4:] != " 0.0"]
+        lines += [f"{name} {line}" for line in agent.log()[-200:] if line.get("level") in ("warning", "error")]
+    return "\n".join(lines)
 
 
 def _migrated(world: StayingWorld, number: int) -> float:
