@@ -64,6 +64,7 @@ LEADER_SECONDS: Final = 20.0
 """So long a quorum queue may take to elect a leader: it answers no consumer before."""
 
 LEAVE_SECONDS: Final = 5.0
+"""So long a connection may take to close whose channel waits for such a queue; a broker takes a minute."""
 
 
 class Totals:

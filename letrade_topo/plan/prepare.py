@@ -29,6 +29,7 @@ from letrade_topo.broker.reach import Width
 from letrade_topo.broker.state import LiveState
 from letrade_topo.expand.desired import DesiredState, DocumentPath, Notice
 from letrade_topo.management.client import ManagementClient
+from letrade_topo.management.errors import NotFound
 from letrade_topo.management.reading import QueueCounts, read_queue_counts, read_state
 from letrade_topo.model import names
 from letrade_topo.model.security import SecretReference
@@ -170,7 +171,10 @@ def _leaderless(client: ManagementClient, plan: Plan) -> tuple[GuardRefusal, ...
 
 
 def _is_marked_empty(client: ManagementClient, plan: Plan, queue: str) -> bool:
-    bindings = client.bindings_to(plan.scope.vhost, "queue", queue)
+    try:
+        bindings = client.bindings_to(plan.scope.vhost, "queue", queue)
+    except NotFound:  # it has gone since
+        return True
     return any(item["source"] == names.empty_exchange(queue) for item in bindings)
 
 

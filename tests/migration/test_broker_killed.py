@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,12 +93,7 @@ def test_a_queue_that_was_half_deleted_is_deleted_once_more(
 ) -> None:
     """The node that was to delete it died when its members had gone and its name had not. Going back after a start,
     which makes a new member of it, which elects nobody."""
-    broker = start_broker(broker_version)
-    tool = Tool.at(broker, tmp_path).having(LETRADE_TOPO_AMQP=f"amqps://localhost:{broker.amqps_port}")
-    apply(tool, topology("shop", {"first": QUORUM}))
-    before = objects(broker, "shop")
-    write(tool.folder / "topology.yaml", topology("shop", {"first": LIMITED}))
-    _stand_at_empty(tool, broker, ("first",))
+    broker, tool, before = _stood_at_empty(start_broker(broker_version), tmp_path)
     Publisher(broker, "shop", "events", "first.placed").publish(20)
     _half_delete(broker, "first", "first")
     is_going_back = goal.startswith("--abort")
@@ -120,11 +116,7 @@ def test_a_side_queue_that_was_half_deleted_is_deleted_once_more(
     start_broker: BrokerFactory, broker_version: str, tmp_path: Path
 ) -> None:
     """At the very end of the migration, when all that it held is in the new queue."""
-    broker = start_broker(broker_version)
-    tool = Tool.at(broker, tmp_path).having(LETRADE_TOPO_AMQP=f"amqps://localhost:{broker.amqps_port}")
-    apply(tool, topology("shop", {"first": QUORUM}))
-    write(tool.folder / "topology.yaml", topology("shop", {"first": LIMITED}))
-    _stand_at_empty(tool, broker, ("first",))
+    broker, tool, _ = _stood_at_empty(start_broker(broker_version), tmp_path)
     _as_after_the_deletion(broker, "first")
     put(broker, "queues/shop/first", durable=True, arguments={"x-queue-type": "quorum", "x-max-length": 1_000_000})
     for key in ("first.#", "*.first"):
@@ -146,11 +138,7 @@ def test_a_marked_queue_that_lives_keeps_what_it_holds(
     start_broker: BrokerFactory, broker_version: str, tmp_path: Path
 ) -> None:
     """The run was killed between the mark and the deletion; then somebody published to the queue by its name."""
-    broker = start_broker(broker_version)
-    tool = Tool.at(broker, tmp_path).having(LETRADE_TOPO_AMQP=f"amqps://localhost:{broker.amqps_port}")
-    apply(tool, topology("shop", {"first": QUORUM}))
-    write(tool.folder / "topology.yaml", topology("shop", {"first": LIMITED}))
-    _stand_at_empty(tool, broker, ("first",))
+    broker, tool, _ = _stood_at_empty(start_broker(broker_version), tmp_path)
     _mark(broker, "first", "first")
     Publisher(broker, "shop", "", "first").publish(20)
 
@@ -158,6 +146,16 @@ def test_a_marked_queue_that_lives_keeps_what_it_holds(
 
     assert "half deleted" not in said
     assert drained(broker, "shop", "first") == list(range(20))
+
+
+def _stood_at_empty(broker: RunningBroker, folder: Path) -> tuple[RunningBroker, Tool, dict[str, Any]]:
+    """A run that was killed before it deleted the quorum queue `first`; and what was on the broker before it."""
+    tool = Tool.at(broker, folder).having(LETRADE_TOPO_AMQP=f"amqps://localhost:{broker.amqps_port}")
+    apply(tool, topology("shop", {"first": QUORUM}))
+    before = objects(broker, "shop")
+    write(tool.folder / "topology.yaml", topology("shop", {"first": LIMITED}))
+    _stand_at_empty(tool, broker, ("first",))
+    return broker, tool, before
 
 
 def _stand_at_empty(tool: Tool, broker: RunningBroker, names: tuple[str, ...]) -> None:
